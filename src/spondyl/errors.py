@@ -1,0 +1,44 @@
+"""The errors that Spondyl raises on purpose.
+
+- SpondylError: anything a user can put right; the command line prints its sentence and exits with status 2
+    - InputError: a file or folder that cannot be read as one scan
+    - SettingError: an option or argument outside its range
+    - WeightsError: weights that are missing, damaged or of another network
+    - OutputError: results that cannot be written
+    - MissingExtraError: an optional dependency is not installed
+
+No message ever carries a patient's name, number or date, nor a value read from such a field.
+"""
+
+__all__ = [
+    "InputError",
+    "MissingExtraError",
+    "OutputError",
+    "SettingError",
+    "SpondylError",
+    "WeightsError",
+]
+
+
+class SpondylError(Exception):
+    """Something that the caller can put right, said in one sentence."""
+
+
+class InputError(SpondylError):
+    """A file or folder that cannot be read as one scan."""
+
+
+class SettingError(SpondylError, ValueError):
+    """An option or argument outside its range."""
+
+
+class WeightsError(SpondylError):
+    """Weights that are missing, damaged or made for another network."""
+
+
+class OutputError(SpondylError):
+    """Results that cannot be written where they were asked for."""
+
+
+class MissingExtraError(SpondylError, ImportError):
+    """An optional dependency is needed and not installed; the message names the command that installs it."""

@@ -1,0 +1,65 @@
+"""One vertebral body as detected: a quadrilateral in each sagittal slice in which it is seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spondyl.errors import SettingError
+from spondyl.geometry.affine import Affine, Float
+
+CORNERS = ("posterior_superior", "posterior_inferior", "anterior_inferior", "anterior_superior")
+"""The order of a quadrilateral's corners: SpineNet's rt, rb, lb, lt with the face to the left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertebraInstance:
+    """A vertebral body in the index space of a `SagittalStack`.
+
+    Args:
+        slices: indices of the slices in which it is seen, strictly increasing, (n,).
+        outlines: (n, 4, 2) corners as (row, column), continuous indices, ordered as `CORNERS`.
+        score: detection score in [0, 1].
+    """
+
+    slices: tuple[int, ...]
+    outlines: Float
+    score: float
+
+    def __post_init__(self) -> None:
+        if not self.slices or self.outlines.shape != (len(self.slices), 4, 2):
+            raise SettingError(
+                f"an instance needs outlines (n, 4, 2) for n > 0 slices, got {self.outlines.shape} for {len(self.slices)}"
+            )
+
+    @property
+    def centroid_index(self) -> Float:
+        """Mean of the quadrilaterals' area centroids as (slice, row, column), (3,)."""
+        return np.array([np.mean(self.slices), *polygon_centroids(self.outlines).mean(axis=0)])
+
+    @property
+    def middle_outline(self) -> Float:
+        """The mean quadrilateral over its slices, (4, 2) as (row, column)."""
+        return np.asarray(self.outlines.mean(axis=0))
+
+    def outlines_ras_mm(self, affine: Affine) -> Float:
+        """Corners in world space, (n, 4, 3) RAS mm."""
+        slices = np.broadcast_to(np.array(self.slices)[:, None, None], (*self.outlines.shape[:2], 1))
+        return affine.to_world(np.concatenate([slices, self.outlines], axis=-1))
+
+
+def polygon_areas(polygons: Float) -> Float:
+    """Signed shoelace areas of polygons (..., n, 2), shape (...)."""
+    x, y = polygons[..., 0], polygons[..., 1]
+    return np.asarray(0.5 * (x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y).sum(-1))
+
+
+def polygon_centroids(polygons: Float) -> Float:
+    """Area centroids of polygons (..., n, 2), shape (..., 2); the corners' mean where the area vanishes."""
+    x, y = polygons[..., 0], polygons[..., 1]
+    cross = x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y
+    area = 0.5 * cross.sum(-1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weighted = ((polygons + np.roll(polygons, -1, -2)) * cross[..., None]).sum(-2) / (6 * area)
+    return np.where(np.abs(area) > 1e-9, weighted, polygons.mean(axis=-2))

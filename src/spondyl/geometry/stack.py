@@ -1,0 +1,52 @@
+"""The one orientation in which networks see a scan: sagittal slices, head up, face to the left.
+
+Index order is (slice, row, column): slices run from the patient's right to left, rows from superior to inferior,
+columns from anterior to posterior; nibabel would call it "LIP".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import SettingError
+from spondyl.geometry.affine import Affine, Float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagittalStack:
+    """Pixels in sagittal order with the affine of that order.
+
+    Args:
+        voxels: (slices, rows, columns), float32.
+        affine: (slice, row, column) to RAS mm; its axes must point mainly to left, inferior and posterior.
+
+    Raises:
+        SettingError: voxels are not three-dimensional, or the axes point elsewhere.
+    """
+
+    voxels: NDArray[np.float32]
+    affine: Affine
+
+    def __post_init__(self) -> None:
+        if self.voxels.ndim != 3:
+            raise SettingError(f"a stack must have 3 dimensions, got {self.voxels.ndim}")
+        if not _is_lip(self.affine):
+            raise SettingError("the axes of a sagittal stack must point to left, inferior and posterior")
+
+    @property
+    def pixel_mm(self) -> Float:
+        """Spacing of rows and columns, (2,), mm."""
+        return self.affine.spacing_mm[1:]
+
+    @property
+    def slice_mm(self) -> float:
+        """Distance of neighbouring slices, mm."""
+        return float(self.affine.spacing_mm[0])
+
+
+def _is_lip(affine: Affine) -> bool:
+    left, inferior, posterior = affine.directions[0, 0], affine.directions[2, 1], affine.directions[1, 2]
+    return bool(left < 0 and inferior < 0 and posterior < 0)

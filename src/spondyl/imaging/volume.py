@@ -1,0 +1,49 @@
+"""A scan as read: voxels, their place in the world, and what the reader had to guess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import InputError
+from spondyl.geometry.affine import Affine
+
+
+class Modality(StrEnum):
+    """How the scan was made."""
+
+    MR = "mr"
+    CT = "ct"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A three-dimensional scan on its own grid.
+
+    Args:
+        voxels: (i, j, k), float32, finite; rescaled (HU for CT).
+        affine: (i, j, k) to RAS mm.
+        modality: MR or CT.
+        source: where it came from, as `report.json` shows it under "input"; never identifiers of a patient.
+        warnings: what the reader guessed or left aside, one sentence each.
+
+    Raises:
+        InputError: voxels are not three-dimensional, not finite, or all equal.
+    """
+
+    voxels: NDArray[np.float32]
+    affine: Affine
+    modality: Modality
+    source: dict[str, str | int | float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.voxels.ndim != 3 or min(self.voxels.shape) < 1:
+            raise InputError(f"a scan must have three dimensions, got shape {self.voxels.shape}")
+        if not np.isfinite(self.voxels).all():
+            raise InputError("the scan holds values that are not numbers (NaN or infinite)")
+        if self.voxels.min() == self.voxels.max():
+            raise InputError("the scan is constant: every voxel has the same value")
