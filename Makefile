@@ -1,0 +1,36 @@
+# make analyze SCAN=scan.nii.gz OUT=folder   read a scan (without SCAN: a demonstration)
+# make test | lint                           what .ci/run runs
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+DEMO := ../shared/data/mr/lumbar_t2_unlabelled.nii.gz
+SYNTHETIC := build/phantom.nii.gz
+
+INPUT := $(if $(SCAN),$(SCAN),$(firstword $(wildcard $(DEMO)) $(SYNTHETIC)))
+# A demonstration never writes beside its input.
+RESULT := $(if $(OUT),$(OUT),$(if $(SCAN),,build/demo))
+
+.PHONY: analyze test lint
+
+analyze: $(READY) $(filter $(SYNTHETIC),$(INPUT))
+	$(VENV)/bin/spondyl analyze "$(INPUT)" $(if $(RESULT),--out "$(RESULT)") $(ARGS)
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n 2
+
+lint: $(READY)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+$(SYNTHETIC): | $(READY)
+	mkdir -p $(@D)
+	$(VENV)/bin/spondyl phantom $@
+
+# Made anew only when what it depends on changes; torch first, see constraints.txt.
+$(READY): pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt -e ".[train,dev]"
+	touch $@
