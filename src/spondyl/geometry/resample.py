@@ -1,0 +1,162 @@
+"""From any grid to the sagittal order in which networks read a scan.
+
+Wherever possible voxels are only permuted and flipped, so that the affine stays exact and nothing is interpolated.
+Only a volume none of whose axes runs from right to left is interpolated.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import InputError
+from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.stack import SagittalStack
+
+MAX_OBLIQUITY_DEG = 30.0
+"""Above this angle between left-right and the nearest voxel axis, a slice is no longer a sagittal view."""
+
+MAX_IN_PLANE_MM = 5.0
+"""Coarser than this along head-foot or front-back, a disc (6 to 12 mm high) can no longer be told from a body."""
+
+MIN_EXTENT_MM = 20.0
+"""Less than this along head-foot or front-back holds no vertebral body."""
+
+THIN_SLICE_MM = 2.0
+"""Slices thinner than this are averaged into slabs."""
+
+SLAB_MM = 3.0
+"""Aimed thickness of a slab; clinical sagittal MR has slices of 3 to 5 mm, the body's midplane is wider than that."""
+
+MAX_RESAMPLED_VOXELS = 400_000_000
+_LIP_SIGNS = np.array([-1.0, -1.0, -1.0])
+_LIP_ROWS = (0, 2, 1)
+"""The world axes (of RAS) along which slices, rows and columns run."""
+
+
+def to_sagittal(
+    voxels: NDArray[np.float32], affine: Affine, *, slab_mm: float = SLAB_MM
+) -> tuple[SagittalStack, tuple[str, ...]]:
+    """Bring a volume into sagittal order; every world point keeps its place.
+
+    Args:
+        voxels: (i, j, k) on the volume's own grid; not changed.
+        affine: (i, j, k) to RAS mm.
+        slab_mm: slices thinner than 2 mm are averaged to about this thickness; 0 keeps them as they are.
+
+    Returns:
+        The stack, and one sentence for each thing that was interpolated or averaged.
+
+    Raises:
+        InputError: an axial or coronal stack is too thick or too short to be viewed from the side.
+    """
+    axes = sagittal_axes(affine)
+    _refuse_thick(voxels.shape, affine, axes)
+    warnings: tuple[str, ...] = ()
+    if left_right_obliquity_deg(affine) > MAX_OBLIQUITY_DEG:
+        angle = left_right_obliquity_deg(affine)
+        voxels, affine = _resample_aligned(voxels, affine)
+        warnings += (f"the slices are turned {angle:.0f} degrees from sagittal and were interpolated to sagittal ones",)
+        axes = sagittal_axes(affine)
+    voxels, affine = _reorder(voxels, affine, axes)
+    count = _slab_count(voxels.shape[0], float(affine.spacing_mm[0]), slab_mm)
+    if count > 1:
+        thin_mm = affine.spacing_mm[0]
+        voxels, affine = _average_slabs(voxels, affine, count)
+        warnings += (f"slices of {thin_mm:.2g} mm were averaged in groups of {count}",)
+    return SagittalStack(voxels=np.ascontiguousarray(voxels, dtype=np.float32), affine=affine), warnings
+
+
+def sagittal_axes(affine: Affine) -> tuple[int, int, int]:
+    """The voxel axes that run mainly along left-right, head-foot and front-back, in this order.
+
+    The choice maximises the product of the cosines; an invertible matrix has a choice for which none is zero.
+    """
+    cosines = np.abs(affine.directions)
+    return max(permutations(range(3)), key=lambda axes: float(np.prod(cosines[list(_LIP_ROWS), list(axes)])))  # type: ignore[return-value]
+
+
+def left_right_obliquity_deg(affine: Affine) -> float:
+    """Angle between the world's left-right axis and the voxel axis nearest to it, degrees."""
+    nearest = float(np.abs(affine.directions[0]).max())
+    return float(np.degrees(np.arccos(min(1.0, nearest))))
+
+
+def _refuse_thick(shape: tuple[int, ...], affine: Affine, axes: tuple[int, int, int]) -> None:
+    for axis, plane, along in ((axes[1], "an axial", "head-foot"), (axes[2], "a coronal", "front-back")):
+        spacing_mm = float(affine.spacing_mm[axis])
+        if spacing_mm > MAX_IN_PLANE_MM * (1 + 1e-3):
+            raise InputError(
+                f"the scan is {plane} stack with slices {spacing_mm:.1f} mm apart, too thick for a side view; "
+                f"give a sagittal series or slices of at most {MAX_IN_PLANE_MM:.0f} mm".replace(
+                    "an coronal", "a coronal"
+                )
+            )
+        if shape[axis] * spacing_mm < MIN_EXTENT_MM:
+            raise InputError(
+                f"the scan is {plane} stack that covers only {shape[axis] * spacing_mm:.0f} mm {along}, "
+                f"less than one vertebra; give a sagittal series"
+            )
+
+
+def _reorder(
+    voxels: NDArray[np.float32], affine: Affine, axes: tuple[int, int, int]
+) -> tuple[NDArray[np.float32], Affine]:
+    """Permute and flip so that the axes point to left, inferior and posterior; a view, no copy."""
+    voxels = voxels.transpose(axes)
+    index_map = np.zeros((4, 4))
+    index_map[3, 3] = 1
+    for new, old in enumerate(axes):
+        points_along = affine.directions[_LIP_ROWS[new], old] * _LIP_SIGNS[new] > 0
+        index_map[old, new] = 1 if points_along else -1
+        if not points_along:
+            index_map[old, 3] = voxels.shape[new] - 1
+            voxels = np.flip(voxels, new)
+    return voxels, affine @ index_map
+
+
+def _slab_count(slices: int, slice_mm: float, slab_mm: float) -> int:
+    if slab_mm <= 0 or slice_mm > 0.99 * THIN_SLICE_MM:  # 2 mm is often stored as 1.9999
+        return 1
+    return max(1, min(slices, round(slab_mm / slice_mm)))
+
+
+def _average_slabs(voxels: NDArray[np.float32], affine: Affine, count: int) -> tuple[NDArray[np.float32], Affine]:
+    """Mean of each run of `count` slices; what does not fill a slab is left off evenly at both sides."""
+    slabs = voxels.shape[0] // count
+    first = (voxels.shape[0] - slabs * count) // 2
+    kept = voxels[first : first + slabs * count].reshape(slabs, count, *voxels.shape[1:])
+    index_map = np.diag([float(count), 1, 1, 1])
+    index_map[0, 3] = first + (count - 1) / 2
+    return kept.mean(axis=1, dtype=np.float32), affine @ index_map
+
+
+def _resample_aligned(voxels: NDArray[np.float32], affine: Affine) -> tuple[NDArray[np.float32], Affine]:
+    """Interpolate linearly onto a grid along the world's axes that covers the whole volume."""
+    from scipy.ndimage import affine_transform  # costs a second, and hardly any scan needs it
+
+    grid, shape = _aligned_grid(voxels.shape, affine)
+    index_map = np.linalg.inv(affine.matrix) @ grid.matrix
+    resampled = affine_transform(
+        voxels, index_map[:3, :3], index_map[:3, 3], output_shape=shape, order=1, cval=float(voxels.min())
+    )
+    return resampled, grid
+
+
+def _aligned_grid(shape: tuple[int, ...], affine: Affine) -> tuple[Affine, tuple[int, ...]]:
+    finest_mm = float(affine.spacing_mm.min())
+    is_thin = affine.spacing_mm.max() < THIN_SLICE_MM
+    spacing_mm = np.array([finest_mm if is_thin else SLAB_MM, finest_mm, finest_mm])
+    corners = affine.to_world(np.indices((2, 2, 2)).reshape(3, 8).T * (np.array(shape) - 1))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    extent_mm = high - low
+    coarsening = (_count(extent_mm, spacing_mm) / MAX_RESAMPLED_VOXELS) ** (1 / 3)
+    spacing_mm = spacing_mm * max(1.0, coarsening)
+    cells = np.floor(extent_mm / spacing_mm + 1e-6).astype(int) + 1
+    return Affine.from_axes(np.eye(3), spacing_mm, low), tuple(int(n) for n in cells)
+
+
+def _count(extent_mm: Float, spacing_mm: Float) -> float:
+    return float(np.prod(extent_mm / spacing_mm + 1))
