@@ -1,0 +1,155 @@
+"""The picture of a scan: the mid-sagittal view along the spine, with outlines, level names and their probabilities."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.anatomy.level import Region
+from spondyl.findings import Findings
+from spondyl.geometry.affine import Float
+from spondyl.geometry.stack import SagittalStack
+from spondyl.report.placed import PlacedVertebra, place_vertebrae
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["UNCERTAIN_BELOW", "draw_overview", "follow_spine", "slice_positions"]
+
+UNCERTAIN_BELOW = 0.8
+"""A level with a lower probability carries a question mark."""
+
+COLOURS = {
+    Region.CERVICAL: "#56b4e9",
+    Region.THORACIC: "#3ddc97",
+    Region.LUMBAR: "#ffb000",
+    Region.SACRAL: "#e78ac3",
+}
+"""Told apart by the common kinds of colour blindness, after Okabe and Ito's palette, brightened for black."""
+
+_BACKGROUND = "#0b0d10"
+_QUIET = "#8a929c"
+_HEIGHT_INCHES = 9.0
+_MAX_WIDTH_INCHES = 12.0
+_DPI = 130
+_GAMMA = 0.75  # fat and CSF outshine marrow on most MR; this lifts it without clipping them
+_MARGIN_MM = 4.0
+_LABEL_ROOM_MM = 34.0
+_BLUR_FREE_SLICES = 1.5
+"""A spine that strays less than this is shown in one slice, since mixing neighbours only blurs it."""
+
+
+def draw_overview(findings: Findings, stack: SagittalStack) -> bytes:
+    """Draw the overview.
+
+    Args:
+        findings: vertebrae in RAS mm.
+        stack: the scan in sagittal order.
+
+    Returns:
+        A PNG file.
+    """
+    vertebrae = place_vertebrae(findings, stack.affine)
+    positions = slice_positions(vertebrae, stack.voxels.shape)
+    image = follow_spine(stack, positions)
+    figure, axes = _dark_figure(image, stack.pixel_mm)
+    for vertebra in vertebrae:
+        _draw_vertebra(axes, vertebra, positions, stack.pixel_mm)
+    _draw_surroundings(axes, findings, image.shape, stack.pixel_mm)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=_DPI, facecolor=_BACKGROUND, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def slice_positions(vertebrae: tuple[PlacedVertebra, ...], shape: tuple[int, ...]) -> Float:
+    """The slice position, one per row of the stack, in which the spine is seen best.
+
+    Args:
+        vertebrae: in the stack's index space.
+        shape: of the stack, (slices, rows, columns).
+
+    Returns:
+        (rows,) continuous positions: the bodies' own, interpolated between them and constant beyond; one whole slice
+        where the spine hardly strays from it, the middle slice where nothing was found.
+    """
+    slices, rows, _ = shape
+    if not vertebrae:
+        return np.full(rows, float(slices // 2))
+    centroids = np.array(sorted((vertebra.centroid[1], vertebra.centroid[0]) for vertebra in vertebrae))
+    if np.ptp(centroids[:, 1]) < _BLUR_FREE_SLICES:
+        return np.full(rows, float(np.clip(np.round(np.median(centroids[:, 1])), 0, slices - 1)))
+    followed = np.interp(np.arange(rows), centroids[:, 0], centroids[:, 1])
+    return np.asarray(np.clip(followed, 0, slices - 1))
+
+
+def follow_spine(stack: SagittalStack, positions: Float) -> NDArray[np.float32]:
+    """Sample each row of a stack at its own slice position (rows,), linearly between slices; (rows, columns)."""
+    below = np.floor(positions).astype(int)
+    above = np.minimum(below + 1, stack.voxels.shape[0] - 1)
+    rows = np.arange(len(positions))
+    share = (positions - below)[:, None]
+    return np.asarray(stack.voxels[below, rows] * (1 - share) + stack.voxels[above, rows] * share, dtype=np.float32)
+
+
+def _dark_figure(image: NDArray[np.float32], pixel_mm: Float) -> tuple[Figure, Axes]:
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure  # not pyplot: no global state, no window system
+
+    height_mm, width_mm = np.array(image.shape) * pixel_mm
+    width = min(_HEIGHT_INCHES * width_mm / height_mm, _MAX_WIDTH_INCHES)
+    figure = Figure(figsize=(width, width * height_mm / width_mm), facecolor=_BACKGROUND)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    low, high = np.percentile(image[image > image.min()], (1, 99.5)) if np.ptp(image) > 0 else (0, 1)
+    extent = (-pixel_mm[1] / 2, width_mm - pixel_mm[1] / 2, height_mm - pixel_mm[0] / 2, -pixel_mm[0] / 2)
+    norm = PowerNorm(_GAMMA, low, high, clip=True)
+    axes.imshow(image, cmap="gray", norm=norm, extent=extent, interpolation="bicubic", aspect="equal")
+    axes.set_xlim(extent[0], extent[1])
+    axes.set_ylim(extent[2], extent[3])
+    return figure, axes
+
+
+def _draw_vertebra(axes: Axes, vertebra: PlacedVertebra, positions: Float, pixel_mm: Float) -> None:
+    row = int(np.clip(round(vertebra.centroid[1]), 0, len(positions) - 1))
+    nearest = int(np.abs(vertebra.slices - positions[row]).argmin())
+    corners_mm = vertebra.outlines[nearest] * pixel_mm
+    colour = COLOURS[vertebra.level.region]
+    closed = np.vstack([corners_mm, corners_mm[:1]])
+    axes.plot(closed[:, 1], closed[:, 0], color=colour, linewidth=1.1, solid_joinstyle="round")
+    is_uncertain = vertebra.probability < UNCERTAIN_BELOW
+    name = f"{vertebra.level}{'?' if is_uncertain else ''}"
+    anterior_mm, posterior_mm = corners_mm[:, 1].min(), corners_mm[:, 1].max()
+    has_room = anterior_mm > _LABEL_ROOM_MM
+    x_mm = anterior_mm - _MARGIN_MM if has_room else posterior_mm + _MARGIN_MM
+    y_mm = corners_mm[:, 0].mean()
+    text = f"{name}  {vertebra.probability:.2f}"
+    side = "right" if has_room else "left"
+    _write(axes, x_mm, y_mm, text, colour, ha=side, va="center", fontsize=9.5, fontweight="bold")
+
+
+def _draw_surroundings(axes: Axes, findings: Findings, shape: tuple[int, ...], pixel_mm: Float) -> None:
+    """Where the viewer is, how large things are, who drew this."""
+    height_mm, width_mm = np.array(shape) * pixel_mm
+    for x, y, letter in ((0.5, 0.99, "H"), (0.01, 0.5, "A"), (0.99, 0.5, "P")):
+        aligned = {0.5: "center", 0.01: "left", 0.99: "right"}[x]
+        va = "top" if letter == "H" else "center"
+        _write(axes, x * width_mm, (1 - y) * height_mm, letter, _QUIET, ha=aligned, va=va, fontsize=9)
+    bar_mm = 50.0 if height_mm > 150 else 10.0
+    x_mm, bottom_mm = 0.97 * width_mm, 0.975 * height_mm
+    axes.plot([x_mm, x_mm], [bottom_mm - bar_mm, bottom_mm], color=_QUIET, linewidth=1.4, solid_capstyle="butt")
+    _write(axes, x_mm - 2, bottom_mm, f"{bar_mm:.0f} mm", _QUIET, ha="right", va="bottom", fontsize=7.5)
+    what = "nothing found" if findings.is_empty else "level and probability"
+    text = f"Spondyl {findings.software.version} · {what}\nresearch use, not a medical device"
+    _write(axes, 0.012 * width_mm, bottom_mm, text, _QUIET, ha="left", va="bottom", fontsize=7.5)
+
+
+def _write(axes: Axes, x_mm: float, y_mm: float, text: str, colour: str, **style: object) -> None:
+    """Text with a dark rim, legible on any tissue."""
+    from matplotlib.patheffects import withStroke
+
+    rim = [withStroke(linewidth=2.4, foreground=_BACKGROUND)]
+    axes.text(x_mm, y_mm, text, color=colour, path_effects=rim, **style)  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""Findings put back into the sagittal stack from which pictures and masks are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from spondyl.anatomy.level import Level
+from spondyl.findings import Findings, Vertebra
+from spondyl.geometry.affine import Affine, Float
+
+__all__ = ["PlacedVertebra", "place_vertebrae"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedVertebra:
+    """A vertebra of the findings in the index space (slice, row, column) of a sagittal stack.
+
+    Args:
+        level: its level.
+        probability: of that level.
+        centroid: (3,).
+        slices: (n,) increasing positions of the outlines.
+        outlines: (n, 4, 2) corners as (row, column).
+    """
+
+    level: Level
+    probability: float
+    centroid: Float
+    slices: Float
+    outlines: Float
+
+    @classmethod
+    def from_vertebra(cls, vertebra: Vertebra, stack_affine: Affine) -> Self:
+        """Map a vertebra from RAS mm into the stack with this affine."""
+        corners = stack_affine.to_index(np.array(vertebra.outline_mm))
+        order = np.argsort(corners[:, :, 0].mean(axis=1))
+        return cls(
+            level=vertebra.level,
+            probability=vertebra.level_probability,
+            centroid=stack_affine.to_index(vertebra.centroid_mm),
+            slices=corners[order, :, 0].mean(axis=1),
+            outlines=corners[order, :, 1:],
+        )
+
+    def outline_at(self, positions: Float) -> Float:
+        """Outlines at any slice positions (...), interpolated between neighbours, (..., 4, 2) as (row, column)."""
+        flat = self.outlines.reshape(len(self.slices), 8)
+        columns = [np.interp(positions, self.slices, flat[:, number]) for number in range(8)]
+        return np.stack(columns, axis=-1).reshape(*np.shape(positions), 4, 2)
+
+
+def place_vertebrae(findings: Findings, stack_affine: Affine) -> tuple[PlacedVertebra, ...]:
+    """All vertebrae of the findings in the index space of a stack, from head to foot."""
+    return tuple(PlacedVertebra.from_vertebra(vertebra, stack_affine) for vertebra in findings.vertebrae)
