@@ -1,0 +1,235 @@
+"""Sums and maxima over all ways to give ordered candidates levels; arrays in, arrays out.
+
+A state is (candidate i, tree node u, size g): candidate i is accepted as node u in a patient of size g. A way visits
+states of increasing i and descending u with one g; candidates that it passes over are rejected. All weights are
+relative to rejecting every candidate, so a rejected candidate contributes nothing and an accepted one its evidence plus
+what its rejection would have cost. Reductions run over leading axes, which numpy does several times faster.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.anatomy.level import Level
+from spondyl.identify.level_tree import LevelTree
+
+Float = NDArray[np.float64]
+
+Way = tuple[tuple[int, int], ...]
+"""Accepted (candidate, node) pairs, top to bottom."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lattice:
+    """The graph and its log-weights.
+
+    Args:
+        tree: the levels.
+        gains: log-weight of accepting a candidate as a node over rejecting it, (n, N).
+        starts: log-weight of starting at a node in a patient of some size, (N, G).
+        steps: per candidate i, log-weights (i, K, N, G) of a step to a node from an earlier candidate, k + 1 levels up.
+    """
+
+    tree: LevelTree
+    gains: Float
+    starts: Float
+    steps: tuple[Float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posterior:
+    """What holds over all ways.
+
+    Args:
+        log_total: log of the summed weight of all ways, relative to rejecting every candidate.
+        nodes: probability that a candidate is accepted as a node, (n, N).
+        last: probability that a way ends at a node, (N,); the rest is the way that rejects everything.
+        scales: probability of each size, (G,), given that something is accepted; zero if nothing can be.
+    """
+
+    log_total: float
+    nodes: Float
+    last: Float
+    scales: Float
+
+
+def posterior(lattice: Lattice) -> Posterior:
+    """Forward-backward over the lattice."""
+    reached, shares = _forward(lattice)
+    flat = np.concatenate([[0.0], reached.ravel()])
+    top = flat.max()
+    log_total = float(top + np.log(np.exp(flat - top).sum()))
+    ends = np.exp(reached - log_total)
+    last = ends.sum(axis=(0, 2))
+    scales = ends.sum(axis=(0, 1))
+    nodes = _backward(lattice.tree, ends, shares)
+    return Posterior(log_total=log_total, nodes=nodes, last=last, scales=scales / max(scales.sum(), 1e-300))
+
+
+def _forward(lattice: Lattice) -> tuple[Float, list[Float]]:
+    """Log-weight of all ways that end in a state (n, N, G), and each incoming step's share of it (i, K, N, G) per i."""
+    ancestors = lattice.tree.ancestors.T
+    reached = np.empty((len(lattice.gains), *lattice.starts.shape))
+    shares = []
+    for i, steps in enumerate(lattice.steps):
+        terms = reached[:i].take(ancestors, axis=1)
+        terms += steps
+        top = np.maximum(lattice.starts, terms.max(axis=(0, 1), initial=-np.inf))
+        terms -= top
+        np.exp(terms, out=terms)
+        total = np.exp(lattice.starts - top) + terms.sum(axis=(0, 1))
+        reached[i] = top + np.log(total) + lattice.gains[i][:, None]
+        terms /= total
+        shares.append(terms)
+    return reached, shares
+
+
+def _backward(tree: LevelTree, ends: Float, shares: list[Float]) -> Float:
+    """Probability of each state summed over sizes, (n, N), from the last candidate up."""
+    states = ends.copy()
+    flat = tree.ancestors.T.ravel()
+    order = np.argsort(flat, kind="stable")
+    found, first = np.unique(flat[order], return_index=True)
+    for i in range(len(states) - 1, 0, -1):
+        flow = (shares[i] * states[i]).reshape(i, -1, states.shape[-1])
+        states[:i, found] += np.add.reduceat(flow.take(order, axis=1), first, axis=1)
+    return np.asarray(states.sum(axis=2))
+
+
+def best_scores(lattice: Lattice) -> Float:
+    """Log-weight of the best way that ends in each state, (n, N, G)."""
+    best = np.empty((len(lattice.gains), *lattice.starts.shape))
+    for i, steps in enumerate(lattice.steps):
+        terms = best[:i].take(lattice.tree.ancestors.T, axis=1)
+        terms += steps
+        top = terms.max(axis=(0, 1), initial=-np.inf)
+        best[i] = np.maximum(lattice.starts, top) + lattice.gains[i][:, None]
+    return best
+
+
+def best_ways(lattice: Lattice) -> Iterator[tuple[float, Way]]:
+    """Yield (log-weight, way) of single ways, best first; a way recurs for every size g.
+
+    Best-first search from the end, with the scores of `best_scores` as exact estimate of what remains: each popped
+    entry lies on a way of the reported weight, so the first ways cost about their length each.
+    """
+    search = _Search(lattice, best_scores(lattice))
+    ticket = count()
+    heap: list[tuple[float, int, _Partial]] = []
+
+    def push(partial: _Partial) -> None:
+        weight = search.weight(partial)
+        if weight > -np.inf:
+            heapq.heappush(heap, (-weight, next(ticket), partial))
+
+    push(_Partial((), None, 0.0, 0))
+    while heap:
+        negative, _, partial = heapq.heappop(heap)
+        push(_Partial(partial.tail, partial.state, partial.gain, partial.choice + 1))
+        extended = search.extend(partial)
+        if extended is None:
+            yield -negative, partial.tail
+        else:
+            push(extended)
+
+
+@dataclass(frozen=True, slots=True)
+class _Partial:
+    """The lower end of a way, and the rank of the choice by which it is to go on upwards from `state`."""
+
+    tail: Way
+    state: tuple[int, int, int] | None
+    gain: float
+    choice: int
+
+
+class _Search:
+    """Ranks the ways in which a partial way can go on; each state is ranked once."""
+
+    def __init__(self, lattice: Lattice, best: Float) -> None:
+        self.lattice = lattice
+        self.best = best
+        self.ranked: dict[tuple[int, int, int] | None, tuple[Float, NDArray[np.intp]]] = {}
+
+    def weight(self, partial: _Partial) -> float:
+        """Log-weight of the best way that makes the partial's choice; -inf when the choices are used up."""
+        scores, _ = self._rank(partial.state)
+        return partial.gain + float(scores[partial.choice]) if partial.choice < len(scores) else -np.inf
+
+    def extend(self, partial: _Partial) -> _Partial | None:
+        """Make the choice; None when it is to begin the way here."""
+        scores, order = self._rank(partial.state)
+        chosen = int(order[partial.choice])
+        if chosen == 0:
+            return None
+        state = self._source(partial.state, chosen - 1)
+        i, u, _ = state
+        step = float(scores[partial.choice] - self.best[state])
+        return _Partial(((i, u), *partial.tail), state, partial.gain + step + float(self.lattice.gains[i, u]), 0)
+
+    def _rank(self, state: tuple[int, int, int] | None) -> tuple[Float, NDArray[np.intp]]:
+        if state not in self.ranked:
+            options = self._options(state)
+            order = np.argsort(-options, kind="stable")
+            self.ranked[state] = (options[order], order)
+        return self.ranked[state]
+
+    def _options(self, state: tuple[int, int, int] | None) -> Float:
+        """Scores of the choices: first to begin here, then each state that can come before."""
+        if state is None:
+            return np.concatenate([[0.0], self.best.ravel()])
+        i, u, g = state
+        before = self.best[:i, self.lattice.tree.ancestors[u], g] + self.lattice.steps[i][:, :, u, g]
+        return np.concatenate([[self.lattice.starts[u, g]], before.ravel()])
+
+    def _source(self, state: tuple[int, int, int] | None, choice: int) -> tuple[int, int, int]:
+        if state is None:
+            end, node, size = np.unravel_index(choice, self.best.shape)
+            return int(end), int(node), int(size)
+        ancestors = self.lattice.tree.ancestors[state[1]]
+        i, k = divmod(choice, len(ancestors))
+        return i, int(ancestors[k]), state[2]
+
+
+def log_weight(lattice: Lattice, levels: tuple[Level | None, ...]) -> float:
+    """Log of the summed weight of every way that gives the candidates these levels, over variants and sizes."""
+    accepted = [(i, level) for i, level in enumerate(levels) if level is not None]
+    if not accepted:
+        return 0.0
+    ways = [way for node in lattice.tree.nodes_of(accepted[-1][1]) for way in _climb(lattice.tree, accepted, node)]
+    if not ways:
+        return -np.inf
+    weights = np.array([_way_weights(lattice, way) for way in ways]).ravel()
+    top = weights.max()
+    return float(top + np.log(np.exp(weights - top).sum())) if top > -np.inf else -np.inf
+
+
+def _climb(tree: LevelTree, accepted: list[tuple[int, Level]], node: int) -> list[list[tuple[int, int, int]]]:
+    """The way (candidate, node, descent) that ends at the node, if there is one; a list of none or one."""
+    way: list[tuple[int, int, int]] = []
+    for (i, _), (_, above) in zip(accepted[:0:-1], accepted[-2::-1], strict=True):
+        matches = [
+            k
+            for k, ancestor in enumerate(tree.ancestors[node])
+            if tree.log_choice[node, k] > -np.inf and tree.levels[ancestor] is above
+        ]
+        if not matches:
+            return []
+        way.append((i, node, matches[0]))
+        node = int(tree.ancestors[node, matches[0]])
+    return [[*way, (accepted[0][0], node, -1)]]
+
+
+def _way_weights(lattice: Lattice, way: list[tuple[int, int, int]]) -> Float:
+    """Log-weights (G,) of one way, given from its lower end."""
+    first, top_node, _ = way[-1]
+    total = lattice.starts[top_node] + lattice.gains[first, top_node]
+    for (i, u, k), (p, _, _) in pairwise(way):
+        total = total + lattice.steps[i][p, k, u] + lattice.gains[i, u]
+    return np.asarray(total)

@@ -1,0 +1,218 @@
+"""The exact ordered decoder: from evidence about each candidate to levels that descend, with probabilities.
+
+One probabilistic model, summed and maximised exactly by dynamic programming. A scan's explanation is a numbering
+variant, the patient's size, and for each candidate either rejection or a level, levels descending without repetition.
+Its log-weight is the sum of
+
+- log of the variant's prior and of the size's prior (log-normal on a small grid; all sizes share it);
+- per accepted candidate, its evidence: how much more likely its appearance is at that level than anywhere;
+- per rejected candidate, minus a cost that grows with its detection score;
+- per pair of accepted neighbours, the log-density of their distance (Student t, so that a fracture or slip is
+  tolerated) around the published one times the size, through the skipped levels, minus a cost per skipped level.
+
+The first and last levels are free: fields of view begin and end anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spondyl.anatomy.level import Level
+from spondyl.anatomy.numbering import NUMBERINGS, Numbering, total_prior
+from spondyl.anatomy.spacing import VID, SpacingTable
+from spondyl.errors import SettingError
+from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
+from spondyl.identify.labelling import Labelling, Levels, LevelSequence
+from spondyl.identify.lattice import Lattice, Posterior, best_ways, log_weight, posterior
+from spondyl.identify.level_tree import LevelTree, level_tree
+
+Float = NDArray[np.float64]
+
+STUDENT_DEGREES = 4.0
+"""Degrees of freedom of the distance's density: near a normal for the usual, forgiving beyond three deviations."""
+
+REFERENCE_SD_MM = 2.0
+"""Unit of the distance's density; a perfect distance of that deviation weighs nothing."""
+
+MOST_WAYS = 4000
+"""Ways looked at when the best answers are listed; far beyond what real scans need (tens)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCosts:
+    """What the decoder holds against an explanation, in nats.
+
+    Args:
+        temperature: divides the networks' log-probabilities; above 1 trusts them less.
+        outlier_probability: chance that a network is confidently wrong about a candidate.
+        beyond: for a level past those that detectors are taught to find (C1, S2).
+        skip: per level between two accepted neighbours that no candidate fills.
+        max_skipped: most such levels between two neighbours.
+        rejection: for rejecting a candidate of detection score 0.5.
+        rejection_per_logit: added per unit of the score's logit, the score taken within 0.02 to 0.98.
+        spacing: weight of the distances; 0 ignores them.
+        localisation_mm: error of the distance between two detected centroids.
+        sizes: patient's sizes relative to the spacing table.
+        size_mean, size_sd: prior of the size's logarithm.
+
+    Raises:
+        SettingError: a number is outside its range.
+    """
+
+    temperature: float = 1.0
+    outlier_probability: float = 0.01
+    beyond: float = 5.0
+    skip: float = 4.0
+    max_skipped: int = 4
+    rejection: float = 3.0
+    rejection_per_logit: float = 0.5
+    spacing: float = 1.0
+    localisation_mm: float = 1.5
+    sizes: tuple[float, ...] = (0.79, 0.86, 0.93, 1.0, 1.07, 1.14, 1.22)
+    size_mean: float = 0.03
+    size_sd: float = 0.08
+
+    def __post_init__(self) -> None:
+        positive = (self.temperature, self.localisation_mm, self.size_sd, *self.sizes)
+        if min(positive) <= 0 or not self.sizes:
+            raise SettingError("temperature, localisation_mm, size_sd and sizes must be positive")
+        if not 0 <= self.outlier_probability <= 1:
+            raise SettingError(f"outlier_probability must be in [0, 1], got {self.outlier_probability}")
+        if min(self.skip, self.spacing, self.beyond, self.max_skipped) < 0:
+            raise SettingError("skip, spacing, beyond and max_skipped must not be negative")
+
+    def rejections(self, scores: Float) -> Float:
+        """Cost of rejecting candidates of these detection scores, (n,)."""
+        clipped = np.clip(scores, 0.02, 0.98)
+        return np.asarray(self.rejection + self.rejection_per_logit * np.log(clipped / (1 - clipped)))
+
+
+def decode(
+    log_probabilities: ArrayLike,
+    scores: ArrayLike,
+    positions_mm: ArrayLike,
+    *,
+    columns: tuple[Level, ...] = OFFICIAL_COLUMNS,
+    numberings: tuple[Numbering, ...] = NUMBERINGS,
+    spacing: SpacingTable = VID,
+    costs: OrderCosts | None = None,
+    best: int = 5,
+) -> Labelling:
+    """Name ordered candidates.
+
+    Args:
+        log_probabilities: (n, columns) evidence of the networks, nats; rows need not be normalised.
+        scores: (n,) detection scores in [0, 1].
+        positions_mm: (n, 3) centroids, mm, in any frame, top to bottom.
+        columns: the level of each column of `log_probabilities`.
+        numberings: the variants that are told apart; priors need not sum to 1.
+        spacing: expected distances.
+        costs: the decoder's settings.
+        best: how many answers to list.
+
+    Returns:
+        The answers and probabilities. Listed are those with the best single explanations (a size, and the variants that
+        agree down to the lowest level given), in the order of their probability, which sums over explanations.
+
+    Raises:
+        SettingError: shapes disagree, or values are not numbers.
+    """
+    settings = costs or OrderCosts()
+    evidence = level_evidence(
+        log_probabilities,
+        columns,
+        temperature=settings.temperature,
+        outlier_probability=settings.outlier_probability,
+        beyond_cost=settings.beyond,
+    )
+    scores, positions = _checked(scores, positions_mm, len(evidence))
+    if best < 1:
+        raise SettingError(f"at least one answer must be asked for, got {best}")
+    tree = level_tree(numberings, spacing, settings.max_skipped)
+    lattice = build_lattice(tree, evidence, scores, positions, settings, spacing.within_patient)
+    summed = posterior(lattice)
+    return _labelling(lattice, summed, _answers(lattice, summed, best), numberings, settings)
+
+
+def _checked(scores: ArrayLike, positions_mm: ArrayLike, n: int) -> tuple[Float, Float]:
+    values = np.asarray(scores, dtype=np.float64)
+    positions = np.asarray(positions_mm, dtype=np.float64)
+    if values.shape != (n,) or positions.shape != (n, 3):
+        raise SettingError(
+            f"{n} candidates need scores ({n},) and positions ({n}, 3), got {values.shape}, {positions.shape}"
+        )
+    if not (np.isfinite(positions).all() and ((values >= 0) & (values <= 1)).all()):
+        raise SettingError("positions must be finite and detection scores within [0, 1]")
+    return values, positions
+
+
+def build_lattice(
+    tree: LevelTree, evidence: Float, scores: Float, positions_mm: Float, costs: OrderCosts, within_patient: float
+) -> Lattice:
+    """Weigh every state and step; see the module for the model, `decode` for the arguments."""
+    sizes = np.array(costs.sizes)
+    log_prior = -0.5 * ((np.log(sizes) - costs.size_mean) / costs.size_sd) ** 2
+    log_prior -= np.log(np.exp(log_prior).sum())
+    expected = tree.expected_mm.T[:, :, None] * sizes
+    patient_sd = tree.sd_mm.T[:, :, None] * sizes * within_patient
+    sd = np.sqrt(patient_sd**2 + costs.localisation_mm**2)
+    skipped = np.arange(len(expected))[:, None, None]
+    fixed = tree.log_choice.T[:, :, None] - costs.skip * skipped - costs.spacing * np.log(sd / REFERENCE_SD_MM)
+    distances = np.linalg.norm(positions_mm[:, None] - positions_mm[None], axis=-1)
+    return Lattice(
+        tree=tree,
+        gains=evidence[:, tree.ranks] + costs.rejections(scores)[:, None],
+        starts=tree.log_mass[:, None] + log_prior,
+        steps=tuple(_steps(row[:i], expected, sd, fixed, costs.spacing) for i, row in enumerate(distances)),
+    )
+
+
+def _steps(distances: Float, expected: Float, sd: Float, fixed: Float, weight: float) -> Float:
+    """Log-weights (i, K, N, G) of the steps over these distances (i,); in place, since this is the bulk of the work."""
+    scale = 1 / (sd * np.sqrt(STUDENT_DEGREES))
+    terms = distances[:, None, None, None] * scale
+    terms -= expected * scale
+    terms *= terms
+    np.log1p(terms, out=terms)
+    terms *= -weight * (STUDENT_DEGREES + 1) / 2
+    terms += fixed
+    return np.asarray(terms)
+
+
+def _answers(lattice: Lattice, summed: Posterior, best: int) -> tuple[LevelSequence, ...]:
+    found: dict[Levels, float] = {}
+    for _, way in islice(best_ways(lattice), MOST_WAYS):
+        levels: list[Level | None] = [None] * len(lattice.gains)
+        for candidate, node in way:
+            levels[candidate] = lattice.tree.levels[node]
+        sequence = tuple(levels)
+        if sequence not in found:
+            found[sequence] = log_weight(lattice, sequence) - summed.log_total
+        if len(found) == best:
+            break
+    ordered = sorted(found.items(), key=lambda item: -item[1])
+    return tuple(LevelSequence(levels=levels, log_probability=value) for levels, value in ordered)
+
+
+def _labelling(
+    lattice: Lattice,
+    summed: Posterior,
+    sequences: tuple[LevelSequence, ...],
+    numberings: tuple[Numbering, ...],
+    costs: OrderCosts,
+) -> Labelling:
+    priors = np.array([numbering.prior for numbering in numberings]) / total_prior(numberings)
+    variants = summed.last @ lattice.tree.shares + (1 - summed.last.sum()) * priors
+    marginals = np.zeros((len(lattice.gains), len(Level)))
+    np.add.at(marginals.T, lattice.tree.ranks, summed.nodes.T)
+    return Labelling(
+        sequences=sequences,
+        marginals=marginals,
+        rejected=np.clip(1 - marginals.sum(axis=1), 0, 1),
+        numberings={numbering.name: float(p) for numbering, p in zip(numberings, variants, strict=True)},
+        size=float(summed.scales @ np.array(costs.sizes)) if summed.scales.any() else 1.0,
+    )
