@@ -1,0 +1,40 @@
+"""Where a user's own weights and Spondyl's cache are kept.
+
+`SPONDYL_HOME` names one folder for both; otherwise each goes where the platform keeps such things
+(XDG base directories on Linux, Library on macOS, LOCALAPPDATA on Windows).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["cache_folder", "shipped_weights_folder", "user_weights_folder"]
+
+
+def shipped_weights_folder() -> Path:
+    """The weights inside the package."""
+    return Path(__file__).parents[1] / "weights"
+
+
+def user_weights_folder() -> Path:
+    """The user's own weights, imported or trained; it need not exist."""
+    return _base("XDG_DATA_HOME", ".local/share", "Library/Application Support") / "weights"
+
+
+def cache_folder() -> Path:
+    """What can be made again at any time; it need not exist."""
+    home = os.environ.get("SPONDYL_HOME")
+    return Path(home) / "cache" if home else _base("XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def _base(variable: str, linux: str, macos: str) -> Path:
+    home = os.environ.get("SPONDYL_HOME")
+    if home:
+        return Path(home)
+    if sys.platform == "darwin":
+        return Path.home() / macos / "spondyl"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "spondyl"
+    return Path(os.environ.get(variable) or Path.home() / linux) / "spondyl"

@@ -1,0 +1,118 @@
+"""Every network by name and every size of it by name; importing this file does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spondyl.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["NETWORKS", "NetworkEntry", "build", "network_entry"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkEntry:
+    """What is known of a network without building it.
+
+    Args:
+        presets: names of its sizes.
+        builder: from the name of a preset to the module.
+        source: the file that defines it.
+        multiples: what the spatial axes of its input must be multiples of; empty where they are fixed.
+        example_shape: the smallest convenient input of each preset, for tracing.
+        tolerates_bfloat16: whether eight bits of mantissa leave its results unchanged for practical purposes.
+    """
+
+    presets: tuple[str, ...]
+    builder: Callable[[str], nn.Module]
+    source: Path
+    multiples: tuple[int, ...]
+    example_shape: dict[str, tuple[int, ...]]
+    tolerates_bfloat16: bool = True
+
+
+def _build_vfr(preset: str) -> nn.Module:
+    from spondyl.nets import vfr
+
+    return vfr.Vfr({"spinenet": vfr.SPINENET, "compact": vfr.COMPACT}[preset])
+
+
+def _build_appearance(preset: str) -> nn.Module:
+    from spondyl.nets import appearance
+
+    return appearance.Appearance({"spinenet": appearance.SPINENET, "compact": appearance.COMPACT}[preset])
+
+
+def _build_context(preset: str) -> nn.Module:
+    from spondyl.nets import context
+
+    return {"spinenet": context.Context}[preset]()
+
+
+def _build_grading(preset: str) -> nn.Module:
+    from spondyl.nets import grading
+
+    return grading.Grading({"spinenet": grading.SPINENET}[preset])
+
+
+_HERE = Path(__file__).parent
+
+NETWORKS: dict[str, NetworkEntry] = {
+    "vfr": NetworkEntry(
+        presets=("spinenet", "compact"),
+        builder=_build_vfr,
+        source=_HERE / "vfr.py",
+        multiples=(32, 32),
+        example_shape={"spinenet": (1, 1, 32, 32), "compact": (1, 1, 32, 32)},
+    ),
+    "appearance": NetworkEntry(
+        presets=("spinenet", "compact"),
+        builder=_build_appearance,
+        source=_HERE / "appearance.py",
+        multiples=(),
+        example_shape={"spinenet": (1, 1, 224, 224, 16), "compact": (1, 1, 64, 64, 8)},
+    ),
+    "context": NetworkEntry(
+        presets=("spinenet",),
+        builder=_build_context,
+        source=_HERE / "context.py",
+        multiples=(16, 1),
+        example_shape={"spinenet": (1, 1, 16, 24)},
+        tolerates_bfloat16=False,  # its logits differ by less than bfloat16 resolves; it costs next to nothing
+    ),
+    "grading": NetworkEntry(
+        presets=("spinenet",),
+        builder=_build_grading,
+        source=_HERE / "grading.py",
+        multiples=(),
+        example_shape={"spinenet": (1, 1, 9, 112, 224)},
+    ),
+}
+
+
+def network_entry(network: str, preset: str) -> NetworkEntry:
+    """Look a network up.
+
+    Raises:
+        WeightsError: no network or no preset of that name.
+    """
+    entry = NETWORKS.get(network)
+    if entry is None:
+        raise WeightsError(f"there is no network {network!r}; known are {', '.join(sorted(NETWORKS))}")
+    if preset not in entry.presets:
+        raise WeightsError(f"network {network!r} has no preset {preset!r}; it has {', '.join(entry.presets)}")
+    return entry
+
+
+def build(network: str, preset: str) -> nn.Module:
+    """A fresh module with random weights.
+
+    Raises:
+        WeightsError: no network or no preset of that name.
+    """
+    return network_entry(network, preset).builder(preset)
