@@ -1,0 +1,39 @@
+"""Resizing slices without aliasing, as two matrix products."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.geometry.affine import Float
+
+
+def resize_slices(
+    slices: NDArray[np.float32], pixel_mm: Float, target_mm: float
+) -> tuple[NDArray[np.float32], Float]:
+    """Resample slices in their plane to a common pixel spacing.
+
+    Args:
+        slices: (n, rows, columns).
+        pixel_mm: (2,) spacing of rows and columns.
+        target_mm: wanted spacing; what comes out differs by the rounding of the image's edge to whole pixels.
+
+    Returns:
+        (n, new rows, new columns), and scale (2,): new index x lies at old index (x + 0.5) * scale - 0.5.
+    """
+    old = np.array(slices.shape[1:])
+    new = np.maximum(1, np.rint(old * pixel_mm / target_mm).astype(int))
+    by_row, by_column = (_weights(int(o), int(n)) for o, n in zip(old, new, strict=True))
+    return np.matmul(np.matmul(by_row, slices), by_column.T), old / new
+
+
+def _weights(old: int, new: int) -> NDArray[np.float32]:
+    """(new, old) linear interpolation, widened to a triangle of the new spacing where pixels grow, rows summing to 1."""
+    scale = old / new
+    centres = (np.arange(new) + 0.5) * scale - 0.5
+    distance = np.abs(centres[:, None] - np.arange(old)[None]) / max(1.0, scale)
+    weights = np.clip(1 - distance, 0, None)
+    # beyond the first and last pixel's centre the image is continued by its edge
+    weights[centres < 0, 0] = 1
+    weights[centres > old - 1, -1] = 1
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,157 @@
+"""Labelled exams: what training and evaluation read, each outline in the index space of its sagittal stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.anatomy.level import Level
+from spondyl.errors import InputError
+from spondyl.geometry.affine import Float
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.resample import to_sagittal
+from spondyl.geometry.stack import SagittalStack
+from spondyl.imaging.read import read_volume
+from spondyl.imaging.volume import Modality
+from spondyl.learn.outlines import column_axes, outline_of_mask
+
+VERSE = dict(zip(range(1, 20), [x for x in Level if x != Level.T13][:19])) | dict(zip(range(20, 26), "L1 L2 L3 L4 L5 L6".split()))
+VERSE = {k: Level(v) for k, v in VERSE.items()}
+_SEEN_FRACTION = 0.5
+"""A slice shows a body when its mask there has at least this share of the body's largest slice; less is neither taught nor denied."""
+
+_HAND_REACH_MM = 6.0
+"""A quadrilateral drawn in one slice holds this far to both sides; up to `_HAND_DOUBT_MM` it is neither taught nor denied."""
+
+_HAND_DOUBT_MM = 28.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlines:
+    """Quadrilaterals of vertebral bodies, one row for each body and slice.
+
+    Args:
+        corners: (n, 4, 2) as (row, column), ordered as `geometry.instance.CORNERS`.
+        slices: (n,) slice index.
+        levels: (n,) name of the body.
+        certain: (n,) True where the body is plainly there; False where it is neither taught nor denied.
+    """
+
+    corners: Float
+    slices: NDArray[np.intp]
+    levels: NDArray[np.object_]
+    certain: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """One scan with truth.
+
+    Args:
+        name: the file's stem; exams of one patient share a line in `split.json`.
+        stack: pixels in sagittal order.
+        outlines: every vertebral body that is labelled.
+    """
+
+    name: str
+    stack: SagittalStack
+    outlines: Outlines
+
+    def bodies(self) -> dict[Level, VertebraInstance]:
+        """The certain outlines as one instance for each level, head to foot."""
+        o = self.outlines
+        found = {}
+        for level in sorted(set(o.levels[o.certain]), key=lambda level: level.rank):
+            rows = np.flatnonzero((o.levels == level) & o.certain)
+            rows = rows[np.argsort(o.slices[rows])]
+            found[level] = VertebraInstance(slices=tuple(map(int, o.slices[rows])), outlines=o.corners[rows], score=1.0)
+        return found
+
+
+def split_of(name: str) -> str:
+    """The part of the published split, "train" or "validation", to which an exam belongs; by patient.
+
+    Raises:
+        InputError: the exam is not in the split.
+    """
+    for part, names in json.loads(resources.files("spondyl.learn").joinpath("split.json").read_text()).items():
+        if name in names:
+            return str(part)
+    raise InputError(f"exam {name} is not in the published split (learn/split.json)")
+
+
+def load_exams(folder: Path, part: str) -> Iterator[Exam]:
+    """Exams of one part of the split under a folder of `NAME.nii.gz`, `NAME_seg.nii.gz` (VerSe codes of bodies).
+
+    Raises:
+        InputError: the folder holds no exam.
+    """
+    paths = [p for p in sorted(folder.glob("*.nii.gz")) if not p.stem.split(".")[0].endswith("_seg")]
+    if not paths:
+        raise InputError(f"no exams (*.nii.gz) in {folder}")
+    for path in paths:
+        if split_of(path.name.removesuffix(".nii.gz")) == part:
+            yield load_exam(path)
+
+
+def load_exam(path: Path) -> Exam:
+    """Read one exam with the truth beside it and the project's own annotations of it.
+
+    Raises:
+        InputError: the scan cannot be read.
+    """
+    name = path.name.removesuffix(".nii.gz")
+    volume = read_volume(path, modality=Modality.MR)
+    stack, _ = to_sagittal(volume.voxels, volume.affine, slab_mm=0)
+    rows = []
+    mask_path = path.with_name(f"{name}_seg.nii.gz")
+    if mask_path.exists():
+        truth = read_volume(mask_path, modality=Modality.MR)
+        mask = to_sagittal(truth.voxels, truth.affine, slab_mm=0)[0].voxels.round().astype(int)
+        rows += _outlines_of_mask(mask, stack.pixel_mm)
+    annotated = resources.files("spondyl.learn").joinpath(f"annotations/{name}.json")
+    if annotated.is_file():
+        rows += _outlines_of_annotation(json.loads(annotated.read_text()), stack)
+    corners, slices, levels, certain = zip(*rows, strict=True)
+    return Exam(
+        name=name,
+        stack=stack,
+        outlines=Outlines(
+            corners=np.stack(corners),
+            slices=np.array(slices),
+            levels=np.array(levels, dtype=object),
+            certain=np.array(certain),
+        ),
+    )
+
+
+def _outlines_of_mask(mask: NDArray[np.int_], pixel_mm: Float) -> list[tuple[Float, int, Level, bool]]:
+    codes = [code for code in np.unique(mask) if code in VERSE and VERSE[code].rank < Level.S1.rank]
+    levels = sorted((VERSE[code], code) for code in codes)
+    levels.sort(key=lambda pair: pair[0].rank)
+    centroids_mm = np.array([np.argwhere(mask == code).mean(0)[1:] * pixel_mm for _, code in levels])
+    rows = []
+    for (level, code), axis in zip(levels, column_axes(centroids_mm), strict=True):
+        areas = (mask == code).sum((1, 2))
+        for k in np.flatnonzero(areas):
+            outline = outline_of_mask(mask[k] == code, axis, pixel_mm)
+            rows.append((outline, int(k), level, bool(areas[k] >= _SEEN_FRACTION * areas.max())))
+    return rows
+
+
+def _outlines_of_annotation(annotation: dict[str, object], stack: SagittalStack) -> list[tuple[Float, int, Level, bool]]:
+    rows = []
+    for name, points in annotation["corners_ras_mm"].items():  # type: ignore[attr-defined]
+        index = stack.affine.to_index(points)
+        middle = index[:, 0].mean()
+        for k in range(len(stack.voxels)):
+            distance_mm = abs(k - middle) * stack.slice_mm
+            if distance_mm <= _HAND_DOUBT_MM:
+                rows.append((index[:, 1:], k, Level(name), distance_mm <= _HAND_REACH_MM))
+    return rows

@@ -1,0 +1,170 @@
+"""The recipe of the vector-field regression network: a stream of training slices, and one step of learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import IterableDataset
+
+from spondyl.learn.augment import Augmentation, SlicePlacement, randomise_contrast, soft_inside
+from spondyl.learn.exams import Exam
+from spondyl.locate.vfr import WORKING_MM, normalise
+from spondyl.locate.vfr_targets import render_targets, vfr_loss
+
+_DOUBT_MARGIN_PX = 4.0
+"""How far around a doubtful body nothing is taught: its corners' heat reaches about one sigma (3.7 pixels) beyond it."""
+
+
+class VfrBatch(NamedTuple):
+    """Training slices with what is known of them; a tuple, because Lightning moves tuples between devices.
+
+    Args:
+        images: (batch, 1, size, size).
+        corners: (batch, n, 4, 2) as (row, column), pixels.
+        certain: (batch, n), True for a body to be found; False for padding and for what is neither taught nor denied.
+        taught: (batch, 1, size, size), False where no error counts.
+    """
+
+    images: Tensor
+    corners: Tensor
+    certain: Tensor
+    taught: Tensor
+
+
+class SliceStream(IterableDataset[VfrBatch]):
+    """An endless stream of augmented slices; the same seed gives the same stream.
+
+    Args:
+        exams: groups of exams; each group is drawn from equally often, whatever its size.
+        batch: slices for each step.
+        size: edge of a training slice, pixels of `locate.vfr.WORKING_MM`.
+        seed: of all randomness.
+    """
+
+    def __init__(self, exams: Sequence[Sequence[Exam]], *, batch: int, size: int, seed: int) -> None:
+        self.groups = [[_Prepared(exam) for exam in group] for group in exams]
+        self.batch, self.size, self.seed = batch, size, seed
+        self.augmentation = Augmentation()
+
+    def __iter__(self) -> Iterator[VfrBatch]:
+        rng = np.random.default_rng(self.seed)
+        while True:
+            yield self.draw(rng)
+
+    def draw(self, rng: np.random.Generator) -> VfrBatch:
+        """One batch."""
+        views = [self._view(rng) for _ in range(self.batch)]
+        n = max(len(view.corners) for view in views)
+        corners = torch.zeros(self.batch, n, 4, 2)
+        certain = torch.zeros(self.batch, n, dtype=torch.bool)
+        centres = torch.zeros(self.batch, 2)
+        for b, view in enumerate(views):
+            corners[b, : len(view.corners)] = torch.as_tensor(view.corners, dtype=torch.float32)
+            certain[b, : len(view.corners)] = torch.as_tensor(view.certain)
+            centres[b] = torch.as_tensor(view.corners[rng.integers(len(view.corners))].mean(0))
+        pixel_mm = torch.as_tensor(np.stack([view.pixel_mm for view in views]), dtype=torch.float32)
+        placement = SlicePlacement(centres, pixel_mm, self.size, WORKING_MM, self.augmentation, rng)
+        images = torch.stack([placement.sample(torch.as_tensor(view.image), b) for b, view in enumerate(views)])
+        corners = placement.source_to_output(corners)
+        bodies, discs, taught = [], [], []
+        for b, view in enumerate(views):
+            body_discs_doubt = self._masks(corners[b, : len(view.corners)], view)
+            for masks, mask in zip((bodies, discs, taught), body_discs_doubt, strict=True):
+                masks.append(mask)
+        images = randomise_contrast(images, torch.stack(bodies), torch.stack(discs), self.augmentation, rng)
+        return VfrBatch(images=images[:, None], corners=corners, certain=certain, taught=torch.stack(taught)[:, None])
+
+    def _view(self, rng: np.random.Generator) -> _View:
+        group = self.groups[rng.integers(len(self.groups))]
+        return group[rng.integers(len(group))].view(rng)
+
+    def _masks(self, corners: Tensor, view: _View) -> tuple[Tensor, Tensor, Tensor]:
+        inside = soft_inside(corners, self.size)
+        upper, lower = corners[:-1], corners[1:]
+        spaces = torch.stack([upper[:, 2], upper[:, 1], lower[:, 0], lower[:, 3]], 1)
+        discs = soft_inside(spaces, self.size).amax(0) if len(spaces) else torch.zeros(self.size, self.size)
+        doubtful = corners[torch.as_tensor(~view.certain)]
+        taught = torch.ones(self.size, self.size, dtype=torch.bool)
+        if len(doubtful):
+            taught = soft_inside(doubtful, self.size, grow=_DOUBT_MARGIN_PX).amax(0) < 0.5
+        return inside.amax(0), discs, taught
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    image: NDArray[np.float32]
+    corners: NDArray[np.float64]
+    certain: NDArray[np.bool_]
+    pixel_mm: NDArray[np.float64]
+
+
+class _Prepared:
+    """An exam with its intensities normalised once, and its outlines by slice, head to foot."""
+
+    def __init__(self, exam: Exam) -> None:
+        self.voxels = normalise(exam.stack.voxels)
+        self.pixel_mm = exam.stack.pixel_mm
+        self.slice_mm = exam.stack.slice_mm
+        o = exam.outlines
+        order = np.argsort([level.rank for level in o.levels], kind="stable")
+        self.corners, self.slices, self.certain = o.corners[order], o.slices[order], o.certain[order]
+        self.with_bodies = np.unique(self.slices[self.certain])
+        self.with_any = np.unique(self.slices)
+
+    def view(self, rng: np.random.Generator) -> _View:
+        k = int(rng.choice(self.with_bodies if rng.random() < 0.9 else self.with_any))
+        image = self.voxels[k]
+        if self.slice_mm < 3 and rng.random() < 0.5:  # a thicker slice
+            neighbours = self.voxels[max(0, k - 1) : k + 2]
+            image = neighbours.mean(0)
+        here = self.slices == k
+        corners, certain = self.corners[here], self.certain[here]
+        unseen = self._body_above(corners)
+        return _View(
+            image=image,
+            corners=np.concatenate([unseen, corners]),
+            certain=np.concatenate([np.zeros(len(unseen), bool), certain]),
+            pixel_mm=self.pixel_mm,
+        )
+
+    def _body_above(self, corners: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where the next body above the topmost labelled one would be: it may show in part, and nobody drew it."""
+        if len(corners) < 2:
+            return np.empty((0, 4, 2))
+        return (corners[0] + corners[0].mean(0) - corners[1].mean(0))[None]
+
+
+class VfrRecipe(lightning.LightningModule):
+    """Learns the network with SpineNetV2's loss; bf16 or full precision as the trainer says.
+
+    Args:
+        network: any module from (batch, 1, H, W) to (batch, 13, H, W).
+        steps: length of the schedule: the learning rate rises over the first 5 % and falls to zero along a cosine.
+        learning_rate: peak of Adam's learning rate (the paper: 1e-3).
+    """
+
+    def __init__(self, network: nn.Module, *, steps: int, learning_rate: float = 1e-3) -> None:
+        super().__init__()
+        self.network = network
+        self.steps, self.learning_rate = steps, learning_rate
+
+    def training_step(self, batch: VfrBatch, _index: int) -> Tensor:
+        """Loss of one batch."""
+        targets, near = render_targets(batch.corners, batch.certain, tuple(batch.images.shape[2:]))
+        output = self.network(batch.images.contiguous(memory_format=torch.channels_last)).float()
+        loss = vfr_loss(output, targets, near, batch.taught)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> dict[str, object]:
+        """Adam with the one-cycle schedule."""
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.learning_rate, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, self.steps, pct_start=0.05)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

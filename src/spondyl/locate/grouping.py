@@ -1,0 +1,104 @@
+"""Vertebral bodies in space from quadrilaterals in slices (SpineNetV2; Windsor et al. 2022, section 3.1, step 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from spondyl.geometry.affine import Float
+from spondyl.geometry.instance import VertebraInstance
+
+JOIN_IOU = 0.2
+"""Overlap above which a quadrilateral continues a body (the published code's; the paper's text says 0.25)."""
+
+MERGE_IOU = 0.05
+"""Overlap of two bodies' mean quadrilaterals above which they are one (the published code's)."""
+
+MAX_GAP_MM = 10.0
+"""A body may be missed in the slices between, but not over more than this; wider gaps are two bodies of a curved spine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceOutlines:
+    """Quadrilaterals found slice by slice.
+
+    Args:
+        slices: (n,) slice index, not decreasing.
+        corners: (n, 4, 2) as (row, column).
+        scores: (n,) mean heat of the landmarks.
+    """
+
+    slices: NDArray[np.intp]
+    corners: Float
+    scores: Float
+
+
+def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[VertebraInstance, ...]:
+    """Join quadrilaterals of neighbouring slices into bodies.
+
+    A quadrilateral joins the body whose latest quadrilateral it overlaps most. A body seen in one slice only is dropped
+    unless the scan has fewer than three slices with any; bodies that overlap one another are merged.
+
+    Args:
+        found: quadrilaterals of all slices.
+        slice_mm: distance of neighbouring slices.
+
+    Returns:
+        Bodies from head to foot.
+    """
+    polygons = shapely.polygons(found.corners) if len(found.corners) else np.empty(0, object)
+    chains: list[list[int]] = []
+    for k in np.unique(found.slices):
+        here = np.flatnonzero(found.slices == k)
+        open_chains = [c for c in chains if (k - found.slices[c[-1]]) * slice_mm <= MAX_GAP_MM or found.slices[c[-1]] == k - 1]
+        chains += _continue(open_chains, here, polygons)
+    chains = _merge(chains, found)
+    if len(np.unique(found.slices)) >= 3:
+        chains = [chain for chain in chains if len(chain) > 1]
+    instances = [_instance(chain, found) for chain in chains]
+    return tuple(sorted(instances, key=lambda instance: float(instance.centroid_index[1])))
+
+
+def _continue(chains: list[list[int]], here: NDArray[np.intp], polygons: NDArray[np.object_]) -> list[list[int]]:
+    """Append to each chain the outline that overlaps it most; return the outlines that start chains of their own."""
+    fresh = dict.fromkeys(range(len(here)))
+    if chains:
+        iou = _iou(polygons[[chain[-1] for chain in chains]][:, None], polygons[here][None])
+        waiting = set(range(len(chains)))
+        for chain, outline in sorted(np.argwhere(iou > JOIN_IOU).tolist(), key=lambda pair: -iou[tuple(pair)]):
+            if chain in waiting and outline in fresh:
+                waiting.discard(chain)
+                del fresh[outline]
+                chains[chain].append(int(here[outline]))
+    return [[int(here[outline])] for outline in fresh]
+
+
+def _merge(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
+    """Unite chains whose mean quadrilaterals overlap; of two outlines in one slice the better scored stays."""
+    merged: list[list[int]] = []
+    for chain in sorted(chains, key=len, reverse=True):
+        mean = shapely.polygons(found.corners[chain].mean(0))
+        for other in merged:
+            if _iou(mean, shapely.polygons(found.corners[other].mean(0))) > MERGE_IOU:
+                other += [i for i in chain if found.slices[i] not in found.slices[other]]
+                break
+        else:
+            merged.append(list(chain))
+    return merged
+
+
+def _instance(chain: list[int], found: SliceOutlines) -> VertebraInstance:
+    chain = sorted(chain, key=lambda i: int(found.slices[i]))
+    return VertebraInstance(
+        slices=tuple(int(k) for k in found.slices[chain]),
+        outlines=found.corners[chain],
+        score=float(np.sort(found.scores[chain])[-3:].mean()),
+    )
+
+
+def _iou(a: object, b: object) -> Float:
+    common = shapely.area(shapely.intersection(a, b))
+    return np.asarray(common / np.maximum(shapely.area(a) + shapely.area(b) - common, 1e-9))

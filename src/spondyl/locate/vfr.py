@@ -1,0 +1,190 @@
+"""Vertebral bodies by vector-field regression (SpineNetV2; Windsor et al. 2022, section 3.1): decoding in a slice.
+
+A network draws, for each sagittal slice, heat at the four corners and the centroid of every vertebral body, and at each
+corner an arrow to the centroid of the same body. Decoding turns these 13 maps into quadrilaterals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spondyl.geometry.affine import Float
+from spondyl.geometry.instance import VertebraInstance, polygon_areas
+from spondyl.geometry.resize import resize_slices
+from spondyl.geometry.stack import SagittalStack
+from spondyl.locate.grouping import SliceOutlines, group_across_slices
+
+WORKING_MM = 1.2
+"""Pixel spacing at which slices pass the network; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
+
+HEAT_THRESHOLD = 0.6
+"""Heat that a landmark must reach (the published decoder's)."""
+
+_REGION_HEAT = 0.4
+"""Heat down to which a landmark's region spreads; with the threshold itself, noise on its rim would split off islands."""
+
+_ARROW_TOLERANCE = 0.5
+"""An arrow belongs to a centroid when its tip misses it by less than this share of its length (section 3.1, step 5)."""
+
+_ARROW_TOLERANCE_PX = 20.0
+"""... and by less than this many pixels (the published decoder's)."""
+
+_STRIDE = 32
+"""Both edges of a slice are padded to a multiple of this, which the network's five halvings need."""
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(slices, 1, rows, columns) to (slices, 13, rows, columns); channels as `locate.vfr_targets` lists them."""
+
+
+def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
+    """Find the vertebral bodies of a scan.
+
+    All slices pass the network whole and as one batch, at `WORKING_MM`.
+
+    Args:
+        stack: the scan.
+        network: the vector-field regression network.
+
+    Returns:
+        Bodies from head to foot, outlines in the stack's own indices.
+    """
+    slices, scale = resize_slices(normalise(stack.voxels), stack.pixel_mm, WORKING_MM)
+    rows, columns = slices.shape[1:]
+    padded = np.pad(slices, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
+    maps = network(padded[:, None])[:, :, :rows, :columns]
+    outlines = decode(maps)
+    in_stack = SliceOutlines(
+        slices=outlines.slices, corners=(outlines.corners + 0.5) * scale - 0.5, scores=outlines.scores
+    )
+    return group_across_slices(in_stack, slice_mm=stack.slice_mm)
+
+
+def normalise(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale intensities so that the 0.5th and 99.5th percentile of the scan become 0 and 1, clipped to [0, 1.5].
+
+    Args:
+        voxels: any shape, not constant.
+
+    Returns:
+        The same shape, float32.
+    """
+    step = max(1, voxels.size // 1_000_000)
+    low, high = np.percentile(voxels.ravel()[::step], [0.5, 99.5])
+    return np.clip((voxels - low) / max(high - low, 1e-6), 0, 1.5).astype(np.float32)
+
+
+def decode(maps: NDArray[np.float32]) -> SliceOutlines:
+    """Read the quadrilaterals that a network drew.
+
+    Each centroid takes, of each kind of corner, the one whose arrow ends nearest to it. One missing corner is completed
+    as the centroid plus the arrow of the opposite corner (the published decoder's; the paper has it not); a body with
+    more missing is dropped, as is one that does not contain its centroid. Of two bodies that share a corner, the one
+    whose corners point nearer to its centroid stays.
+
+    Args:
+        maps: (slices, 13, rows, columns).
+
+    Returns:
+        Outlines in pixels of the maps.
+    """
+    peaks = _peaks(maps)
+    found = [_assemble(peaks, k) for k in range(len(maps))]
+    return SliceOutlines(
+        slices=np.concatenate([np.full(len(corners), k) for k, (corners, _) in enumerate(found)]).astype(np.intp),
+        corners=np.concatenate([corners for corners, _ in found]),
+        scores=np.concatenate([scores for _, scores in found]),
+    )
+
+
+class _Peaks:
+    """Landmarks of a stack of maps: slice, channel, place, heat, and for corners the arrow's tip."""
+
+    def __init__(self, maps: NDArray[np.float32], hottest: NDArray[np.intp], place: Float) -> None:
+        self.slice, self.channel, row, column = hottest.T
+        self.place = place
+        self.heat = np.clip(maps[self.slice, self.channel, row, column], 0, 1).astype(np.float64)
+        corner = np.minimum(self.channel, 3)
+        arrow = np.stack([maps[self.slice, 9 + corner, row, column], maps[self.slice, 5 + corner, row, column]], 1)
+        # the arrow was read at the pixel, so its tip counts from the pixel
+        self.tip = np.stack([row, column], 1) + arrow
+
+    def of(self, slice_index: int, channel: int) -> NDArray[np.intp]:
+        return np.flatnonzero((self.slice == slice_index) & (self.channel == channel))
+
+
+def _peaks(maps: NDArray[np.float32]) -> _Peaks:
+    """One landmark for each connected region that reaches the threshold, in the five heat channels of every slice.
+
+    Its place is the region's centroid weighted with its heat: exact for a symmetric peak, and noise averages out, which
+    the hottest pixel alone (the paper's choice) would follow.
+    """
+    in_plane = np.zeros((3, 3, 3, 3), bool)
+    in_plane[1, 1] = True
+    labels, count = ndimage.label(maps[:, :5] > _REGION_HEAT, in_plane)
+    where = np.argwhere(labels)
+    region = labels[tuple(where.T)] - 1
+    heat = maps[tuple(where.T)]
+    order = np.lexsort((-heat, region))
+    hottest = order[np.unique(region[order], return_index=True)[1]]
+    seen = heat[hottest] > HEAT_THRESHOLD
+    weight = heat - _REGION_HEAT
+    place = [np.bincount(region, weight * where[:, axis], count) / np.bincount(region, weight, count) for axis in (2, 3)]
+    return _Peaks(maps, where[hottest[seen]], np.stack(place, 1)[seen])
+
+
+def _assemble(peaks: _Peaks, k: int) -> tuple[Float, Float]:
+    """Quadrilaterals (n, 4, 2) and scores (n,) of slice k."""
+    centroids = peaks.of(k, 4)
+    if not len(centroids):
+        return np.empty((0, 4, 2)), np.empty(0)
+    centre = peaks.place[centroids]
+    corners, miss, heat = (np.full(shape, np.nan) for shape in ((len(centre), 4, 2), (len(centre), 4), (len(centre), 4)))
+    for kind in range(4):
+        candidates = peaks.of(k, kind)
+        if not len(candidates):
+            continue
+        gap = np.linalg.norm(centre[:, None] - peaks.tip[candidates][None], axis=-1)
+        best = gap.argmin(1)
+        chosen = candidates[best]
+        distance = gap[np.arange(len(centre)), best]
+        length = np.linalg.norm(peaks.tip[chosen] - peaks.place[chosen], axis=-1)
+        good = distance <= np.minimum(_ARROW_TOLERANCE * length, _ARROW_TOLERANCE_PX)
+        corners[good, kind] = peaks.place[chosen][good]
+        miss[good, kind] = distance[good]
+        heat[good, kind] = peaks.heat[chosen][good]
+    corners = _complete(corners, centre)
+    scores = np.concatenate([np.nan_to_num(heat), peaks.heat[centroids][:, None]], 1).mean(1)
+    whole = ~np.isnan(corners).any((1, 2))
+    keep = np.flatnonzero(whole)[_is_convex_around(corners[whole], centre[whole])]
+    keep = keep[_without_shared_corners(corners[keep], np.nanmean(miss[keep], axis=1))] if len(keep) else keep
+    return corners[keep], scores[keep]
+
+
+def _complete(corners: Float, centre: Float) -> Float:
+    """Fill the one missing corner of a body: centroid plus the opposite corner's arrow."""
+    missing = np.isnan(corners[..., 0])
+    body, kind = np.nonzero(missing & (missing.sum(1) == 1)[:, None])
+    completed = corners.copy()
+    completed[body, kind] = 2 * centre[body] - corners[body, (kind + 2) % 4]
+    return completed
+
+
+def _is_convex_around(corners: Float, centre: Float) -> NDArray[np.bool_]:
+    """Whether each quadrilateral (n, 4, 2) is convex, turns the expected way, and contains its centroid (n, 2)."""
+    edge = np.roll(corners, -1, 1) - corners
+    following = np.roll(edge, -1, 1)
+    to_centre = centre[:, None] - corners
+    turns = edge[..., 0] * following[..., 1] - edge[..., 1] * following[..., 0]
+    sides = edge[..., 0] * to_centre[..., 1] - edge[..., 1] * to_centre[..., 0]
+    return np.asarray((np.sign(turns) == -1).all(1) & (np.sign(sides) == -1).all(1) & (np.abs(polygon_areas(corners)) > 4))
+
+
+def _without_shared_corners(corners: Float, miss: Float) -> NDArray[np.bool_]:
+    """Drop, of two quadrilaterals with a corner of the same kind in common (< 2 pixels), the one whose arrows miss by more."""
+    apart = np.linalg.norm(corners[:, None] - corners[None], axis=-1).min(-1)
+    worse = (miss[:, None] > miss[None]) | ((miss[:, None] == miss[None]) & np.tri(len(miss), k=-1, dtype=bool))
+    return np.asarray(~((apart < 2) & worse).any(1))

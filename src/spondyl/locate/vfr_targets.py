@@ -1,0 +1,96 @@
+"""What SpineNetV2's vector-field regression network learns: targets and loss (Windsor et al. 2022, section 3.1, eq. 2 to 4).
+
+Channels, in the order of the published checkpoints: 0 to 3 heat of the corners (`geometry.instance.CORNERS`), 4 heat of
+the centroid, 5 to 8 column component and 9 to 12 row component of each corner's arrow. An arrow points from its pixel to
+the centroid, in pixels (the sign that the published decoder uses; the text of eq. 4 has the opposite one).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+VARIANCE_PER_AREA = 1 / 50
+"""Variance of a heat peak over the outline's area; the paper says proportional only, 1/50 makes sigma a seventh of an edge."""
+
+ARROW_RADIUS_PER_EDGE = 0.3
+"""Radius in which an arrow is taught, over the square root of the outline's area; below one half, so corners keep apart."""
+
+POSITIVE_HEAT = 0.01
+"""Eq. 3's T: heat above it counts as positive when the two classes are balanced."""
+
+ARROW_WEIGHT = 0.01
+"""Weight of a squared arrow error in pixels against an absolute heat error; equal at an error of 10 pixels."""
+
+
+def render_targets(corners: Tensor, present: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Draw the targets of a batch of slices.
+
+    Args:
+        corners: (batch, n, 4, 2) as (row, column) in pixels; may lie outside the image.
+        present: (batch, n), False where a row is padding.
+        shape: rows and columns of the image.
+
+    Returns:
+        targets (batch, 13, rows, columns), and arrow neighbourhoods (batch, 4, rows, columns), True where an arrow is taught.
+    """
+    batch, n = corners.shape[:2]
+    area = _quadrilateral_area(corners)
+    centroid = quadrilateral_centroid(corners)
+    points = torch.cat([corners, centroid[:, :, None]], dim=2)
+    rows = torch.arange(shape[0], dtype=corners.dtype)
+    columns = torch.arange(shape[1], dtype=corners.dtype)
+    targets = torch.zeros(batch, 13, *shape)
+    near = torch.zeros(batch, 4, *shape, dtype=torch.bool)
+    for body in range(n):
+        sigma2 = (VARIANCE_PER_AREA * area[:, body])[:, None, None].clamp(min=0.5)
+        d_row = rows - points[:, body, :, :1]
+        d_column = columns - points[:, body, :, 1:]
+        heat = torch.exp(-(d_row**2) / (2 * sigma2))[..., :, None] * torch.exp(-(d_column**2) / (2 * sigma2))[..., None, :]
+        heat *= present[:, body, None, None, None]
+        targets[:, :5] = torch.maximum(targets[:, :5], heat)
+        # exp(-r^2 / 2 sigma^2) at the neighbourhood's border: distance without a second pass over the image
+        border = torch.exp(-(ARROW_RADIUS_PER_EDGE**2) * area[:, body] / (2 * sigma2[:, 0, 0]))[:, None, None, None]
+        inside = heat[:, :4] > border.clamp(min=1e-6)
+        near |= inside
+        to_column = (centroid[:, body, 1:] - columns)[:, None, None, :]
+        to_row = (centroid[:, body, :1] - rows)[:, None, :, None]
+        targets[:, 5:9] = torch.where(inside, to_column, targets[:, 5:9])
+        targets[:, 9:13] = torch.where(inside, to_row, targets[:, 9:13])
+    return targets, near
+
+
+def vfr_loss(output: Tensor, targets: Tensor, near: Tensor, taught: Tensor) -> Tensor:
+    """Class-balanced L1 on heat plus L2 on arrows (eq. 2 to 4), each a mean so that images of all sizes weigh alike.
+
+    Args:
+        output, targets: (batch, 13, rows, columns).
+        near: (batch, 4, rows, columns) arrow neighbourhoods.
+        taught: (batch, 1, rows, columns), False where nothing is known of the image and no error counts.
+
+    Returns:
+        Scalar; heat errors are summed over the balanced classes and divided by the number of positives.
+    """
+    positive = (targets[:, :5] >= POSITIVE_HEAT) & taught
+    n_positive = positive.sum().clamp(min=1)
+    n_negative = (taught.sum() * 5 - n_positive).clamp(min=1)
+    total = n_positive + n_negative
+    alpha = torch.where(positive, n_negative / total, n_positive / total) * taught
+    heat = (alpha * (output[:, :5] - targets[:, :5]).abs()).sum() / n_positive
+    arrows = (near & taught).repeat(1, 2, 1, 1)
+    squared = ((output[:, 5:] - targets[:, 5:]) ** 2)[arrows]
+    return heat + ARROW_WEIGHT * squared.sum() / max(1, squared.numel() // 2)
+
+
+def quadrilateral_centroid(corners: Tensor) -> Tensor:
+    """Area centroid (..., 2) of quadrilaterals (..., 4, 2)."""
+    following = corners.roll(-1, -2)
+    cross = corners[..., 0] * following[..., 1] - following[..., 0] * corners[..., 1]
+    area = 0.5 * cross.sum(-1, keepdim=True)
+    centroid = ((corners + following) * cross[..., None]).sum(-2) / (6 * torch.where(area.abs() < 1e-6, 1.0, area))
+    return torch.where(area.abs() < 1e-6, corners.mean(-2), centroid)
+
+
+def _quadrilateral_area(corners: Tensor) -> Tensor:
+    following = corners.roll(-1, -2)
+    return 0.5 * (corners[..., 0] * following[..., 1] - following[..., 0] * corners[..., 1]).sum(-1).abs()

@@ -1,0 +1,120 @@
+"""Laws of vector-field regression: what targets draw, decoding gives back."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from spondyl.locate.grouping import SliceOutlines, group_across_slices
+from spondyl.locate.vfr import decode
+from spondyl.locate.vfr_targets import render_targets
+
+SIZE = 160
+
+
+def column_of_bodies(*, count: int, edge_px: float, angle_deg: float, shear: float) -> np.ndarray:
+    """Quadrilaterals (count, 4, 2) in a row along a turned axis through the image's middle."""
+    unit = np.array([(-0.5, 0.6), (0.5, 0.65), (0.45, -0.6), (-0.55, -0.55)])
+    unit = unit + shear * np.array([(0, 0), (0, 1), (0, 1), (0, 0)])
+    angle = np.deg2rad(angle_deg)
+    turn = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
+    steps = (np.arange(count) - (count - 1) / 2)[:, None] * np.array([1.35, 0.0])
+    return (unit[None] + steps[:, None]) @ turn.T * edge_px + SIZE / 2
+
+
+def draw(corners: np.ndarray) -> np.ndarray:
+    """Rendered maps (1, 13, SIZE, SIZE)."""
+    batch = torch.as_tensor(corners[None], dtype=torch.float32)
+    return render_targets(batch, torch.ones(batch.shape[:2], dtype=torch.bool), (SIZE, SIZE))[0].numpy()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    count=st.integers(1, 5),
+    edge_px=st.floats(12, 34),
+    angle_deg=st.floats(-180, 180),
+    shear=st.floats(-0.2, 0.2),
+)
+def test_decoding_rendered_targets_gives_the_polygons_back(count, edge_px, angle_deg, shear):
+    corners = column_of_bodies(count=count, edge_px=edge_px, angle_deg=angle_deg, shear=shear)
+    inside = ((corners > 4) & (corners < SIZE - 5)).all((1, 2))
+    found = decode(draw(corners))
+    for expected in corners[inside]:
+        # the region above 0.6 is at most 5 pixels wide here, and its ragged rim moves the centroid by less than 0.1
+        assert np.abs(found.corners - expected).max((1, 2)).min() < 0.1
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**31), angle_deg=st.floats(-60, 60))
+def test_decoding_bears_noise_of_a_tenth_of_the_peak(seed, angle_deg):
+    corners = column_of_bodies(count=4, edge_px=24, angle_deg=angle_deg, shear=0.0)
+    inside = ((corners > 4) & (corners < SIZE - 5)).all((1, 2))
+    maps = draw(corners)
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.normal(size=maps.shape), (0, 0, 1, 1))  # a network's errors are smooth
+    noisy = maps + (0.1 * noise / noise.std()).astype(np.float32)
+    found = decode(noisy)
+    for expected in corners[inside]:
+        # sigma is 3.7 pixels here: 0.1 of heat is 1.7 pixels' fall from the peak, 1 pixel's at the region's rim
+        assert np.abs(found.corners - expected).max((1, 2)).min() < 1.7
+
+
+def test_a_corner_outside_the_image_is_completed_through_the_centroid():
+    corners = np.array([[(60.0, 154.0), (90.0, 165.0), (92.0, 120.0), (61.0, 118.0)]])
+    found = decode(draw(corners))
+    assert len(found.corners) == 1
+    centroid = found.corners[0][[0, 2, 3]]
+    np.testing.assert_allclose(centroid, corners[0][[0, 2, 3]], atol=0.1)
+    assert found.corners[0, 1, 1] > SIZE - 1
+
+
+def test_a_body_with_two_corners_missing_is_dropped():
+    maps = draw(column_of_bodies(count=1, edge_px=24, angle_deg=0, shear=0))
+    maps[:, :2] = 0
+    assert len(decode(maps).corners) == 0
+
+
+def test_an_arrow_that_points_elsewhere_does_not_join():
+    maps = draw(column_of_bodies(count=1, edge_px=24, angle_deg=0, shear=0))
+    maps[:, 5:7] += 30
+    maps[:, 9:11] += 30
+    assert len(decode(maps).corners) == 0
+
+
+def test_empty_maps_give_no_bodies():
+    assert len(decode(np.zeros((3, 13, 32, 32), np.float32)).corners) == 0
+    empty = SliceOutlines(slices=np.empty(0, np.intp), corners=np.empty((0, 4, 2)), scores=np.empty(0))
+    assert group_across_slices(empty, slice_mm=4.0) == ()
+
+
+@pytest.fixture
+def drifting() -> SliceOutlines:
+    """Two bodies in seven slices, drifting sideways as in a scoliosis, one of them missed in slice 3."""
+    pair = column_of_bodies(count=2, edge_px=24, angle_deg=0, shear=0)
+    slices, corners = [], []
+    for k in range(7):
+        for body in range(2):
+            if not (k == 3 and body == 1):
+                slices.append(k)
+                corners.append(pair[body] + (0.0, 2.0 * k))
+    return SliceOutlines(
+        slices=np.array(slices), corners=np.array(corners), scores=np.linspace(0.7, 0.9, len(slices))
+    )
+
+
+def test_grouping_follows_a_drifting_body_over_a_missed_slice(drifting):
+    upper, lower = group_across_slices(drifting, slice_mm=4.0)
+    assert upper.slices == tuple(range(7))
+    assert lower.slices == (0, 1, 2, 4, 5, 6)
+    np.testing.assert_allclose(upper.outlines[6] - upper.outlines[0], np.tile((0.0, 12.0), (4, 1)))
+
+
+def test_a_body_in_a_single_slice_is_dropped(drifting):
+    lonely = SliceOutlines(
+        slices=np.append(drifting.slices, 6),
+        corners=np.append(drifting.corners, drifting.corners[-1:] + (60.0, 0.0), axis=0),
+        scores=np.append(drifting.scores, 0.9),
+    )
+    assert len(group_across_slices(lonely, slice_mm=4.0)) == 2
