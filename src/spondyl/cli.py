@@ -1,0 +1,277 @@
+"""The command line: options in, exit status out; what the commands do is elsewhere and imported when they run.
+
+Exit status: 0 done; 1 a fault of Spondyl's; 2 wrong usage or unreadable input, said in one sentence on stderr;
+3 done, but nothing found.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from spondyl import __version__
+from spondyl.errors import MissingExtraError, OutputError, SettingError, SpondylError
+
+if TYPE_CHECKING:
+    from spondyl.findings import Findings
+
+__all__ = ["app", "main"]
+
+DEBUG = "SPONDYL_DEBUG"
+"""Set to 1, this environment variable shows tracebacks and libraries' messages, which may hold a patient's data."""
+
+NOTHING_FOUND = 3
+_STAGES = ("read", "sagittal", "networks", "locate", "identify", "report")
+_PRESENT_STAGES = {"locate", "identify"}
+
+app = typer.Typer(
+    name="spondyl",
+    help="Read a spinal MR: vertebrae and levels, with a probability on every statement. Not a medical device.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they print local variables' values
+    rich_markup_mode=None,  # plain help, at once
+)
+models = typer.Typer(help="Weights: what there is, and bringing in published ones.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(f"spondyl {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def analyze(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="NIfTI or MHA file, DICOM file, folder or zip.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to make, else <input>_spondyl.")] = None,
+    modality: Annotated[Literal["mr", "ct"] | None, typer.Option(help="Overrides what the reader would guess.")] = None,
+    stages: Annotated[str, typer.Option(help="Comma-separated; this version has exactly these.")] = "locate,identify",
+    locate: Annotated[str, typer.Option(help="Method that finds vertebral bodies.")] = "vfr",
+    identify: Annotated[str, typer.Option(help="Method that names them.")] = "context",
+    segment: Annotated[str | None, typer.Option(help="Not in this version.")] = None,
+    weights: Annotated[str, typer.Option(help="Set of weights, e.g. spinenet-official once imported.")] = "spondyl",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
+    engine: Annotated[Literal["auto", "torch", "openvino"], typer.Option(help="What runs them.")] = "auto",
+) -> None:
+    """Find and name the vertebrae of a scan, and write a report."""
+    _refuse_absent(stages, segment)
+    from spondyl.imaging.volume import Modality
+    from spondyl.pipeline import Plan, analyze_file
+    from spondyl.report.write import default_folder, require_usable_folder, write_report
+
+    plan = Plan(locate=locate, identify=identify, weights=weights, engine=engine, device=device)
+    folder = default_folder(source) if out is None else out
+    require_usable_folder(folder)
+    known = None if modality is None else Modality(modality)
+    with _quiet_libraries(), _progress() as tell:
+        findings, volume = analyze_file(source, plan, modality=known, tell=tell)
+        tell("report")
+        write_report(findings, volume, folder)
+    _summarise(findings, folder)
+    if findings.is_empty:
+        raise typer.Exit(NOTHING_FOUND)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of report.json."""
+    import json
+
+    from spondyl.findings import findings_schema
+
+    typer.echo(json.dumps(findings_schema(), indent=1))
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to make, ending in .nii.gz.")],
+    modality: Annotated[Literal["mr", "ct"], typer.Option(help="This version makes MR.")] = "mr",
+    fov: Annotated[str, typer.Option(help="Field of view; this version makes lumbar spines.")] = "lumbar",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same patient.")] = 0,
+    format_: Annotated[Literal["nifti", "dicom"], typer.Option("--format", help="This version: NIfTI.")] = "nifti",
+) -> None:
+    """Make a simple synthetic scan."""
+    if (modality, fov, format_) != ("mr", "lumbar", "nifti"):
+        raise SettingError("this version makes only --modality mr --fov lumbar --format nifti")
+    if not out.name.endswith(".nii.gz") or out.exists():
+        raise OutputError("the phantom needs the name of a new file that ends in .nii.gz")
+    from spondyl.imaging.write import to_nifti_gz
+    from spondyl.phantom.simple import simple_lumbar
+
+    volume = simple_lumbar(seed).volume
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        partial.write_bytes(to_nifti_gz(volume.voxels, volume.affine))
+        partial.rename(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"the phantom cannot be written: {error.strerror}") from error
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the weights that there are."""
+    from spondyl.nets.cards import list_cards
+
+    for card in list_cards():
+        typer.echo(f"{card.name:32} {card.network:12} {card.preset:12} {card.licence}")
+
+
+@models.command("show")
+def show_model(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Show a card: what the weights were trained on, how well they do, how to make them again."""
+    from spondyl.nets.cards import find_card
+
+    typer.echo(find_card(name).to_toml().rstrip())
+
+
+@models.command("import")
+def import_model(
+    kind: Annotated[Literal["spinenet"], typer.Argument(metavar="KIND", help="spinenet")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the published checkpoints are.")],
+) -> None:
+    """Bring in published weights; their own licence holds."""
+    from spondyl.nets.adapters import import_spinenet
+
+    for card in import_spinenet(folder):
+        typer.echo(f"{card.name}: {card.licence}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="vfr, appearance or context")],
+    data: Annotated[list[str], typer.Option(help="KIND:PATH; may be given several times.")],
+    run: Annotated[Path, typer.Option("-o", "--out", help="Folder of checkpoints; training resumes there.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, else the recipe's own number.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Train a network by its recipe."""
+    sources = [_kind_and_path(text) for text in data]
+    _later("spondyl.learn.recipes", "train").run_recipe(recipe, sources, run, steps=steps, seed=seed)
+
+
+@app.command()
+def evaluate(
+    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED", help="A report, or a folder of them.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="A mask or centroids, or a folder of them.")],
+) -> None:
+    """Compare reports with the truth."""
+    typer.echo(_later("spondyl.evaluate.compare", "evaluate").compare(predicted, truth))
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="spinenet-detection or speed")],
+    data: Annotated[Path | None, typer.Option(help="Where the labelled scans are.")] = None,
+) -> None:
+    """Measure, and print the table beside the paper's numbers."""
+    typer.echo(_later("spondyl.evaluate.benches", "bench").run_bench(name, data=data))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit status.
+
+    Args:
+        arguments: without the program's name; those of the process when None.
+    """
+    try:
+        app(args=arguments, prog_name="spondyl")
+    except SpondylError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except MemoryError:
+        _complain("the memory of this machine does not suffice for this scan")
+        sys.exit(2)
+    except Exception as error:  # the one place where everything is caught: a traceback may show a patient's data
+        _complain(f"a fault of Spondyl's own ({type(error).__name__}); {DEBUG}=1 shows where")
+        sys.exit(1)
+
+
+def _complain(sentence: str) -> None:
+    if os.environ.get(DEBUG) == "1":
+        traceback.print_exc()
+    typer.echo(f"spondyl: {' '.join(sentence.split())}", err=True)
+
+
+def _refuse_absent(stages: str, segment: str | None) -> None:
+    asked = {stage.strip() for stage in stages.split(",")}
+    if asked != _PRESENT_STAGES:
+        raise SettingError(f"--stages must be locate,identify in this version, got {stages!r}")
+    if segment is not None:
+        raise SettingError("--segment: this version does not segment yet; its mask is made from the outlines")
+
+
+def _kind_and_path(text: str) -> tuple[str, Path]:
+    kind, colon, path = text.partition(":")
+    if not (kind and colon and path):
+        raise SettingError(f"--data must be KIND:PATH, got {text!r}")
+    return kind, Path(path)
+
+
+def _later(module: str, command: str) -> ModuleType:
+    """A command's module; without it or its packages, one sentence that says so."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing.startswith("spondyl"):
+            raise SettingError(f"this version has no {command!r} yet") from error
+        raise MissingExtraError(f"{command} needs {missing}: pip install 'spondyl[train]'") from error
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Silence libraries, whose messages quote the headers that they read."""
+    if os.environ.get(DEBUG) == "1":
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Tell the stage: a bar on a terminal, plain lines otherwise, both on stderr."""
+    if not sys.stderr.isatty():
+        yield lambda stage: typer.echo(stage, err=True)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:9}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=len(_STAGES))
+        yield lambda stage: bar.update(task, description=stage, completed=_STAGES.index(stage))
+
+
+def _summarise(findings: Findings, folder: Path) -> None:
+    for warning in findings.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    for vertebra in findings.vertebrae:
+        typer.echo(f"{vertebra.level:4} {vertebra.level_probability:.3f}")
+    if findings.is_empty:
+        typer.echo("spondyl: no vertebra was found in this scan", err=True)
+    typer.echo(f"report in {folder}")
+
+
+if __name__ == "__main__":
+    main()

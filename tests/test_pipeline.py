@@ -1,0 +1,209 @@
+"""The pipeline turns what the stages say into findings, keeps every doubt, and loses no place.
+
+The stages themselves are replaced by ones that know the phantom's truth; each has its own tests.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spondyl import pipeline
+from spondyl.anatomy.level import Level
+from spondyl.errors import InputError, SettingError
+from spondyl.findings import RESEARCH_USE, WeightsUsed
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.resample import to_sagittal
+from spondyl.geometry.stack import SagittalStack
+from spondyl.identify.labelling import Labelling, LevelSequence
+from spondyl.imaging.volume import Modality, Volume
+from spondyl.pipeline import NO_ANCHOR, Networks, Plan, analyze, analyze_file
+
+LEVELS = [Level.L4, Level.L5, Level.S1]
+CENTRES = np.array([[0.0, 5, 40], [0, 3, 5], [0, -5, -30]])
+AFFINE = Affine.from_axes(np.eye(3), (4, 1, 1), (-26, -40, -60))
+NETWORKS = Networks(
+    vfr=lambda x: x,
+    appearance=lambda x: x,
+    context=lambda x: x,
+    weights=(WeightsUsed(name="spondyl-vfr", sha256="0" * 64),),
+)
+
+
+def a_volume(affine: Affine = AFFINE, shape: tuple[int, ...] = (14, 80, 120), **changes: object) -> Volume:
+    voxels = np.random.default_rng(0).uniform(0, 100, shape).astype(np.float32)
+    values: dict[str, object] = {"voxels": voxels, "affine": affine, "modality": Modality.MR, **changes}
+    return Volume(**values)  # type: ignore[arg-type]
+
+
+def instances_in(stack: SagittalStack) -> tuple[VertebraInstance, ...]:
+    """A 30 x 24 mm quadrilateral around each centre, in the two slices nearest to it."""
+    found = []
+    for number, centre in enumerate(CENTRES):
+        position, row, column = stack.affine.to_index(centre)
+        first = int(np.floor(position))
+        corners = np.array([[-12, 15], [12, 15], [12, -15], [-12, -15]]) / stack.pixel_mm + (row, column)
+        outlines = np.stack([corners, corners])
+        found.append(VertebraInstance(slices=(first, first + 1), outlines=outlines, score=1.0 + 1e-7 - number / 10))
+    return tuple(found)
+
+
+def a_labelling(levels: list[Level | None], numberings: dict[str, float] | None = None) -> Labelling:
+    marginals = np.zeros((len(levels), len(Level)))
+    rejected = np.zeros(len(levels))
+    for number, level in enumerate(levels):
+        if level is None:
+            rejected[number] = 1
+        else:
+            marginals[number, level.rank] = 0.9
+            marginals[number, level.rank - 1] = 0.0995
+            marginals[number, level.rank - 2] = 0.0005
+    sequences = (LevelSequence(levels=tuple(levels), log_probability=-0.1),)
+    return Labelling(
+        sequences=sequences,
+        marginals=marginals,
+        rejected=rejected,
+        numberings=numberings or {"regular": 1.0},
+        size=1.0,
+    )
+
+
+@pytest.fixture
+def knowing_stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Labelling]:
+    """Stages that find the three bodies and label them as the test says."""
+    said = {"labelling": a_labelling(list(LEVELS))}
+    monkeypatch.setattr(pipeline, "_locate", lambda stack, networks: instances_in(stack))
+    monkeypatch.setattr(pipeline, "_identify", lambda stack, instances, networks: said["labelling"])
+    return said
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.usefixtures("knowing_stages")
+def test_every_body_keeps_its_place_whatever_the_order_of_the_inputs_axes(axes: tuple[int, ...], flipped: bool) -> None:
+    base = a_volume()
+    index_map = np.zeros((4, 4))
+    index_map[3, 3] = 1
+    voxels = base.voxels.transpose(axes)
+    for new, old in enumerate(axes):
+        index_map[old, new] = 1
+    if flipped:
+        voxels = np.ascontiguousarray(voxels[::-1])
+        index_map[:, 3] += index_map[:, 0] * (voxels.shape[0] - 1)
+        index_map[:, 0] *= -1
+    volume = Volume(voxels=voxels, affine=AFFINE @ index_map, modality=Modality.MR)
+    findings = analyze(volume, networks=NETWORKS)
+    assert [vertebra.level for vertebra in findings.vertebrae] == LEVELS
+    for vertebra, centre in zip(findings.vertebrae, CENTRES, strict=True):
+        assert vertebra.centroid_mm[1:] == pytest.approx(centre[1:], abs=0.01)
+        assert abs(vertebra.centroid_mm[0] - centre[0]) <= 2.01  # within half a slice
+        outline = np.array(vertebra.outline_mm)
+        assert outline.mean(axis=(0, 1)) == pytest.approx(vertebra.centroid_mm, abs=0.01)
+        posterior_superior, anterior_inferior = outline[0, 0], outline[0, 2]
+        assert posterior_superior[1] < anterior_inferior[1]
+        assert posterior_superior[2] > anterior_inferior[2]
+        axis = axes.index(0)
+        for number, corners in zip(vertebra.slices, outline, strict=True):
+            index = volume.affine.to_index(corners)[:, axis]
+            assert index == pytest.approx(np.full(4, number), abs=1e-2)
+
+
+@pytest.mark.usefixtures("knowing_stages")
+def test_slices_of_an_averaged_scan_are_those_of_the_input() -> None:
+    thin = Affine.from_axes(np.eye(3), (1, 1, 1), (-30, -40, -60))
+    volume = a_volume(thin, (60, 80, 120))
+    stack, notes = to_sagittal(volume.voxels, volume.affine)
+    findings = analyze(volume, networks=NETWORKS)
+    assert set(notes) <= set(findings.warnings)
+    assert stack.slice_mm == pytest.approx(3)
+    for vertebra in findings.vertebrae:
+        places = [thin.to_index(np.array(corners).mean(axis=0))[0] for corners in vertebra.outline_mm]
+        assert np.abs(np.array(vertebra.slices) - places).max() <= 0.51
+
+
+@pytest.mark.usefixtures("knowing_stages")
+def test_probabilities_are_listed_from_a_thousandth_on_and_stay_within_one() -> None:
+    vertebra = analyze(a_volume(), networks=NETWORKS).vertebrae[0]
+    assert vertebra.level_probabilities == {Level.L3: 0.0995, Level.L4: 0.9}
+    assert vertebra.level_probability == 0.9
+    assert vertebra.detection_score == 1.0
+
+
+def test_a_rejected_candidate_is_no_vertebra(knowing_stages: dict[str, Labelling]) -> None:
+    knowing_stages["labelling"] = a_labelling([Level.L4, None, Level.L5])
+    findings = analyze(a_volume(), networks=NETWORKS)
+    assert [vertebra.level for vertebra in findings.vertebrae] == [Level.L4, Level.L5]
+    assert findings.vertebrae[1].centroid_mm[2] == pytest.approx(CENTRES[2, 2])
+
+
+@pytest.mark.parametrize(
+    ("levels", "is_anchored"),
+    [
+        ([Level.L4, Level.L5, Level.S1], True),
+        ([Level.C2, Level.C3, Level.C4], True),
+        ([Level.T12, Level.L1, Level.L2], False),
+    ],
+)
+def test_without_an_anchor_a_warning_says_so(
+    knowing_stages: dict[str, Labelling], levels: list[Level | None], is_anchored: bool
+) -> None:
+    knowing_stages["labelling"] = a_labelling(levels)
+    assert (NO_ANCHOR not in analyze(a_volume(), networks=NETWORKS).warnings) == is_anchored
+
+
+def test_a_likely_numbering_variant_is_named(knowing_stages: dict[str, Labelling]) -> None:
+    variants = {"regular": 0.6, "six lumbar vertebrae": 0.35, "eleven thoracic vertebrae": 0.05}
+    knowing_stages["labelling"] = a_labelling(list(LEVELS), variants)
+    warnings = analyze(a_volume(), networks=NETWORKS).warnings
+    assert [warning for warning in warnings if "numbered" in warning] == [
+        "the column may be numbered otherwise: six lumbar vertebrae, probability 0.35"
+    ]
+
+
+@pytest.mark.usefixtures("knowing_stages")
+def test_what_the_reader_said_comes_first_and_research_use_last() -> None:
+    volume = a_volume(warnings=("modality guessed from the values: MR",), source={"format": "nifti"})
+    findings = analyze(volume, networks=NETWORKS)
+    assert findings.warnings == ("modality guessed from the values: MR", RESEARCH_USE)
+    assert findings.input == {"format": "nifti"}
+    assert findings.software.weights == NETWORKS.weights
+    assert findings.image.shape == (14, 80, 120)
+    assert np.array_equal(findings.image.affine_ras, AFFINE.matrix)
+
+
+@pytest.mark.usefixtures("knowing_stages")
+def test_every_stage_is_told_and_timed() -> None:
+    heard: list[str] = []
+    findings = analyze(a_volume(), networks=NETWORKS, tell=heard.append)
+    assert heard == ["sagittal", "locate", "identify"]
+    assert list(findings.timing_s) == heard
+
+
+def test_nothing_found_is_an_empty_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "_locate", lambda stack, networks: ())
+    findings = analyze(a_volume(), networks=NETWORKS)
+    assert findings.is_empty
+    assert findings.warnings == (RESEARCH_USE,)
+
+
+def test_ct_is_refused_before_any_work() -> None:
+    with pytest.raises(InputError, match="this version analyses MR only"):
+        analyze(a_volume(modality=Modality.CT), networks=NETWORKS)
+
+
+@pytest.mark.parametrize("stage", ["locate", "identify"])
+def test_a_plan_names_the_methods_that_there_are(stage: str) -> None:
+    with pytest.raises(SettingError, match=f"--{stage} must be one of"):
+        Plan(**{stage: "magic"})  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("knowing_stages")
+def test_a_file_is_read_analysed_and_handed_back(tmp_path: Path) -> None:
+    from spondyl.imaging.write import to_nifti_gz
+
+    volume = a_volume()
+    (tmp_path / "scan.nii.gz").write_bytes(to_nifti_gz(volume.voxels, volume.affine))
+    findings, read = analyze_file(tmp_path / "scan.nii.gz", networks=NETWORKS, modality=Modality.MR)
+    assert np.array_equal(read.voxels, volume.voxels)
+    assert list(findings.timing_s) == ["read", "sagittal", "locate", "identify"]
