@@ -6,9 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage.draw import polygon
 
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.stack import SagittalStack
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
-from spondyl.locate.vfr import decode
+from spondyl.locate.vfr import decode, detect, detect_in_patches
 from spondyl.locate.vfr_targets import render_targets
 
 SIZE = 160
@@ -98,10 +101,8 @@ def drifting() -> SliceOutlines:
         for body in range(2):
             if not (k == 3 and body == 1):
                 slices.append(k)
-                corners.append(pair[body] + (0.0, 2.0 * k))
-    return SliceOutlines(
-        slices=np.array(slices), corners=np.array(corners), scores=np.linspace(0.7, 0.9, len(slices))
-    )
+                corners.append(pair[body] + np.array((0.0, 2.0 * k)))
+    return SliceOutlines(slices=np.array(slices), corners=np.array(corners), scores=np.linspace(0.7, 0.9, len(slices)))
 
 
 def test_grouping_follows_a_drifting_body_over_a_missed_slice(drifting):
@@ -114,7 +115,56 @@ def test_grouping_follows_a_drifting_body_over_a_missed_slice(drifting):
 def test_a_body_in_a_single_slice_is_dropped(drifting):
     lonely = SliceOutlines(
         slices=np.append(drifting.slices, 6),
-        corners=np.append(drifting.corners, drifting.corners[-1:] + (60.0, 0.0), axis=0),
+        corners=np.append(drifting.corners, drifting.corners[-1:] + np.array((60.0, 0.0)), axis=0),
         scores=np.append(drifting.scores, 0.9),
     )
     assert len(group_across_slices(lonely, slice_mm=4.0)) == 2
+
+
+def painted_stack(corners: np.ndarray, *, slices: int, pixel_mm: float, shape: tuple[int, int]) -> SagittalStack:
+    """A stack whose bodies are bright, so that a network that sees brightness can be faked."""
+    image = polygon_mask(shape, corners)
+    affine = Affine.from_axes(
+        np.array([(-1, 0, 0), (0, 0, -1), (0, -1, 0)]).T @ np.eye(3), (4.0, pixel_mm, pixel_mm), (0, 0, 0)
+    )
+    return SagittalStack(voxels=np.tile(image, (slices, 1, 1)).astype(np.float32), affine=affine)
+
+
+def polygon_mask(shape: tuple[int, int], corners: np.ndarray) -> np.ndarray:
+    """1 inside any of the quadrilaterals."""
+    mask = np.zeros(shape)
+    for body in corners:
+        mask[polygon(*body.T, shape)] = 1
+    return mask
+
+
+def seeing_network(images: np.ndarray) -> np.ndarray:
+    """Draws perfect targets for whatever bright quadrilaterals it is shown: finds them by connected components."""
+    corners = []
+    for image in images[:, 0]:
+        labels, count = ndimage.label(image > 0.5)
+        boxes = ndimage.find_objects(labels)[:count]
+        boxes = [b for b in boxes if b[0].start > 0 and b[0].stop < len(image)]  # cut bodies have no corners here
+        tops, bottoms = [b[0].start - 0.5 for b in boxes], [b[0].stop - 0.5 for b in boxes]
+        lefts, rights = [b[1].start - 0.5 for b in boxes], [b[1].stop - 0.5 for b in boxes]
+        rows, columns = (tops, bottoms, bottoms, tops), (rights, rights, lefts, lefts)
+        corners.append(np.stack([rows, columns], -1).transpose(1, 0, 2))
+    batch = torch.as_tensor(np.stack(corners), dtype=torch.float32)
+    present = torch.ones(batch.shape[:2], dtype=torch.bool)
+    return render_targets(batch, present, tuple(images.shape[2:]))[0].numpy()
+
+
+@pytest.mark.parametrize("find", [detect, detect_in_patches])
+@pytest.mark.parametrize("pixel_mm", [0.6, 1.2])
+def test_bodies_come_back_in_the_stacks_own_indices(find, pixel_mm):
+    boxes_mm = np.array([(40 + 45 * n, 110, 30, 40) for n in range(8)], dtype=float)
+    low, left, height, width = boxes_mm.T
+    rows, columns = (low, low + height, low + height, low), (left + width, left + width, left, left)
+    corners = np.stack([rows, columns], -1).transpose(1, 0, 2) / pixel_mm
+    stack = painted_stack(corners, slices=3, pixel_mm=pixel_mm, shape=(round(450 / pixel_mm), round(280 / pixel_mm)))
+    found = find(stack, seeing_network)
+    assert len(found) == 8
+    for body, expected in zip(found, corners, strict=True):
+        assert body.slices == (0, 1, 2)
+        # painting, resampling and boxing round to whole pixels of 1.2 mm
+        assert np.abs(body.middle_outline - expected).max() * pixel_mm < 1.8

@@ -53,7 +53,9 @@ def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[Verte
     chains: list[list[int]] = []
     for k in np.unique(found.slices):
         here = np.flatnonzero(found.slices == k)
-        open_chains = [c for c in chains if (k - found.slices[c[-1]]) * slice_mm <= MAX_GAP_MM or found.slices[c[-1]] == k - 1]
+        open_chains = [
+            c for c in chains if (k - found.slices[c[-1]]) * slice_mm <= MAX_GAP_MM or found.slices[c[-1]] == k - 1
+        ]
         chains += _continue(open_chains, here, polygons)
     chains = _merge(chains, found)
     if len(np.unique(found.slices)) >= 3:

@@ -33,6 +33,11 @@ _ARROW_TOLERANCE = 0.5
 _ARROW_TOLERANCE_PX = 20.0
 """... and by less than this many pixels (the published decoder's)."""
 
+_PATCH_MM = 260.0
+_PATCH = 224
+_PATCH_OVERLAP = 0.4
+"""SpineNetV2's patches: edge, pixels, and the share by which neighbours overlap (section 3.1.1 and the published code)."""
+
 _STRIDE = 32
 """Both edges of a slice are padded to a multiple of this, which the network's five halvings need."""
 
@@ -41,9 +46,7 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
-    """Find the vertebral bodies of a scan.
-
-    All slices pass the network whole and as one batch, at `WORKING_MM`.
+    """Find the vertebral bodies of a scan: all slices pass the network whole, as one batch, at `WORKING_MM`.
 
     Args:
         stack: the scan.
@@ -55,12 +58,58 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
     slices, scale = resize_slices(normalise(stack.voxels), stack.pixel_mm, WORKING_MM)
     rows, columns = slices.shape[1:]
     padded = np.pad(slices, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
-    maps = network(padded[:, None])[:, :, :rows, :columns]
-    outlines = decode(maps)
-    in_stack = SliceOutlines(
-        slices=outlines.slices, corners=(outlines.corners + 0.5) * scale - 0.5, scores=outlines.scores
+    return _instances(network(padded[:, None])[:, :, :rows, :columns], scale, stack.slice_mm)
+
+
+def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
+    """Find the vertebral bodies of a scan as SpineNetV2 does, in overlapping square patches (section 3.1.1).
+
+    Patches of 26 cm (or the slice's shorter edge) and 224 pixels overlap by 40 %, and each is normalised for itself. Where
+    they overlap their maps are averaged, weighted with the squared distance to the patch's border, since a body that one
+    patch cuts and another shows whole would be lost in a plain mean (the published code's) or median (the paper's). The
+    slice is resampled once, before it is cut, where the paper resamples every patch.
+
+    Args:
+        stack: the scan.
+        network: the vector-field regression network, for (n, 1, 224, 224).
+
+    Returns:
+        Bodies from head to foot, outlines in the stack's own indices.
+    """
+    edge_mm = min(_PATCH_MM, *(np.array(stack.voxels.shape[1:]) * stack.pixel_mm))
+    slices, scale = resize_slices(stack.voxels, stack.pixel_mm, edge_mm / _PATCH)
+    rows, columns = slices.shape[1:]
+    slices = np.pad(slices, ((0, 0), (0, max(0, _PATCH - rows)), (0, max(0, _PATCH - columns))))
+    total = np.zeros((len(slices), 13, *slices.shape[1:]), np.float32)
+    weights = np.zeros(slices.shape[1:], np.float32)
+    depth = np.minimum(np.arange(_PATCH), np.arange(_PATCH)[::-1]) + 1.0
+    weight = (np.minimum(depth[:, None], depth) ** 2).astype(np.float32)
+    for top in _patch_starts(slices.shape[1]):
+        for left in _patch_starts(slices.shape[2]):
+            window = (slice(top, top + _PATCH), slice(left, left + _PATCH))
+            total[:, :, *window] += weight * network(_normalise_patches(slices[:, *window])[:, None])
+            weights[window] += weight
+    return _instances((total / weights)[:, :, :rows, :columns], scale, stack.slice_mm)
+
+
+def _instances(maps: NDArray[np.float32], scale: Float, slice_mm: float) -> tuple[VertebraInstance, ...]:
+    found = decode(maps)
+    corners = (found.corners + 0.5) * scale - 0.5
+    return group_across_slices(
+        SliceOutlines(slices=found.slices, corners=corners, scores=found.scores), slice_mm=slice_mm
     )
-    return group_across_slices(in_stack, slice_mm=stack.slice_mm)
+
+
+def _patch_starts(length: int) -> list[int]:
+    starts = list(range(0, length - _PATCH, int(_PATCH * (1 - _PATCH_OVERLAP))))
+    return [*starts, length - _PATCH]
+
+
+def _normalise_patches(patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(x - minimum) / (99.5th - 0.5th percentile), patch by patch (the published code's)."""
+    low, high = np.percentile(patches, [0.5, 99.5], axis=(1, 2), keepdims=True)
+    lowest = patches.min(axis=(1, 2), keepdims=True)
+    return np.asarray((patches - lowest) / np.maximum(high - low, 1e-6), dtype=np.float32)
 
 
 def normalise(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -132,7 +181,9 @@ def _peaks(maps: NDArray[np.float32]) -> _Peaks:
     hottest = order[np.unique(region[order], return_index=True)[1]]
     seen = heat[hottest] > HEAT_THRESHOLD
     weight = heat - _REGION_HEAT
-    place = [np.bincount(region, weight * where[:, axis], count) / np.bincount(region, weight, count) for axis in (2, 3)]
+    place = [
+        np.bincount(region, weight * where[:, axis], count) / np.bincount(region, weight, count) for axis in (2, 3)
+    ]
     return _Peaks(maps, where[hottest[seen]], np.stack(place, 1)[seen])
 
 
@@ -142,7 +193,9 @@ def _assemble(peaks: _Peaks, k: int) -> tuple[Float, Float]:
     if not len(centroids):
         return np.empty((0, 4, 2)), np.empty(0)
     centre = peaks.place[centroids]
-    corners, miss, heat = (np.full(shape, np.nan) for shape in ((len(centre), 4, 2), (len(centre), 4), (len(centre), 4)))
+    corners, miss, heat = (
+        np.full(shape, np.nan) for shape in ((len(centre), 4, 2), (len(centre), 4), (len(centre), 4))
+    )
     for kind in range(4):
         candidates = peaks.of(k, kind)
         if not len(candidates):
@@ -180,7 +233,9 @@ def _is_convex_around(corners: Float, centre: Float) -> NDArray[np.bool_]:
     to_centre = centre[:, None] - corners
     turns = edge[..., 0] * following[..., 1] - edge[..., 1] * following[..., 0]
     sides = edge[..., 0] * to_centre[..., 1] - edge[..., 1] * to_centre[..., 0]
-    return np.asarray((np.sign(turns) == -1).all(1) & (np.sign(sides) == -1).all(1) & (np.abs(polygon_areas(corners)) > 4))
+    return np.asarray(
+        (np.sign(turns) == -1).all(1) & (np.sign(sides) == -1).all(1) & (np.abs(polygon_areas(corners)) > 4)
+    )
 
 
 def _without_shared_corners(corners: Float, miss: Float) -> NDArray[np.bool_]:

@@ -46,7 +46,9 @@ def render_targets(corners: Tensor, present: Tensor, shape: tuple[int, int]) -> 
         sigma2 = (VARIANCE_PER_AREA * area[:, body])[:, None, None].clamp(min=0.5)
         d_row = rows - points[:, body, :, :1]
         d_column = columns - points[:, body, :, 1:]
-        heat = torch.exp(-(d_row**2) / (2 * sigma2))[..., :, None] * torch.exp(-(d_column**2) / (2 * sigma2))[..., None, :]
+        heat = (
+            torch.exp(-(d_row**2) / (2 * sigma2))[..., :, None] * torch.exp(-(d_column**2) / (2 * sigma2))[..., None, :]
+        )
         heat *= present[:, body, None, None, None]
         targets[:, :5] = torch.maximum(targets[:, :5], heat)
         # exp(-r^2 / 2 sigma^2) at the neighbourhood's border: distance without a second pass over the image
