@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.imaging.limits import require_readable_shape
-from spondyl.imaging.volume import Modality, Volume
+from spondyl.imaging.volume import Modality, Volume, guess_modality
 
 Header = Any
 """nibabel's Nifti1Header or Nifti2Header; nibabel leaves its methods without types."""
@@ -25,9 +25,9 @@ Header = Any
 GZIP_MAGIC = b"\x1f\x8b"
 _MAGICS = {b"n+1\x00": (344, 348), b"n+2\x00": (4, 540)}
 _PAIR_MAGICS = {b"ni1\x00": 344, b"ni2\x00": 4}
+_SLACK_BYTES = 1 << 20
+"""Writers pad or append little; more than this behind the voxels is no NIfTI."""
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
-_CT_BELOW_HU = -500.0
-"""Air is near -1000 HU; no MR signal is negative by that much."""
 
 
 def is_nifti(head: bytes) -> bool:
@@ -68,12 +68,6 @@ def read_nifti(stream: BinaryIO, modality: Modality | None = None) -> Volume:
     )
 
 
-def guess_modality(voxels: NDArray[np.float32]) -> tuple[Modality, tuple[str, ...]]:
-    """Tell CT from MR by the values, with the sentence that says so."""
-    guess = Modality.CT if float(voxels.min()) < _CT_BELOW_HU else Modality.MR
-    return guess, (f"modality guessed from the values: {guess.name}",)
-
-
 def _read_header_and_voxels(stream: BinaryIO) -> tuple[Header, NDArray[np.float32], tuple[str, ...]]:
     header = _parse_header(stream)
     shape = header.get_data_shape()
@@ -111,8 +105,7 @@ def _first_frame(stream: BinaryIO, header: Header, shape: tuple[int, ...]) -> ND
     header_bytes = int(header["sizeof_hdr"])
     _read_exactly(stream, max(0, int(header.get_data_offset()) - header_bytes))
     raw = _read_exactly(stream, prod(shape) * dtype.itemsize)
-    while stream.read(1 << 20):  # to the end, where gzip keeps its checksum
-        pass
+    _drain(stream, prod(header.get_data_shape()) * dtype.itemsize - len(raw) + _SLACK_BYTES)
     slope, intercept = header.get_slope_inter()
     stored = np.frombuffer(raw, dtype).reshape(shape, order="F")
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, and Volume refuses that
@@ -120,6 +113,14 @@ def _first_frame(stream: BinaryIO, header: Header, shape: tuple[int, ...]) -> ND
         if slope is not None and (slope, intercept) != (1, 0):
             voxels = voxels * np.float32(slope) + np.float32(intercept or 0)
     return voxels
+
+
+def _drain(stream: BinaryIO, limit: int) -> None:
+    """Read to the end, where gzip keeps its checksum, unless that is further than the header says."""
+    while chunk := stream.read(1 << 20):
+        limit -= len(chunk)
+        if limit < 0:
+            raise InputError("the NIfTI file holds more data than its header says")
 
 
 def _read_exactly(stream: BinaryIO, count: int) -> bytes:

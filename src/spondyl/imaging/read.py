@@ -2,25 +2,114 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import Enum, auto
 from pathlib import Path
+from typing import BinaryIO
 
 from spondyl.errors import InputError
-from spondyl.imaging.nifti import read_nifti
+from spondyl.imaging.archive import Member, file_member, folder_members, zip_members
+from spondyl.imaging.dicom_frames import is_dicom
+from spondyl.imaging.metaimage import is_metaimage, read_metaimage
+from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
 from spondyl.imaging.volume import Modality, Volume
+
+_HEAD_BYTES = 540  # the longest of the headers that must be seen, NIfTI-2's
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+class _Kind(Enum):
+    DICOM = auto()
+    NIFTI = auto()
+    METAIMAGE = auto()
+    ZIP = auto()
+    OTHER = auto()
+
+
+_READERS: dict[_Kind, Callable[[BinaryIO, Modality | None], Volume]] = {
+    _Kind.NIFTI: read_nifti,
+    _Kind.METAIMAGE: read_metaimage,
+}
 
 
 def read_volume(path: Path, *, modality: Modality | None = None) -> Volume:
-    """Read one scan: NIfTI, MHA, a DICOM file, a folder or a zip.
+    """Read one scan: NIfTI, MetaImage (.mha), a DICOM file, a folder or a zip of any of these.
+
+    Among several DICOM series the sagittal one that shows most of the spine is taken; the others are listed in the
+    volume's warnings.
 
     Args:
         path: the file or folder.
-        modality: MR or CT where the caller knows it; it then overrides what a reader would guess.
+        modality: MR or CT where the caller knows it; chooses among DICOM series, and replaces a guess elsewhere.
 
     Raises:
         InputError: nothing that can be read as one scan.
     """
-    try:
-        with path.open("rb") as stream:
-            return read_nifti(stream, modality)
-    except OSError as error:
-        raise InputError("the file cannot be read") from error
+    if path.is_dir():
+        return _read_members(folder_members(path), "folder", modality)
+    if not path.is_file():
+        raise InputError("there is no such file or folder" if not path.exists() else "the input is no regular file")
+    member = file_member(path)
+    if _kind(member) is _Kind.ZIP:
+        return _read_members(zip_members(path), "zip", modality)
+    return _read_members([member], "file", modality)
+
+
+def _read_members(members: Sequence[Member], container: str, modality: Modality | None) -> Volume:
+    kinds = [_kind(member) for member in members]
+    dicom = [member for member, kind in zip(members, kinds, strict=True) if kind is _Kind.DICOM]
+    single = [(member, kind) for member, kind in zip(members, kinds, strict=True) if kind in _READERS]
+    if dicom:
+        return _with_others_named(_read_dicom(dicom, modality), len(members) - len(dicom))
+    if not single:
+        raise InputError(_why_nothing(container, members))
+    if len(single) > 1:
+        raise InputError(f"the {container} holds {len(single)} NIfTI or MetaImage files; give one of them")
+    member, kind = single[0]
+    with member.open() as stream:
+        return _with_others_named(_READERS[kind](stream, modality), len(members) - 1)
+
+
+def _read_dicom(members: Sequence[Member], modality: Modality | None) -> Volume:
+    from spondyl.imaging.dicom import read_dicom
+
+    return read_dicom(members, modality)
+
+
+def _with_others_named(volume: Volume, others: int) -> Volume:
+    if not others:
+        return volume
+    return replace(volume, warnings=(*volume.warnings, f"left aside: {others} files of other kinds"))
+
+
+def _why_nothing(container: str, members: Sequence[Member]) -> str:
+    if not members:
+        return f"the {container} is empty"
+    if container == "file":
+        empty = not members[0].head(1)
+        return "the file is empty" if empty else "the file is no scan: neither DICOM, NIfTI, MetaImage (.mha) nor zip"
+    return f"none of the {len(members)} files in the {container} is a scan (DICOM, NIfTI or MetaImage)"
+
+
+def _kind(member: Member) -> _Kind:
+    head = member.head(_HEAD_BYTES)
+    if head[:4] in _ZIP_MAGICS:
+        return _Kind.ZIP
+    if head[:2] == GZIP_MAGIC:
+        return _kind_of_gzip(member)
+    if is_nifti(head):
+        return _Kind.NIFTI
+    if is_metaimage(head):
+        return _Kind.METAIMAGE
+    return _Kind.DICOM if is_dicom(head) else _Kind.OTHER
+
+
+def _kind_of_gzip(member: Member) -> _Kind:
+    with member.open() as stream:
+        try:
+            return _Kind.NIFTI if is_nifti(gzip.GzipFile(fileobj=stream).read(_HEAD_BYTES)) else _Kind.OTHER
+        except (OSError, EOFError, zlib.error):
+            return _Kind.NIFTI  # whose reader then says that it is damaged

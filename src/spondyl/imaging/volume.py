@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
 
+_CT_BELOW_HU = -500.0
+"""Air is near -1000 HU; no MR signal is negative by that much."""
+
 
 class Modality(StrEnum):
     """How the scan was made."""
@@ -47,3 +50,9 @@ class Volume:
             raise InputError("the scan holds values that are not numbers (NaN or infinite)")
         if self.voxels.min() == self.voxels.max():
             raise InputError("the scan is constant: every voxel has the same value")
+
+
+def guess_modality(voxels: NDArray[np.float32]) -> tuple[Modality, tuple[str, ...]]:
+    """Tell CT from MR by the values, with the sentence that says so."""
+    guess = Modality.CT if float(voxels.min()) < _CT_BELOW_HU else Modality.MR
+    return guess, (f"modality guessed from the values: {guess.name}",)

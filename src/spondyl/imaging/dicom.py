@@ -1,0 +1,209 @@
+"""DICOM files to one volume: choose a stack, put its slices on an even grid, and say what was left aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import InputError, SettingError
+from spondyl.geometry.affine import Float
+from spondyl.imaging.archive import Member
+from spondyl.imaging.dicom_frames import Frame, frames_of
+from spondyl.imaging.dicom_pixels import read_pixels
+from spondyl.imaging.dicom_series import SAME_PLACE_MM, ImageStack, choose, stacks_of
+from spondyl.imaging.limits import require_readable_shape
+from spondyl.imaging.patient_space import affine_from_lps
+from spondyl.imaging.volume import Modality, Volume
+
+EVEN_WITHIN = 0.1
+"""Slices this near to an even grid, in shares of its spacing, count as even; headers are rounded."""
+
+SEPARATE_MM = 20.0
+SEPARATE_STEPS = 5.0
+"""A gap of more than both (the second in usual slice distances) separates two stacks, it is no missing slice."""
+
+SIDEWAYS_MM = 1.0
+_MOST_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grid:
+    """Where the slices of the volume lie between the frames: slice n mixes frames `below[n]` and `below[n] + 1`."""
+
+    frames: tuple[Frame, ...]
+    below: NDArray[np.intp]
+    weight_above: Float
+    step_lps_mm: Float
+
+
+def read_dicom(members: Sequence[Member], modality: Modality | None = None) -> Volume:
+    """Read the stack among DICOM files that shows most of the spine from the side.
+
+    Args:
+        members: the files, in any order.
+        modality: MR or CT, where the caller wants one of them; None takes MR before CT.
+
+    Raises:
+        InputError: no MR or CT images with a place in space, only localisers, or pixels that cannot be decoded.
+    """
+    frames = [frame for number, member in enumerate(members) for frame in frames_of(member, number)]
+    if not frames:
+        raise InputError("the DICOM files hold no grey image with a position and an orientation in space")
+    stacks = stacks_of(frames)
+    stack = choose(stacks, modality)
+    if stack is None:
+        raise InputError(_why_none(stacks, modality))
+    grid, warnings = _even_grid(stack)
+    first = grid.frames[0]
+    require_readable_shape((*first.shape, len(grid.below)))
+    images = read_pixels(members, grid.frames)
+    try:
+        affine = affine_from_lps(_steps(first, grid.step_lps_mm), first.position_lps_mm)
+    except SettingError as error:
+        raise InputError("the slices of the DICOM series do not form a stack") from error
+    choice = f"{stack.describe()} (of {len({s.series for s in stacks})} series)"
+    return Volume(
+        voxels=_mix(images, grid).transpose(2, 1, 0),
+        affine=affine,
+        modality=Modality(first.modality.lower()),
+        source={"format": "dicom", "files": len({frame.member for frame in grid.frames}), "series": choice},
+        warnings=(*_other_warnings(members, frames, stacks, stack), *warnings),
+    )
+
+
+def _why_none(stacks: list[ImageStack], modality: Modality | None) -> str:
+    wanted = modality.name if modality else "MR or CT"
+    if any(stack.frames[0].is_localiser for stack in stacks):
+        return f"the DICOM files hold only localisers; give a sagittal {wanted} series"
+    return f"the DICOM files hold images, but none of them is {wanted}"
+
+
+def _other_warnings(
+    members: Sequence[Member], frames: Sequence[Frame], stacks: list[ImageStack], chosen: ImageStack
+) -> tuple[str, ...]:
+    warnings: tuple[str, ...] = ()
+    others = [stack for stack in stacks if stack is not chosen]
+    if others:
+        warnings += (f"chosen of {len(stacks)} stacks of images: {chosen.describe()}",)
+    for stack in others[:_MOST_LISTED]:
+        kind = "localiser, " if stack.frames[0].is_localiser else ""
+        warnings += (f"left aside: {kind}{stack.describe()}",)
+    if len(others) > _MOST_LISTED:
+        warnings += (f"left aside: {len(others) - _MOST_LISTED} more stacks",)
+    if unplaced := len(members) - len({frame.member for frame in frames}):
+        warnings += (f"left aside: {unplaced} DICOM files without a grey image placed in space",)
+    return warnings
+
+
+def _steps(first: Frame, step_lps_mm: Float) -> Float:
+    """Steps along column, row and slice index as columns, (3, 3), LPS mm; DICOM PS3.3 C.7.6.2.1.1."""
+    row_mm, column_mm = first.pixel_mm
+    return np.column_stack([first.axes_lps[0] * column_mm, first.axes_lps[1] * row_mm, step_lps_mm])
+
+
+def _even_grid(stack: ImageStack) -> tuple[_Grid, tuple[str, ...]]:
+    """One frame for each place, and the even grid on which the volume's slices lie."""
+    frames, warnings = _without_duplicates(stack)
+    if len(frames) == 1:
+        return _single(frames[0]), (*warnings, "the scan has only one slice")
+    frames, block_warnings = _largest_block(frames)
+    warnings += block_warnings
+    if len(frames) == 1:
+        return _single(frames[0]), (*warnings, "the scan has only one slice")
+    depths = _depths(frames)
+    steps = np.diff(depths)
+    span = depths[-1] - depths[0]
+    base = _usual_step(steps)
+    count = max(1, round(span / base))
+    targets = depths[0] + span / count * np.arange(count + 1)
+    if count + 1 == len(frames) and np.abs(targets - depths).max() <= EVEN_WITHIN * base:
+        targets = depths
+    else:
+        warnings += (_uneven_warning(steps, base, count + 1 - len(frames)),)
+    below = np.clip(np.searchsorted(depths, targets, side="right") - 1, 0, len(frames) - 2)
+    weights = np.clip((targets - depths[below]) / steps[below], 0, 1)
+    weights = np.where(np.abs(weights - weights.round()) * steps[below] < SAME_PLACE_MM, weights.round(), weights)
+    step_lps_mm = (frames[-1].position_lps_mm - frames[0].position_lps_mm) / count
+    warnings += _sideways_warning(frames, step_lps_mm / (span / count))
+    return _Grid(frames=frames, below=below, weight_above=weights, step_lps_mm=step_lps_mm), warnings
+
+
+def _single(frame: Frame) -> _Grid:
+    thickness_mm = frame.slice_mm if np.isfinite(frame.slice_mm) and frame.slice_mm > 0 else 1.0
+    nowhere = np.zeros(1)
+    return _Grid(
+        frames=(frame,),
+        below=nowhere.astype(np.intp),
+        weight_above=nowhere,
+        step_lps_mm=frame.normal_lps * thickness_mm,
+    )
+
+
+def _without_duplicates(stack: ImageStack) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+    is_new = np.concatenate([[True], np.diff(stack.depths_mm) > SAME_PLACE_MM])
+    dropped = int((~is_new).sum())
+    frames = tuple(frame for frame, new in zip(stack.frames, is_new, strict=True) if new)
+    return frames, (f"{dropped} images at places already taken were dropped",) if dropped else ()
+
+
+def _largest_block(frames: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+    """The longest run of slices without a gap that is too wide to be filled in."""
+    steps = np.diff(_depths(frames))
+    breaks = np.flatnonzero((steps > SEPARATE_MM) & (steps > SEPARATE_STEPS * np.median(steps))) + 1
+    bounds = [0, *breaks.tolist(), len(frames)]
+    start, stop = max(pairwise(bounds), key=lambda bound: bound[1] - bound[0])
+    if stop - start == len(frames):
+        return frames, ()
+    return frames[start:stop], (
+        f"{len(frames) - stop + start} slices lie more than {SEPARATE_MM:.0f} mm away from the others and were dropped",
+    )
+
+
+def _usual_step(steps: Float) -> float:
+    """The smallest distance where all are about multiples of it (slices are missing), else the median."""
+    typical = float(np.median(steps))
+    smallest = float(np.median(steps[steps < 1.5 * steps.min()]))
+    multiples = steps / smallest
+    is_multiple = np.abs(multiples - multiples.round()).max() <= EVEN_WITHIN
+    return smallest if is_multiple else typical
+
+
+def _uneven_warning(steps: Float, base_mm: float, missing: int) -> str:
+    if missing > 0 and np.abs(steps / base_mm - np.round(steps / base_mm)).max() <= EVEN_WITHIN:
+        return (
+            f"{missing} slices are missing (gaps of up to {steps.max():.1f} mm where {base_mm:.1f} mm is usual) "
+            f"and were interpolated"
+        )
+    return (
+        f"the slices are unevenly spaced ({steps.min():.1f} to {steps.max():.1f} mm) "
+        f"and were interpolated to every {base_mm:.1f} mm"
+    )
+
+
+def _sideways_warning(frames: tuple[Frame, ...], slope: Float) -> tuple[str, ...]:
+    positions = np.array([frame.position_lps_mm for frame in frames])
+    depths = _depths(frames)
+    residual = positions - positions[0] - (depths - depths[0])[:, None] * slope
+    worst_mm = float(np.linalg.norm(residual, axis=1).max())
+    if worst_mm <= SIDEWAYS_MM:
+        return ()
+    return (f"slices are shifted against each other by up to {worst_mm:.1f} mm in their plane; this was not corrected",)
+
+
+def _depths(frames: tuple[Frame, ...]) -> Float:
+    return np.array([frame.position_lps_mm @ frames[0].normal_lps for frame in frames])
+
+
+def _mix(images: NDArray[np.float32], grid: _Grid) -> NDArray[np.float32]:
+    """Slices of the grid, (slice, row, column); where each is a frame as it is, no value changes."""
+    if len(grid.below) == len(images) and np.isin(grid.weight_above, (0, 1)).all():
+        return images
+    mixed = np.empty((len(grid.below), *images.shape[1:]), dtype=np.float32)
+    for target, (below, weight) in enumerate(zip(grid.below, grid.weight_above.astype(np.float32), strict=True)):
+        above = min(below + 1, len(images) - 1)
+        mixed[target] = images[below] if weight == 0 else (1 - weight) * images[below] + weight * images[above]
+    return mixed

@@ -1,0 +1,221 @@
+"""The headers of DICOM files as frames: single images and the frames of enhanced objects in one shape.
+
+Only the elements named in `_KEYWORDS` are read, so that no patient's name, number or date enters the process's values.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spondyl.errors import InputError
+from spondyl.geometry.affine import Float
+from spondyl.imaging.archive import Member
+
+Dataset = Any
+"""pydicom's Dataset; its elements are attributes that no type checker knows."""
+
+_KEYWORDS = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "InstanceNumber",
+    "ImageType",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "TemporalPositionIdentifier",
+    "DiffusionBValue",
+    "TriggerTime",
+    "AcquisitionNumber",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+
+_GROUPS = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+    "FrameContentSequence",
+    "MRImageFrameTypeSequence",
+    "CTImageFrameTypeSequence",
+    "MREchoSequence",
+    "MRDiffusionSequence",
+    "MRTimingAndRelatedParametersSequence",
+)
+"""The functional groups of enhanced objects that matter for geometry, values and the choice of a stack."""
+
+_FIRST_ELEMENTS = (b"\x08\x00", b"\x02\x00")
+"""Group 0008 or 0002, little endian: how a data set without the 128-byte preamble starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One image in space.
+
+    Args:
+        member: index of its file.
+        index: its number in the file, from 0.
+        series, instance: unique identifiers, for grouping only; never to be shown.
+        order: series number and instance number, to put things in a stable order; never to be shown.
+        shape: rows and columns.
+        position_lps_mm: (3,), centre of the first pixel.
+        axes_lps: (2, 3), unit directions along a row and down a column.
+        pixel_mm: (2,), distance of neighbouring rows, of neighbouring columns.
+        slice_mm: distance of slices or their thickness as stated, nan where neither is.
+        rescale: slope and intercept from stored to real values.
+        contrast: what tells apart the images of one place, most telling first.
+    """
+
+    member: int
+    index: int
+    series: str
+    instance: str
+    order: tuple[int, int]
+    modality: str
+    shape: tuple[int, int]
+    position_lps_mm: Float
+    axes_lps: Float
+    pixel_mm: Float
+    slice_mm: float
+    rescale: tuple[float, float]
+    is_inverted: bool
+    is_localiser: bool
+    is_magnitude: bool
+    is_t2_weighted: bool
+    contrast: tuple[str, ...]
+
+    @property
+    def normal_lps(self) -> Float:
+        """Unit normal of the image plane, (3,), right-handed with `axes_lps`."""
+        return np.cross(self.axes_lps[0], self.axes_lps[1])
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file's first 132 bytes look like DICOM, with or without its preamble."""
+    return head[128:132] == b"DICM" or head[:2] in _FIRST_ELEMENTS
+
+
+def frames_of(member: Member, number: int) -> list[Frame]:
+    """All frames of a file that have a place in space; none for reports, pictures in colour and the like.
+
+    Args:
+        member: the file.
+        number: its index, kept in the frames.
+    """
+    from pydicom import dcmread
+
+    with member.open() as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        try:
+            header = dcmread(stream, force=True, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
+            groups = _functional_groups(header)
+        except InputError:
+            raise
+        except Exception:  # pydicom raises many kinds on damaged headers; such a file is no image
+            return []
+        return [frame for index, group in enumerate(groups) if (frame := _frame(header, group, number, index))]
+
+
+def _functional_groups(header: Dataset) -> list[dict[str, Any]]:
+    """For each frame its elements by keyword, those of the frame before shared ones before the object's own."""
+    shared = _flatten(header.get("SharedFunctionalGroupsSequence") or [])
+    per_frame = header.get("PerFrameFunctionalGroupsSequence")
+    if not per_frame:
+        return [] if int(header.get("NumberOfFrames") or 1) > 1 else [{}]
+    return [shared | _flatten([group]) for group in per_frame]
+
+
+def _flatten(groups: Any) -> dict[str, Any]:
+    elements: dict[str, Any] = {}
+    for group in groups:
+        for name in _GROUPS:
+            for item in group.get(name) or []:
+                elements |= {element.keyword: element.value for element in item if element.keyword}
+    return elements
+
+
+def _frame(header: Dataset, group: dict[str, Any], number: int, index: int) -> Frame | None:
+    try:
+        return _checked(_parse(header, group, number, index))
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
+        return None
+
+
+def _checked(frame: Frame) -> Frame | None:
+    """None unless the frame is a grey image with a plausible place."""
+    numbers = (*frame.position_lps_mm, *frame.axes_lps.flat, *frame.pixel_mm, *frame.rescale)
+    is_unit = np.allclose(frame.axes_lps @ frame.axes_lps.T, np.eye(2), atol=0.01)
+    is_plausible = np.isfinite(numbers).all() and is_unit and frame.pixel_mm.min() > 0 and min(frame.shape) > 1
+    return frame if is_plausible else None
+
+
+def _parse(header: Dataset, group: dict[str, Any], number: int, index: int) -> Frame:
+    def get(*keywords: str) -> Any:
+        """The first of the elements that has a value, in the frame's groups or the object itself."""
+        for keyword in keywords:
+            for value in (group.get(keyword), header.get(keyword)):
+                if value not in (None, "", []):
+                    return value
+        return None
+
+    if int(get("SamplesPerPixel") or 1) != 1 or not str(get("PhotometricInterpretation")).startswith("MONOCHROME"):
+        raise ValueError("not a grey image")
+    kind = {str(word).upper() for word in _words(get("FrameType", "ImageType"))}
+    echo_ms = float(get("EffectiveEchoTime", "EchoTime") or 0)
+    return Frame(
+        member=number,
+        index=index,
+        series=str(get("SeriesInstanceUID") or ""),
+        instance=f"{get('SOPInstanceUID') or number}/{index}",
+        order=(int(get("SeriesNumber") or 0), int(get("InstanceNumber") or 0)),
+        modality=str(get("Modality") or ""),
+        shape=(int(get("Rows")), int(get("Columns"))),
+        position_lps_mm=_vector(get("ImagePositionPatient"), 3),
+        axes_lps=_vector(get("ImageOrientationPatient"), 6).reshape(2, 3),
+        pixel_mm=_vector(get("PixelSpacing"), 2),
+        slice_mm=abs(float(get("SpacingBetweenSlices", "SliceThickness") or np.nan)),
+        rescale=(float(get("RescaleSlope") or 1), float(get("RescaleIntercept") or 0)),
+        is_inverted=get("PhotometricInterpretation") == "MONOCHROME1",
+        is_localiser="LOCALIZER" in kind,
+        is_magnitude=not kind & {"P", "PHASE", "PHASE MAP", "REAL", "IMAGINARY", "R", "I"},
+        is_t2_weighted=echo_ms >= 60 and float(get("RepetitionTime") or 0) >= 1500 and get("InversionTime") is None,
+        contrast=(
+            str(get("TemporalPositionIndex", "TemporalPositionIdentifier")),
+            f"{echo_ms:09.3f}",
+            "/".join(sorted(kind)),
+            *(
+                str(get(keyword))
+                for keyword in ("DiffusionBValue", "InversionTime", "AcquisitionNumber", "TriggerTime")
+            ),
+        ),
+    )
+
+
+def _words(value: Any) -> list[Any]:
+    return [value] if value is None or isinstance(value, str) else list(value)
+
+
+def _vector(value: Any, count: int) -> Float:
+    vector = np.array([float(number) for number in value], dtype=np.float64)
+    if vector.shape != (count,):
+        raise ValueError(f"{count} numbers expected")
+    return vector

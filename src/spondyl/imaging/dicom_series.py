@@ -1,0 +1,160 @@
+"""From a heap of DICOM frames to stacks of parallel slices, and the choice of the one to analyse.
+
+Slices are ordered by their position along the normal and by nothing else. A stack is described by what it shows
+(plane, slices, extent), never by a description that a person typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from spondyl.geometry.affine import Float
+from spondyl.imaging.dicom_frames import Frame
+from spondyl.imaging.volume import Modality
+
+SAME_DIRECTION = 0.01
+"""Largest difference of two direction cosines in one stack, 0.6 degrees; scanners write 6 digits or more."""
+
+SAME_PLACE_MM = 0.02
+"""Slices nearer than this lie at one place; the finest CT slices are 0.2 mm apart."""
+
+ENOUGH_SLICES = 5
+"""A sagittal localiser has 1 to 3 slices, a spine exam 11 or more."""
+
+THIN_MM = 2.0
+"""A stack of any plane whose slices are no further apart can be viewed from the side."""
+
+SIMILAR_EXTENT_MM = 20.0
+"""Stacks whose extents differ by less show the same spine; then contrast and slices decide."""
+
+_PLANES = ("sagittal", "coronal", "axial")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStack:
+    """Parallel frames of one size, ordered along their common normal.
+
+    Args:
+        frames: by position along the normal, places may repeat.
+        series: number of its series among all, from 1.
+    """
+
+    frames: tuple[Frame, ...]
+    series: int
+
+    @property
+    def depths_mm(self) -> Float:
+        """Positions along the first frame's normal, (n,), increasing."""
+        return np.array([frame.position_lps_mm @ self.frames[0].normal_lps for frame in self.frames])
+
+    @property
+    def places(self) -> int:
+        """How many different positions there are."""
+        return 1 + int((np.diff(self.depths_mm) > SAME_PLACE_MM).sum())
+
+    @property
+    def plane(self) -> str:
+        """The anatomical plane nearest to the images'."""
+        return _PLANES[int(np.abs(self.frames[0].normal_lps).argmax())]
+
+    @property
+    def extent_mm(self) -> float:
+        """Head-foot extent of all its pixels."""
+        first, last = self.frames[0], self.frames[-1]
+        in_plane = np.abs(first.axes_lps[:, 2]) * first.pixel_mm[::-1] * first.shape[::-1]
+        return float(in_plane.sum() + abs(last.position_lps_mm[2] - first.position_lps_mm[2]))
+
+    def describe(self) -> str:
+        """What it shows, in a few words without any identifier."""
+        return f"series {self.series}, {self.plane}, {self.places} slices, {self.extent_mm:.0f} mm from head to foot"
+
+
+def stacks_of(frames: Iterable[Frame]) -> list[ImageStack]:
+    """Group frames by series, size and orientation, and split what holds several images of each place.
+
+    Returns:
+        The stacks in a stable order, localisers and further contrasts included.
+    """
+    ordered = sorted(frames, key=lambda frame: (frame.order[0], frame.series, frame.order[1], frame.instance))
+    numbers = {series: number for number, series in enumerate(dict.fromkeys(frame.series for frame in ordered), 1)}
+    stacks: list[ImageStack] = []
+    for group in _partition(ordered, lambda f: (f.series, f.modality, f.shape, tuple(f.pixel_mm), f.is_localiser)):
+        for parallel in _by_direction(group):
+            stacks += _split_repeats(_stack(parallel, numbers[parallel[0].series]))
+    return stacks
+
+
+def choose(stacks: list[ImageStack], modality: Modality | None) -> ImageStack | None:
+    """The stack that shows most of the spine from the side.
+
+    In this order: the modality asked for (else MR before CT), a sagittal stack of enough slices, then a thin one of any
+    plane, then the longest from head to foot; among equals magnitude images, T2, more slices, the first.
+    """
+    wanted = (modality,) if modality else (Modality.MR, Modality.CT)
+    for kind in wanted:
+        candidates = [stack for stack in stacks if _is_candidate(stack) and stack.frames[0].modality == kind.name]
+        if candidates:
+            return max(candidates, key=_merit)  # the first of equals
+    return None
+
+
+def _is_candidate(stack: ImageStack) -> bool:
+    return not stack.frames[0].is_localiser
+
+
+def _merit(stack: ImageStack) -> tuple[float, ...]:
+    first = stack.frames[0]
+    extent = stack.extent_mm // SIMILAR_EXTENT_MM
+    return (_view(stack), first.is_magnitude, extent, first.is_t2_weighted, stack.places)
+
+
+def _view(stack: ImageStack) -> int:
+    """How well the spine can be seen from the side, the best is 3."""
+    has_enough = stack.places >= ENOUGH_SLICES
+    if stack.plane == "sagittal":
+        return 3 if has_enough else 1
+    step_mm = np.median(np.diff(stack.depths_mm)) if has_enough else np.inf
+    return 2 if step_mm <= THIN_MM else 0
+
+
+def _stack(frames: Iterable[Frame], series: int) -> ImageStack:
+    frames = list(frames)
+    normal = frames[0].normal_lps
+    return ImageStack(
+        frames=tuple(sorted(frames, key=lambda frame: float(frame.position_lps_mm @ normal))), series=series
+    )
+
+
+def _partition(frames: Iterable[Frame], key: Callable[[Frame], Hashable]) -> list[list[Frame]]:
+    parts: dict[Hashable, list[Frame]] = {}
+    for frame in frames:
+        parts.setdefault(key(frame), []).append(frame)
+    return list(parts.values())
+
+
+def _by_direction(frames: list[Frame]) -> list[list[Frame]]:
+    groups: list[list[Frame]] = []
+    for frame in frames:
+        for group in groups:
+            if np.abs(group[0].axes_lps - frame.axes_lps).max() < SAME_DIRECTION:
+                group.append(frame)
+                break
+        else:
+            groups.append([frame])
+    return groups
+
+
+def _split_repeats(stack: ImageStack) -> list[ImageStack]:
+    """Split where most places hold several images, by the first property of which each value covers the places."""
+    if len(stack.frames) < 1.5 * stack.places:
+        return [stack]
+    for position in range(len(stack.frames[0].contrast)):
+        groups = _partition(stack.frames, lambda frame, position=position: frame.contrast[position])  # type: ignore[misc]
+        parts = [_stack(group, stack.series) for group in groups]
+        if len(parts) > 1 and all(part.places > stack.places / 2 for part in parts):
+            parts.sort(key=lambda part: part.frames[0].contrast)
+            return [piece for part in parts for piece in _split_repeats(part)]
+    return [stack]

@@ -1,0 +1,141 @@
+"""MetaImage in one file (.mha), as ITK writes it: a text header, then the voxels, raw or deflated.
+
+`Offset` is the LPS position of voxel (0, 0, 0) and row n of `TransformMatrix` the LPS direction of index axis n, mm;
+the first axis varies fastest. Source: the MetaIO documentation of ITK.
+"""
+
+from __future__ import annotations
+
+import zlib
+from math import prod
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import InputError, SettingError
+from spondyl.geometry.affine import Affine
+from spondyl.imaging.limits import require_readable_shape
+from spondyl.imaging.patient_space import affine_from_lps
+from spondyl.imaging.volume import Modality, Volume, guess_modality
+
+_FIRST_KEYS = (b"ObjectType", b"NDims", b"Comment", b"ObjectSubType")
+_MAX_HEADER_LINES = 1000
+_MAX_LINE = 10_000
+_ELEMENT_TYPES = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_LONG": "i4",
+    "MET_ULONG": "u4",
+    "MET_LONG_LONG": "i8",
+    "MET_ULONG_LONG": "u8",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+
+
+def is_metaimage(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a MetaImage header."""
+    key, equals, _ = head.partition(b"=")
+    return bool(equals) and key.strip() in _FIRST_KEYS
+
+
+def read_metaimage(stream: BinaryIO, modality: Modality | None = None) -> Volume:
+    """Read one MetaImage stream.
+
+    Args:
+        stream: at its start.
+        modality: MR or CT where the caller knows it; None guesses by the values, with a warning.
+
+    Raises:
+        InputError: damaged, truncated, of two dimensions, too large, in two files, or without real numbers in it.
+    """
+    try:
+        header = _read_header(stream)
+        voxels, warnings = _first_frame(stream, header)
+        affine = _world(header)
+    except (KeyError, ValueError, EOFError, zlib.error, SettingError) as error:
+        raise InputError("the MetaImage file is damaged or truncated") from error
+    if "TransformMatrix" not in header:
+        warnings += ("no orientation is stored: the axes were taken to point to left, posterior and superior",)
+    if modality is None:
+        modality, guessed = guess_modality(voxels)
+        warnings += guessed
+    source: dict[str, str | int | float] = {"format": "metaimage", "files": 1}
+    return Volume(voxels=voxels, affine=affine, modality=modality, source=source, warnings=warnings)
+
+
+def _read_header(stream: BinaryIO) -> dict[str, str]:
+    """Key to value up to `ElementDataFile`, which the format puts last; synonyms are brought to one name."""
+    synonyms = {
+        "Position": "Offset",
+        "Origin": "Offset",
+        "Rotation": "TransformMatrix",
+        "Orientation": "TransformMatrix",
+        "ElementByteOrderMSB": "BinaryDataByteOrderMSB",
+    }
+    header: dict[str, str] = {}
+    for _ in range(_MAX_HEADER_LINES):
+        key, equals, value = stream.readline(_MAX_LINE).decode("latin-1").partition("=")
+        if not equals:
+            raise EOFError
+        header[synonyms.get(key.strip(), key.strip())] = value.strip()
+        if key.strip() == "ElementDataFile":
+            return header
+    raise EOFError
+
+
+def _first_frame(stream: BinaryIO, header: dict[str, str]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    shape = tuple(int(n) for n in header["DimSize"].split())
+    require_readable_shape(shape)
+    if len(shape) < 3 or min(shape[:3]) < 2:
+        raise InputError(f"a scan must have three dimensions, the MetaImage file has the shape {shape}")
+    if header["ElementDataFile"].upper() != "LOCAL":
+        raise InputError("MetaImage in two files (.mhd and .raw) is not read; convert it to one .mha file")
+    if int(header.get("ElementNumberOfChannels", "1")) != 1 or header["ElementType"] not in _ELEMENT_TYPES:
+        raise InputError("the MetaImage file holds colours or vectors, not one real value per voxel")
+    if header.get("BinaryData", "True").lower() != "true":
+        raise InputError("the MetaImage file holds its voxels as text, which is not read")
+    is_big_endian = header.get("BinaryDataByteOrderMSB", "False").lower() == "true"
+    dtype = np.dtype((">" if is_big_endian else "<") + _ELEMENT_TYPES[header["ElementType"]])
+    raw = _voxel_bytes(stream, header, prod(shape) * dtype.itemsize)
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and Volume refuses that
+        voxels = np.frombuffer(raw, dtype, count=prod(shape[:3])).reshape(shape[:3], order="F").astype(np.float32)
+    frames = prod(shape[3:])
+    return voxels, (f"first of {frames} frames taken",) if frames > 1 else ()
+
+
+def _voxel_bytes(stream: BinaryIO, header: dict[str, str], count: int) -> bytes:
+    if header.get("CompressedData", "False").lower() != "true":
+        raw = stream.read(count)
+    else:
+        inflater = zlib.decompressobj()
+        raw = inflater.decompress(stream.read(), count)
+        if not inflater.eof and inflater.decompress(inflater.unconsumed_tail, 1):
+            raise ValueError
+        if not inflater.eof:  # the checksum at the end was not reached
+            raise EOFError
+    if len(raw) < count:
+        raise EOFError
+    return raw
+
+
+def _world(header: dict[str, str]) -> Affine:
+    dimensions = int(header["NDims"])
+    spacing_mm = _numbers(header.get("ElementSpacing") or header["ElementSize"], dimensions)
+    offset = _numbers(header["Offset"], dimensions) if "Offset" in header else np.zeros(dimensions)
+    rows = np.eye(dimensions)
+    if "TransformMatrix" in header:
+        rows = _numbers(header["TransformMatrix"], dimensions**2).reshape(dimensions, dimensions)
+    return affine_from_lps(rows.T[:3, :3] * spacing_mm[:3], offset[:3])
+
+
+def _numbers(text: str, count: int) -> NDArray[np.float64]:
+    numbers = np.array([float(word) for word in text.split()])
+    if len(numbers) != count:
+        raise ValueError
+    return numbers

@@ -1,0 +1,24 @@
+"""The only place where DICOM's and ITK's world space (LPS) becomes the library's (RAS)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spondyl.geometry.affine import Affine
+
+
+def affine_from_lps(steps_mm: ArrayLike, origin_mm: ArrayLike) -> Affine:
+    """Affine to RAS mm from what a file states in LPS mm.
+
+    Args:
+        steps_mm: (3, 3), column n is the step from one voxel to the next along index axis n, LPS mm.
+        origin_mm: (3,), centre of voxel (0, 0, 0), LPS mm.
+
+    Raises:
+        SettingError: the steps are not finite or lie in one plane.
+    """
+    matrix = np.eye(4)
+    matrix[:3, :3] = steps_mm
+    matrix[:3, 3] = origin_mm
+    return Affine(np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix)
