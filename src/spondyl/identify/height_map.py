@@ -1,0 +1,112 @@
+"""The height-probability map: a picture of what is known at each height, for the context network to refine.
+
+Rows are millimetres down from the top of the scan, columns the levels of the network (Windsor et al. 2022, section
+3.2, steps 3 to 5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import SettingError
+from spondyl.identify.evidence import log_softmax
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+
+
+class HeightSpan(StrEnum):
+    """Which part of a detection's height carries its probabilities."""
+
+    FULL = "full"
+    """From its upper to its lower edge, as the paper says."""
+    CENTRAL = "central"
+    """The central half, as the reference code does and the published weights expect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeightMapSettings:
+    """How the map is drawn.
+
+    Args:
+        span: the part of a detection that is drawn.
+        temperature: divides the appearance logits before the softmax. 10 in section 3.2 and in the reference code;
+            section 4.4.2's 0.1 would sharpen, against the word "recalibrated" beside it.
+        multiple: the height is padded with zeros to a multiple of this.
+
+    Raises:
+        SettingError: a number is not positive.
+    """
+
+    span: HeightSpan = HeightSpan.CENTRAL
+    temperature: float = 10.0
+    multiple: int = 256
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0 or self.multiple < 1:
+            raise SettingError("the temperature and the multiple of a height map must be positive")
+
+
+def height_map(
+    logits: NDArray[np.floating],
+    tops_mm: Float,
+    bottoms_mm: Float,
+    height_mm: float,
+    settings: HeightMapSettings | None = None,
+) -> Float32:
+    """Draw the map.
+
+    Args:
+        logits: (n, columns) of the appearance network.
+        tops_mm: (n,) upper edges, mm down from the scan's top; a detection that sticks out is cut.
+        bottoms_mm: (n,) lower edges.
+        height_mm: of the scan.
+        settings: how it is drawn.
+
+    Returns:
+        (rows, columns) float32, rows of 1 mm, zero where nothing is detected. Where detections overlap, their mean.
+
+    Raises:
+        SettingError: the numbers of logits and edges disagree, or an edge lies above its upper one.
+    """
+    drawn = settings or HeightMapSettings()
+    if not len(logits) == len(tops_mm) == len(bottoms_mm):
+        raise SettingError(
+            f"every detection needs logits and edges, got {len(logits)}, {len(tops_mm)}, {len(bottoms_mm)}"
+        )
+    if (bottoms_mm < tops_mm).any() or not 0 < height_mm < np.inf:
+        raise SettingError("lower edges must lie below upper ones, in a scan of positive height")
+    rows = padded_rows(height_mm, drawn.multiple)
+    covered = _covered(tops_mm, bottoms_mm, rows, drawn.span)
+    probabilities = np.exp(log_softmax(np.asarray(logits, dtype=np.float64) / drawn.temperature))
+    total = covered.T.astype(np.float64) @ probabilities
+    return np.asarray(total / np.maximum(covered.sum(axis=0), 1)[:, None], dtype=np.float32)
+
+
+def padded_rows(height_mm: float, multiple: int) -> int:
+    """Rows of a map for a scan of this height: whole millimetres, rounded up to the multiple."""
+    return int(np.ceil(max(np.ceil(height_mm), 1) / multiple)) * multiple
+
+
+def rows_at(heights_mm: Float, rows: int) -> NDArray[np.intp]:
+    """The row in which each height lies; heights outside belong to the first or last row."""
+    return np.clip(np.floor(heights_mm), 0, rows - 1).astype(np.intp)
+
+
+def read_rows(refined: NDArray[np.floating], centroids_mm: Float) -> Float:
+    """Rows of a refined map (rows, columns) at the detections' centroids, (n, columns)."""
+    return np.asarray(refined[rows_at(centroids_mm, len(refined))], dtype=np.float64)
+
+
+def _covered(tops_mm: Float, bottoms_mm: Float, rows: int, span: HeightSpan) -> NDArray[np.bool_]:
+    """Which rows each detection is drawn on, (n, rows): those whose middle it spans, at least the one at its centre."""
+    centre, half = (tops_mm + bottoms_mm) / 2, (bottoms_mm - tops_mm) / 2
+    half = half / 2 if span is HeightSpan.CENTRAL else half
+    middles = np.arange(rows) + 0.5
+    covered = np.abs(middles - centre[:, None]) <= half[:, None]
+    covered[np.arange(len(centre)), rows_at(centre, rows)] = True
+    return np.asarray(covered)

@@ -1,0 +1,95 @@
+"""Labelling composed, with networks whose answers are known."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from spondyl.anatomy.level import Level
+from spondyl.anatomy.numbering import REGULAR
+from spondyl.anatomy.spacing import VID
+from spondyl.errors import SettingError
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.stack import SagittalStack
+from spondyl.identify.context import label_instances, level_logits
+from spondyl.identify.evidence import OFFICIAL_COLUMNS
+
+LIP = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])
+LEVELS = REGULAR.levels[REGULAR.levels.index(Level.T11) : REGULAR.levels.index(Level.S1) + 1]
+
+
+@pytest.fixture
+def spine():
+    """Instances T11 to S1 with published spacing, in a scan of pixels of 0.8 mm."""
+    gaps = [VID.between(a, b).mean_mm for a, b in pairwise(LEVELS)]
+    centres = 25 + np.concatenate([[0], np.cumsum(gaps)])
+    corners = np.array([[-12, 16], [12, 16], [12, -16], [-12, -16]])
+    instances = [
+        VertebraInstance(slices=(4, 5, 6), outlines=np.repeat(((c + corners) / 0.8)[None], 3, axis=0), score=0.9)
+        for c in np.stack([centres, np.full(len(centres), 60.0)], axis=1)
+    ]
+    voxels = np.random.default_rng(0).random((10, 380, 150), dtype=np.float32)
+    affine = Affine.from_axes(LIP, (4, 0.8, 0.8), (10, 20, 30))
+    return SagittalStack(voxels=voxels, affine=affine), instances
+
+
+def sacrum_last(crops):
+    """Knows only that the lowest vertebra is S1."""
+    assert crops.dtype == np.float32
+    assert crops.shape[1:] == (1, 64, 64, 8)
+    logits = np.zeros((len(crops), 24), dtype=np.float32)
+    logits[-1, 0] = 9
+    return logits
+
+
+def sharpened(heights):
+    """Gives the map back as logits, temperature undone."""
+    assert heights.shape[:2] == (1, 1)
+    assert heights.shape[2] % 256 == 0
+    return np.log(np.maximum(heights, 1e-30)) * 10
+
+
+def test_one_known_vertebra_names_the_others(spine):
+    assert label_instances(*spine, sacrum_last, sharpened).levels == LEVELS
+    assert label_instances(*spine, sacrum_last, None).levels == LEVELS
+
+
+def test_the_answer_keeps_the_order_of_the_instances(spine):
+    stack, instances = spine
+    straight = label_instances(stack, instances, sacrum_last, sharpened)
+    order = [3, 0, 7, 1, 6, 2, 5, 4]
+    mixed = label_instances(stack, [instances[i] for i in order], sacrum_last, sharpened)
+    assert mixed.levels == tuple(LEVELS[i] for i in order)
+    np.testing.assert_allclose(mixed.marginals, straight.marginals[order], atol=1e-12)
+    np.testing.assert_allclose(mixed.level_probability, straight.level_probability[order], atol=1e-12)
+
+
+def test_the_context_networks_rows_are_read_at_the_centroids(spine):
+    stack, instances = spine
+
+    def by_height(heights):
+        return np.broadcast_to(np.arange(heights.shape[2], dtype=np.float32)[:, None], heights.shape)
+
+    logits = level_logits(stack, instances, sacrum_last, by_height)
+    centroids_mm = np.array([(instance.centroid_index[1] + 0.5) * 0.8 for instance in instances])
+    np.testing.assert_allclose(logits[:, 0], centroids_mm, atol=1)
+
+
+def test_without_an_anchor_the_probabilities_show_it(spine):
+    labelling = label_instances(*spine, lambda crops: np.zeros((len(crops), 24), dtype=np.float32), None)
+    assert labelling.level_probability.max() < 0.9  # distances that fit the table to the millimetre do say something
+    assert len(labelling.level_probabilities(3, 0.02)) >= 2
+
+
+def test_no_instance_is_an_empty_answer(spine):
+    stack, _ = spine
+    assert label_instances(stack, [], sacrum_last, sharpened).levels == ()
+
+
+def test_a_network_of_another_shape_is_refused(spine):
+    with pytest.raises(SettingError, match=r"appearance network must return \(8, 24\)"):
+        label_instances(*spine, lambda crops: np.zeros((1, 24), dtype=np.float32), None)
+    with pytest.raises(SettingError, match="context network must return"):
+        label_instances(*spine, sacrum_last, lambda heights: heights[:, :, :5])
+    assert len(OFFICIAL_COLUMNS) == 24
