@@ -15,12 +15,13 @@ from spondyl.findings import Findings, findings_schema
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
+from spondyl.identify.crops import COMPACT
 from spondyl.identify.labelling import Labelling, LevelSequence
 from spondyl.imaging.write import to_nifti_gz
 from spondyl.pipeline import Networks, Plan
 
 HEAVY = ("torch", "scipy", "pydicom", "matplotlib", "openvino", "highdicom", "skimage", "nibabel", "lightning")
-NETWORKS = Networks(vfr=lambda x: x, appearance=lambda x: x, context=lambda x: x)
+NETWORKS = Networks(vfr=lambda x: x, appearance=lambda x: x, context=lambda x: x, crops=COMPACT)
 PATIENT = "Doe_Jane_19700101"
 
 
@@ -32,7 +33,7 @@ def run(*arguments: str | Path) -> int:
     return code if isinstance(code, int) else 0
 
 
-def one_body(stack: SagittalStack, _networks: Networks) -> tuple[VertebraInstance, ...]:
+def one_body(_stack: SagittalStack, _plan: Plan, _networks: Networks) -> tuple[VertebraInstance, ...]:
     corners = np.array([[20.0, 40], [40, 40], [40, 10], [20, 10]])
     return (VertebraInstance(slices=(3,), outlines=corners[None], score=0.9),)
 
@@ -114,7 +115,7 @@ def test_no_file_of_a_report_names_the_input(scan: Path) -> None:
 def test_nothing_found_is_status_3_with_a_valid_empty_report(
     scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pipeline, "_locate", lambda stack, networks: ())
+    monkeypatch.setattr(pipeline, "_locate", lambda stack, plan, networks: ())
     out = scan.parent / "result"
     assert run("analyze", scan, "-o", out) == 3
     assert "no vertebra was found" in capsys.readouterr().err
@@ -126,7 +127,7 @@ def test_nothing_found_is_status_3_with_a_valid_empty_report(
     [
         (["--stages", "locate,grade"], "--stages must be locate,identify"),
         (["--segment", "safnet"], "does not segment yet"),
-        (["--locate", "msa-net"], "--locate must be one of vfr"),
+        (["--locate", "msa-net"], "--locate must be one of vfr, vfr-patches"),
         (["--identify", "message-fusion"], "--identify must be one of context"),
         (["--modality", "ct"], "analyses MR only"),
     ],

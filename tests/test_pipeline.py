@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from spondyl import pipeline
 from spondyl.anatomy.level import Level
@@ -15,9 +17,15 @@ from spondyl.findings import RESEARCH_USE, WeightsUsed
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import to_sagittal
+from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
+from spondyl.identify.crops import COMPACT
+from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.labelling import Labelling, LevelSequence
 from spondyl.imaging.volume import Modality, Volume
+from spondyl.locate.vfr import WORKING_MM
+from spondyl.locate.vfr_targets import render_targets
+from spondyl.phantom.simple import simple_lumbar
 from spondyl.pipeline import NO_ANCHOR, Networks, Plan, analyze, analyze_file
 
 LEVELS = [Level.L4, Level.L5, Level.S1]
@@ -27,6 +35,7 @@ NETWORKS = Networks(
     vfr=lambda x: x,
     appearance=lambda x: x,
     context=lambda x: x,
+    crops=COMPACT,
     weights=(WeightsUsed(name="spondyl-vfr", sha256="0" * 64),),
 )
 
@@ -73,7 +82,7 @@ def a_labelling(levels: list[Level | None], numberings: dict[str, float] | None 
 def knowing_stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Labelling]:
     """Stages that find the three bodies and label them as the test says."""
     said = {"labelling": a_labelling(list(LEVELS))}
-    monkeypatch.setattr(pipeline, "_locate", lambda stack, networks: instances_in(stack))
+    monkeypatch.setattr(pipeline, "_locate", lambda stack, plan, networks: instances_in(stack))
     monkeypatch.setattr(pipeline, "_identify", lambda stack, instances, networks: said["labelling"])
     return said
 
@@ -181,7 +190,7 @@ def test_every_stage_is_told_and_timed() -> None:
 
 
 def test_nothing_found_is_an_empty_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_locate", lambda stack, networks: ())
+    monkeypatch.setattr(pipeline, "_locate", lambda stack, plan, networks: ())
     findings = analyze(a_volume(), networks=NETWORKS)
     assert findings.is_empty
     assert findings.warnings == (RESEARCH_USE,)
@@ -207,3 +216,40 @@ def test_a_file_is_read_analysed_and_handed_back(tmp_path: Path) -> None:
     findings, read = analyze_file(tmp_path / "scan.nii.gz", networks=NETWORKS, modality=Modality.MR)
     assert np.array_equal(read.voxels, volume.voxels)
     assert list(findings.timing_s) == ["read", "sagittal", "locate", "identify"]
+
+
+def test_published_weights_are_run_on_patches_as_they_were_trained() -> None:
+    assert Plan().locate == "vfr"
+    assert Plan(weights="spinenet-official").locate == "vfr-patches"
+    assert Plan(weights="spinenet-official", locate="vfr").locate == "vfr"
+
+
+def test_the_real_stages_find_the_phantom_where_it_is_when_the_networks_are_right() -> None:
+    """Only the networks are replaced, by ones that draw the phantom's truth; everything between is what users run."""
+    truth = simple_lumbar(0)
+    stack, _ = to_sagittal(truth.volume.voxels, truth.volume.affine)
+    seen = [level for level in truth.corners_ras_mm if Level.T12.rank <= level.rank <= Level.S1.rank]
+    _, scale = resize_slices(stack.voxels, stack.pixel_mm, WORKING_MM)
+    indices = np.stack([stack.affine.to_index(truth.corners_ras_mm[level])[:, 1:] for level in seen])
+    corners = torch.from_numpy((indices + 0.5) / scale - 0.5).float()
+
+    def vfr(slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        targets, _ = render_targets(corners[None], torch.ones(1, len(seen), dtype=torch.bool), slices.shape[2:])
+        maps = np.zeros((len(slices), 13, *slices.shape[2:]), np.float32)
+        maps[4:11] = targets.numpy()  # seven of the fifteen slices cut the bodies
+        return maps
+
+    def appearance(crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = np.zeros((len(crops), len(OFFICIAL_COLUMNS)), np.float32)
+        for number, level in enumerate(seen):
+            logits[number, OFFICIAL_COLUMNS.index(level)] = 60
+        return logits
+
+    networks = Networks(vfr=vfr, appearance=appearance, context=lambda picture: 400 * picture, crops=COMPACT)
+    findings = analyze(truth.volume, networks=networks)
+    assert [vertebra.level for vertebra in findings.vertebrae] == seen
+    assert NO_ANCHOR not in findings.warnings
+    for vertebra in findings.vertebrae:
+        assert np.linalg.norm(np.array(vertebra.centroid_mm) - truth.centroids_ras_mm[vertebra.level]) < 0.5
+        assert vertebra.slices == tuple(range(4, 11))
+        assert np.abs(np.array(vertebra.outline_mm)[3] - truth.corners_ras_mm[vertebra.level]).max() < 0.6

@@ -60,7 +60,7 @@ def analyze(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to make, else <input>_spondyl.")] = None,
     modality: Annotated[Literal["mr", "ct"] | None, typer.Option(help="Overrides what the reader would guess.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated; this version has exactly these.")] = "locate,identify",
-    locate: Annotated[str, typer.Option(help="Method that finds vertebral bodies.")] = "vfr",
+    locate: Annotated[str | None, typer.Option(help="vfr or vfr-patches, else as the weights want.")] = None,
     identify: Annotated[str, typer.Option(help="Method that names them.")] = "context",
     segment: Annotated[str | None, typer.Option(help="Not in this version.")] = None,
     weights: Annotated[str, typer.Option(help="Set of weights, e.g. spinenet-official once imported.")] = "spondyl",

@@ -94,8 +94,8 @@ class Vertebra(_Value):
         centroid_mm: centre of the body.
         outline_mm: for each slice of `slices`, the corners posterior superior, posterior inferior, anterior inferior
             and anterior superior.
-        slices: indices of the slices in which it is seen, along that axis of the input's own grid that runs most
-            nearly from the patient's left to right.
+        slices: ascending indices of the slices in which it is seen, along that axis of the input's own grid that runs
+            most nearly from the patient's left to right.
     """
 
     level: Level

@@ -23,6 +23,7 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import sagittal_axes, to_sagittal
 from spondyl.geometry.stack import SagittalStack
+from spondyl.identify.crops import COMPACT, OFFICIAL, CropGrid
 from spondyl.imaging.volume import Modality, Volume
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Progress = Callable[[str], None]
 """Told the name of each stage as it begins."""
 
-METHODS = {"locate": ("vfr",), "identify": ("context",)}
-"""The methods of each stage that this version has."""
+METHODS = {"locate": ("vfr", "vfr-patches"), "identify": ("context",)}
+"""The methods of each stage that this version has; vfr-patches is the paper's way, on overlapping patches."""
 
 NO_ANCHOR = (
     "neither the sacrum nor C2 is in view: the levels are told by looks and spacing alone, and all may be off by one"
@@ -54,7 +55,7 @@ class Plan:
     """What to run on a scan.
 
     Args:
-        locate: method that finds bodies.
+        locate: method that finds bodies; the one that the weights were trained for when None.
         identify: method that names them.
         weights: the set of weights: files named `<set>-vfr`, `<set>-appearance`, `<set>-context`.
         engine: what computes the networks.
@@ -64,13 +65,16 @@ class Plan:
         SettingError: a method that this version does not have.
     """
 
-    locate: str = "vfr"
+    locate: str | None = None
     identify: str = "context"
     weights: str = "spondyl"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
+        if self.locate is None:
+            trained_for = "vfr-patches" if self.weights == "spinenet-official" else "vfr"
+            object.__setattr__(self, "locate", trained_for)
         for stage, known in METHODS.items():
             if getattr(self, stage) not in known:
                 raise SettingError(f"--{stage} must be one of {', '.join(known)}, got {getattr(self, stage)!r}")
@@ -84,12 +88,14 @@ class Networks:
         vfr: (n, 1, rows, columns) to (n, 13, rows, columns).
         appearance: crops to level logits.
         context: height-probability maps to refined ones.
+        crops: what the appearance network looks at.
         weights: what they were loaded from.
     """
 
     vfr: Network
     appearance: Network
     context: Network
+    crops: CropGrid
     weights: tuple[WeightsUsed, ...] = ()
 
 
@@ -155,13 +161,18 @@ def load_networks(plan: Plan) -> Networks:
         WeightsError: weights are missing or damaged.
         SettingError: an engine or device that this machine does not have.
     """
-    from spondyl.engine.engine import make_engine
-    from spondyl.nets.weights import find_card
+    from spondyl.engine.build import make_engine
+    from spondyl.nets.cards import find_card
 
     cards = [find_card(f"{plan.weights}-{network}") for network in ("vfr", "appearance", "context")]
-    vfr, appearance, context = (make_engine(card, engine=plan.engine, device=plan.device) for card in cards)
-    used = tuple(WeightsUsed(name=card.name, sha256=card.sha256) for card in cards)
-    return Networks(vfr=vfr, appearance=appearance, context=context, weights=used)
+    vfr, appearance, context = (make_engine(card.name, plan.engine, plan.device) for card in cards)
+    return Networks(
+        vfr=vfr,
+        appearance=appearance,
+        context=context,
+        crops=OFFICIAL if cards[1].preset == "spinenet" else COMPACT,
+        weights=tuple(WeightsUsed(name=card.name, sha256=card.sha256) for card in cards),
+    )
 
 
 def _analyze(volume: Volume, plan: Plan, networks: Networks | None, clock: _Clock) -> Findings:
@@ -173,7 +184,7 @@ def _analyze(volume: Volume, plan: Plan, networks: Networks | None, clock: _Cloc
         with clock.stage("networks"):
             networks = load_networks(plan)
     with clock.stage("locate"):
-        instances = _locate(stack, networks)
+        instances = _locate(stack, plan, networks)
     vertebrae: tuple[Vertebra, ...] = ()
     warnings = (*volume.warnings, *resampling)
     if instances:
@@ -191,17 +202,17 @@ def _analyze(volume: Volume, plan: Plan, networks: Networks | None, clock: _Cloc
     )
 
 
-def _locate(stack: SagittalStack, networks: Networks) -> tuple[VertebraInstance, ...]:
-    from spondyl.locate.vfr import detect
+def _locate(stack: SagittalStack, plan: Plan, networks: Networks) -> tuple[VertebraInstance, ...]:
+    from spondyl.locate.vfr import detect, detect_in_patches
 
-    return detect(stack, networks.vfr)
+    find = detect_in_patches if plan.locate == "vfr-patches" else detect
+    return find(stack, networks.vfr)
 
 
 def _identify(stack: SagittalStack, instances: tuple[VertebraInstance, ...], networks: Networks) -> Labelling:
     from spondyl.identify.context import label_instances
-    from spondyl.identify.order import OrderCosts
 
-    return label_instances(stack, instances, networks.appearance, networks.context, OrderCosts())
+    return label_instances(stack, instances, networks.appearance, networks.context, crops=networks.crops)
 
 
 def _vertebrae(
@@ -209,19 +220,27 @@ def _vertebrae(
 ) -> tuple[Vertebra, ...]:
     """One vertebra for each candidate that was given a level."""
     return tuple(
-        Vertebra(
-            level=level,
-            level_probability=_unit(labelling.level_probability[number]),
-            level_probabilities={
-                other: _unit(p) for other, p in labelling.level_probabilities(number, _SHOWN_PROBABILITY).items()
-            },
-            detection_score=_unit(instance.score),
-            centroid_mm=stack.affine.to_world(instance.centroid_index).tolist(),
-            outline_mm=instance.outlines_ras_mm(stack.affine).tolist(),
-            slices=_input_slices(instance.slices, stack, volume.affine, volume.voxels.shape),
-        )
+        _vertebra(instance, level, labelling, number, stack, volume)
         for number, (instance, level) in enumerate(zip(instances, labelling.levels, strict=True))
         if level is not None
+    )
+
+
+def _vertebra(
+    instance: VertebraInstance, level: Level, labelling: Labelling, number: int, stack: SagittalStack, volume: Volume
+) -> Vertebra:
+    slices = _input_slices(instance.slices, stack, volume.affine, volume.voxels.shape)
+    outlines = instance.outlines_ras_mm(stack.affine)
+    ascending = sorted(range(len(slices)), key=lambda place: slices[place])
+    others = labelling.level_probabilities(number, _SHOWN_PROBABILITY)
+    return Vertebra(
+        level=level,
+        level_probability=_unit(labelling.level_probability[number]),
+        level_probabilities={other: _unit(probability) for other, probability in others.items()},
+        detection_score=_unit(instance.score),
+        centroid_mm=stack.affine.to_world(instance.centroid_index).tolist(),
+        outline_mm=outlines[ascending].tolist(),
+        slices=tuple(slices[place] for place in ascending),
     )
 
 

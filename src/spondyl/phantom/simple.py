@@ -51,10 +51,13 @@ class Phantom:
     Args:
         volume: the scan.
         centroids_ras_mm: centre of each body, (3,).
+        corners_ras_mm: of each body in the midline, posterior superior, posterior inferior, anterior inferior, anterior
+            superior, (4, 3).
     """
 
     volume: Volume
     centroids_ras_mm: Mapping[Level, Float]
+    corners_ras_mm: Mapping[Level, Float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,12 @@ class _Body:
     @property
     def forward(self) -> Float:
         return np.array([np.cos(self.tilt), -np.sin(self.tilt)])
+
+    @property
+    def corners_ras_mm(self) -> Float:
+        up, forward = self.up * self.height_mm / 2, self.forward * self.depth_mm / 2
+        around = (up - forward, -up - forward, forward - up, up + forward)
+        return np.array([[0.0, *(self.centre + offset)] for offset in around])
 
 
 def simple_lumbar(seed: int = 0) -> Phantom:
@@ -99,8 +108,11 @@ def simple_lumbar(seed: int = 0) -> Phantom:
         modality=Modality.MR,
         source={"format": "phantom", "seed": seed},
     )
-    centroids = {body.level: np.array([0.0, *body.centre]) for body in bodies}
-    return Phantom(volume=volume, centroids_ras_mm=centroids)
+    return Phantom(
+        volume=volume,
+        centroids_ras_mm={body.level: np.array([0.0, *body.centre]) for body in bodies},
+        corners_ras_mm={body.level: body.corners_ras_mm for body in bodies},
+    )
 
 
 def _column(random: np.random.Generator) -> list[_Body]:

@@ -1,0 +1,97 @@
+"""The rooms of the design import only what stands above them; the arrows are those of DESIGN's table."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import spondyl
+
+ROOT = Path(spondyl.__file__).parent
+
+SCIENCE = ("locate", "refine", "identify", "segment", "grade")
+FOUNDATION = ("anatomy", "geometry", "imaging", "phantom", "nets", "engine", *SCIENCE, "measure", "findings")
+WAYS_OUT = ("report", "serve", "node", "cohort")
+
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "anatomy": (),
+    "geometry": ("anatomy",),
+    "imaging": ("geometry",),
+    "phantom": ("anatomy", "geometry", "imaging"),
+    "nets": (),
+    "engine": ("nets",),
+    **dict.fromkeys(SCIENCE, ("nets", "geometry", "anatomy")),
+    "measure": ("geometry", "anatomy"),
+    "findings": ("anatomy", "geometry"),
+    "pipeline": FOUNDATION,
+    "learn": (*FOUNDATION, "pipeline"),
+    "evaluate": (*FOUNDATION, "pipeline", "learn"),
+    **dict.fromkeys(WAYS_OUT, (*FOUNDATION, "pipeline", "learn", "evaluate")),
+    "cli": (*FOUNDATION, "pipeline", "learn", "evaluate", *WAYS_OUT),
+}
+"""Whom each room may import besides itself, `errors` and the version in `spondyl/__init__.py`.
+
+`phantom` and `engine` stand where the design names them only in words: beside `imaging`, and behind `nets`.
+"""
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    """The first part of a module's path below the package."""
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_rooms(tree: ast.AST) -> Iterator[str]:
+    """Rooms that a module imports, anywhere in it, for types alone as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the whole path"
+            module = (node.module or "").split(".")
+            names = [alias.name for alias in node.names] if module == ["spondyl"] else module[1:2]
+            yield from (name for name in names if module[0] == "spondyl" and not name.startswith("__"))
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("spondyl."))
+
+
+def forbidden(path: Path, source: str) -> set[str]:
+    """Rooms that a file imports and must not."""
+    room = room_of(path)
+    return set(imported_rooms(ast.parse(source))) - {room, "errors", *MAY_IMPORT[room]}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_only_rooms_above_its_own(path: Path) -> None:
+    if path == ROOT / "__init__.py":
+        assert not list(imported_rooms(ast.parse(path.read_text())))
+        return
+    assert room_of(path) in MAY_IMPORT, "a room that the design does not have"
+    assert not forbidden(path, path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "caught"),
+    [
+        ("geometry", "from spondyl.imaging.volume import Volume", {"imaging"}),
+        ("geometry", "def f():\n    import spondyl.nets.vfr", {"nets"}),
+        ("nets", "from spondyl import pipeline, __version__", {"pipeline"}),
+        ("locate", "if TYPE_CHECKING:\n    from spondyl.learn import exams", {"learn"}),
+        ("locate", "from spondyl.geometry.stack import SagittalStack\nfrom spondyl.errors import InputError", set()),
+        ("pipeline", "from spondyl.report.write import write_report", {"report"}),
+    ],
+)
+def test_the_test_sees_every_kind_of_import(room: str, source: str, caught: set[str]) -> None:
+    assert forbidden(ROOT / room / "module.py", source) == caught
+
+
+def test_nothing_is_called_after_its_having_no_place() -> None:
+    names = {path.stem for path in ROOT.rglob("*")}
+    assert not names & {"utils", "util", "helpers", "common", "misc"}
+
+
+def test_no_file_is_too_long_to_be_read() -> None:
+    """Four hundred lines is the house's limit for one concept."""
+    assert not [path.name for path in FILES if len(path.read_text().splitlines()) > 400]
