@@ -1,0 +1,182 @@
+"""A network's graph without its weights, so that OpenVINO can run a network where importing torch would cost seconds.
+
+A topology is OpenVINO's own XML of the graph that its PyTorch front end makes, before any folding: every constant is
+still one tensor of the state, by name. Bound to the tensors of a `.safetensors` file it is a model. It depends on
+the preset, not on the weights; those of all presets are shipped here (a few kilobytes each) and made anew, into the
+user's cache, when the network's source has changed since. `python -m spondyl.engine.topology` writes the shipped ones.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tempfile
+import warnings
+import xml.etree.ElementTree as ET
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import WeightsError
+from spondyl.nets.places import cache_folder
+from spondyl.nets.presets import NETWORKS, build, network_entry
+
+if TYPE_CHECKING:
+    import openvino
+
+__all__ = ["SHIPPED", "bind", "record", "source_digest", "topology"]
+
+SHIPPED = Path(__file__).parent / "topologies"
+_ALIGNMENT = 64  # bytes; what OpenVINO's own files use at most
+_PREFIX = "self."  # of a tensor's name in the front end's graph
+_TYPES = {"f32": np.float32}
+
+
+def topology(network: str, preset: str) -> bytes:
+    """The XML of a network's graph: shipped, cached, or recorded now (which imports torch) and cached.
+
+    Raises:
+        WeightsError: no network or preset of that name.
+    """
+    digest = source_digest(network, preset)
+    cached = cache_folder() / "topologies" / f"{network}-{preset}-{digest[:16]}.xml.gz"
+    for path in (SHIPPED / f"{network}-{preset}.xml.gz", cached):
+        xml = _read(path)
+        if xml is not None and ET.fromstring(xml).get("source") == digest:
+            return xml
+    xml = record(network, preset)
+    with suppress(OSError):  # a cache that cannot be written costs time, never the result
+        _write(cached, xml)
+    return xml
+
+
+def source_digest(network: str, preset: str) -> str:
+    """The sha256 of the file that defines the network; a topology holds for one such file.
+
+    Raises:
+        WeightsError: no network or preset of that name.
+    """
+    return hashlib.sha256(network_entry(network, preset).source.read_text("utf-8").encode()).hexdigest()
+
+
+def bind(xml: bytes, state: Mapping[str, NDArray[Any]]) -> openvino.Model:
+    """A topology with its tensors.
+
+    Args:
+        xml: as `topology` gives it.
+        state: the network's tensors by name; any float type, used as float32.
+
+    Raises:
+        WeightsError: a tensor is missing or of another shape.
+    """
+    import openvino
+
+    root = ET.fromstring(xml)
+    constants = list(_constants(root))
+    content = [_content(data, state) for _, data in constants]
+    starts = np.cumsum([0, *(-(-part.nbytes // _ALIGNMENT) * _ALIGNMENT for part in content)])
+    blob = np.zeros(int(starts[-1]), np.uint8)
+    for (_, data), part, start in zip(constants, content, starts, strict=False):
+        blob[start : start + part.nbytes] = part.reshape(-1).view(np.uint8)
+        data.attrib = {key: value for key, value in data.attrib.items() if key in ("element_type", "shape")} | {
+            "offset": str(start),
+            "size": str(part.nbytes),
+        }
+    return openvino.Core().read_model(model=ET.tostring(root), weights=openvino.Tensor(blob))
+
+
+def record(network: str, preset: str) -> bytes:
+    """Make the topology of a network from its torch module.
+
+    Raises:
+        WeightsError: no network or preset of that name, or its graph holds tensors that its state does not.
+    """
+    import openvino
+
+    module = build(network, preset).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        xml, weights = Path(folder) / "graph.xml", Path(folder) / "graph.bin"
+        openvino.serialize(_front_end_model(module, network, preset), xml, weights)
+        root = ET.parse(xml).getroot()
+        blob = np.memmap(weights, np.uint8, "r")
+        known = {key for key in module.state_dict() if not key.endswith("num_batches_tracked")}
+        for layer, data in _constants(root):
+            _name_content(layer.get("name", ""), data, blob, known)
+    used = {data.get("tensor") for _, data in _constants(root)} - {None}
+    if used != known:
+        raise WeightsError(f"the graph of {network} ({preset}) leaves out tensors: {sorted(known - used)[:3]}")
+    root.set("source", source_digest(network, preset))
+    return ET.tostring(root)
+
+
+def _front_end_model(module: Any, network: str, preset: str) -> openvino.Model:
+    """What `openvino.convert_model` begins with, before it folds batch normalisation into the convolutions."""
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    entry = network_entry(network, preset)
+    with torch.inference_mode(), warnings.catch_warnings():
+        # OpenVINO's front end takes a trace, which torch calls deprecated but keeps in the pinned version
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # without the check, which runs the network again and imports half of torch for a second
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            module, torch.zeros(entry.example_shape[preset]), check_trace=False
+        )
+    front_end = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(traced)  # kept in a name: the front end borrows it
+    loaded = front_end.load(decoder)
+    return front_end.convert(loaded)
+
+
+def _constants(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:
+    for layer in root.iter("layer"):
+        data = layer.find("data")
+        if layer.get("type") == "Const" and data is not None:
+            yield layer, data
+
+
+def _name_content(name: str, data: ET.Element, blob: NDArray[np.uint8], known: set[str]) -> None:
+    """Put a tensor's name, or the few bytes of any other constant, in the place of an offset."""
+    start, size = int(data.attrib.pop("offset")), int(data.attrib.pop("size"))
+    tensor = name.removeprefix(_PREFIX)
+    if tensor in known:
+        data.set("tensor", tensor)
+    else:
+        data.set("hex", blob[start : start + size].tobytes().hex())
+
+
+def _content(data: ET.Element, state: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    name = data.get("tensor")
+    if name is None:
+        return np.frombuffer(bytes.fromhex(data.get("hex", "")), np.uint8)
+    shape = tuple(int(n) for n in data.get("shape", "").split(",") if n.strip())
+    if name not in state or state[name].shape != shape:
+        raise WeightsError(f"the network needs tensor {name} of shape {shape}, which the weights do not hold")
+    return np.ascontiguousarray(state[name], dtype=_TYPES[data.get("element_type", "")])
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def _write(path: Path, xml: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_bytes(gzip.compress(xml, mtime=0))
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    for _network, _entry in NETWORKS.items():
+        for _preset in _entry.presets:
+            _write(SHIPPED / f"{_network}-{_preset}.xml.gz", record(_network, _preset))
