@@ -61,52 +61,67 @@ class Posterior:
 
 def posterior(lattice: Lattice) -> Posterior:
     """Forward-backward over the lattice."""
-    reached, shares = _forward(lattice)
+    reached, parts = _forward(lattice)
     flat = np.concatenate([[0.0], reached.ravel()])
     top = flat.max()
     log_total = float(top + np.log(np.exp(flat - top).sum()))
     ends = np.exp(reached - log_total)
     last = ends.sum(axis=(0, 2))
     scales = ends.sum(axis=(0, 1))
-    nodes = _backward(lattice.tree, ends, shares)
+    nodes = _backward(lattice.tree, ends, parts)
     return Posterior(log_total=log_total, nodes=nodes, last=last, scales=scales / max(scales.sum(), 1e-300))
 
 
-def _forward(lattice: Lattice) -> tuple[Float, list[Float]]:
-    """Log-weight of all ways that end in a state (n, N, G), and each incoming step's share of it (i, K, N, G) per i."""
+def triangle(n: int, shape: tuple[int, ...]) -> list[Float]:
+    """Empty arrays (i, *shape) for i below n, in one block: one by one, each would be mapped and faulted in anew."""
+    block = np.empty((n * (n - 1) // 2, *shape))
+    return [block[i * (i - 1) // 2 : i * (i + 1) // 2] for i in range(n)]
+
+
+def _forward(lattice: Lattice) -> tuple[Float, list[tuple[Float, Float]]]:
+    """Log-weight of all ways that end in a state, (n, N, G), and per i what comes in.
+
+    That is the weights of the steps (i, K, N, G) and the total (N, G) that they are parts of, on the state's own scale.
+    """
     ancestors = lattice.tree.ancestors.T
     reached = np.empty((len(lattice.gains), *lattice.starts.shape))
-    shares = []
-    for i, steps in enumerate(lattice.steps):
-        terms = reached[:i].take(ancestors, axis=1)
+    parts = []
+    room = triangle(len(reached), (*ancestors.shape, reached.shape[-1]))
+    for i, (steps, terms) in enumerate(zip(lattice.steps, room, strict=True)):
+        reached[:i].take(ancestors, axis=1, out=terms, mode="clip")  # other modes go through a copy
         terms += steps
         top = np.maximum(lattice.starts, terms.max(axis=(0, 1), initial=-np.inf))
         terms -= top
         np.exp(terms, out=terms)
         total = np.exp(lattice.starts - top) + terms.sum(axis=(0, 1))
         reached[i] = top + np.log(total) + lattice.gains[i][:, None]
-        terms /= total
-        shares.append(terms)
-    return reached, shares
+        parts.append((terms, total))
+    return reached, parts
 
 
-def _backward(tree: LevelTree, ends: Float, shares: list[Float]) -> Float:
+def _backward(tree: LevelTree, ends: Float, parts: list[tuple[Float, Float]]) -> Float:
     """Probability of each state summed over sizes, (n, N), from the last candidate up."""
     states = ends.copy()
-    flat = tree.ancestors.T.ravel()
-    order = np.argsort(flat, kind="stable")
-    found, first = np.unique(flat[order], return_index=True)
+    ancestors = tree.ancestors.T.ravel()
+    edges = np.flatnonzero(tree.log_choice.T.ravel() > -np.inf)
+    edges = edges[np.argsort(ancestors[edges], kind="stable")]
+    found, first = np.unique(ancestors[edges], return_index=True)
+    room = np.empty((len(states), len(edges), states.shape[-1]))
     for i in range(len(states) - 1, 0, -1):
-        flow = (shares[i] * states[i]).reshape(i, -1, states.shape[-1])
-        states[:i, found] += np.add.reduceat(flow.take(order, axis=1), first, axis=1)
+        weights, total = parts[i]
+        weights *= states[i] / total
+        flow = weights.reshape(i, -1, states.shape[-1]).take(edges, axis=1, out=room[:i], mode="clip")
+        states[:i, found] += np.add.reduceat(flow, first, axis=1)
     return np.asarray(states.sum(axis=2))
 
 
 def best_scores(lattice: Lattice) -> Float:
     """Log-weight of the best way that ends in each state, (n, N, G)."""
+    ancestors = lattice.tree.ancestors.T
     best = np.empty((len(lattice.gains), *lattice.starts.shape))
+    room = np.empty((len(best), *ancestors.shape, best.shape[-1]))
     for i, steps in enumerate(lattice.steps):
-        terms = best[:i].take(lattice.tree.ancestors.T, axis=1)
+        terms = best[:i].take(ancestors, axis=1, out=room[:i], mode="clip")
         terms += steps
         top = terms.max(axis=(0, 1), initial=-np.inf)
         best[i] = np.maximum(lattice.starts, top) + lattice.gains[i][:, None]

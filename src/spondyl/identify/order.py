@@ -27,7 +27,7 @@ from spondyl.anatomy.spacing import VID, SpacingTable
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
 from spondyl.identify.labelling import Labelling, Levels, LevelSequence
-from spondyl.identify.lattice import Lattice, Posterior, best_ways, log_weight, posterior
+from spondyl.identify.lattice import Lattice, Posterior, best_ways, log_weight, posterior, triangle
 from spondyl.identify.level_tree import LevelTree, level_tree
 
 Float = NDArray[np.float64]
@@ -163,24 +163,27 @@ def build_lattice(
     skipped = np.arange(len(expected))[:, None, None]
     fixed = tree.log_choice.T[:, :, None] - costs.skip * skipped - costs.spacing * np.log(sd / REFERENCE_SD_MM)
     distances = np.linalg.norm(positions_mm[:, None] - positions_mm[None], axis=-1)
+    steps = triangle(len(distances), expected.shape)
+    for i, room in enumerate(steps):
+        _weigh_steps(room, distances[i, :i], expected, sd, fixed, costs.spacing)
     return Lattice(
         tree=tree,
         gains=evidence[:, tree.ranks] + costs.rejections(scores)[:, None],
         starts=tree.log_mass[:, None] + log_prior,
-        steps=tuple(_steps(row[:i], expected, sd, fixed, costs.spacing) for i, row in enumerate(distances)),
+        steps=tuple(steps),
     )
 
 
-def _steps(distances: Float, expected: Float, sd: Float, fixed: Float, weight: float) -> Float:
-    """Log-weights (i, K, N, G) of the steps over these distances (i,); in place, since this is the bulk of the work."""
+def _weigh_steps(room: Float, distances: Float, expected: Float, sd: Float, fixed: Float, weight: float) -> None:
+    """Fill `room` (i, K, N, G) with the log-weights of the steps over these distances (i,); the bulk of the work."""
     scale = 1 / (sd * np.sqrt(STUDENT_DEGREES))
-    terms = distances[:, None, None, None] * scale
-    terms -= expected * scale
-    terms *= terms
-    np.log1p(terms, out=terms)
-    terms *= -weight * (STUDENT_DEGREES + 1) / 2
-    terms += fixed
-    return np.asarray(terms)
+    np.multiply(distances[:, None, None, None], scale, out=room)
+    room -= expected * scale
+    room *= room
+    room += 1
+    np.log(room, out=room)  # vectorised, which log1p is not
+    room *= -weight * (STUDENT_DEGREES + 1) / 2
+    room += fixed
 
 
 def _answers(lattice: Lattice, summed: Posterior, best: int) -> tuple[LevelSequence, ...]:

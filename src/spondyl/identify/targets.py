@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
-from spondyl.identify.height_map import Float, Float32, HeightMapSettings, HeightSpan, height_map, padded_rows, rows_at
+from spondyl.identify.height_map import Float, Float32, HeightMapSettings, height_map, padded_rows, rows_at
 
 IGNORED = -100
 """Class of what is not supervised; the number that torch's cross entropy leaves out by default."""
@@ -74,20 +74,11 @@ def context_example(
     picture = height_map(logits[seen], tops_mm[seen], bottoms_mm[seen], height_mm, drawn)
     if not seen.any():
         picture = np.zeros((padded_rows(height_mm, drawn.multiple), len(columns)), dtype=np.float32)
+    supervised = level_classes(levels, columns)
+    centres = (tops_mm + bottoms_mm) / 2
+    inside = (supervised != IGNORED) & (centres >= 0) & (centres < height_mm)
+    edges = np.stack([tops_mm, bottoms_mm] if whole_span else [centres, centres], axis=1)[inside]
     classes = np.full(len(picture), IGNORED, dtype=np.int64)
-    for top, bottom, column in zip(tops_mm, bottoms_mm, level_classes(levels, columns), strict=True):
-        if whole_span and column != IGNORED:
-            first, last = rows_at(np.array([top, bottom]), len(picture))
-            classes[first : last + 1] = column
-    _supervise_centres(classes, (tops_mm + bottoms_mm) / 2, height_mm, level_classes(levels, columns))
+    for (first, last), column in zip(rows_at(edges, len(picture)), supervised[inside], strict=True):
+        classes[first : last + 1] = column
     return ContextExample(heights=picture[None], classes=classes)
-
-
-def _supervise_centres(
-    classes: NDArray[np.int64], centres_mm: Float, height_mm: float, columns: NDArray[np.int64]
-) -> None:
-    known = (columns != IGNORED) & (centres_mm >= 0) & (centres_mm < height_mm)
-    classes[rows_at(centres_mm[known], len(classes))] = columns[known]
-
-
-__all__ = ["IGNORED", "ContextExample", "HeightSpan", "context_example", "level_classes"]
