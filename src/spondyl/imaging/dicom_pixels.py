@@ -64,7 +64,7 @@ def _decode(member: Member, indices: list[int]) -> Iterator[NDArray[Any]]:
 
 
 def _require_decoder(dataset: Any) -> None:
-    """Refuse a transfer syntax that cannot be decoded; where none is stated take the one that the header was read in."""
+    """Refuse what cannot be decoded; where no transfer syntax is stated take the one that the header was read in."""
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
