@@ -11,7 +11,7 @@ from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
-from spondyl.identify.crops import COMPACT, OFFICIAL, CropGrid, appearance_crops
+from spondyl.identify.crops import COMPACT, OFFICIAL, BodyWidth, CropGrid, appearance_crops
 
 LIP = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])
 
@@ -52,16 +52,26 @@ def test_a_turned_vertebra_in_a_turned_scan_gives_the_upright_crop(angle, spacin
     np.testing.assert_allclose(turned[inner], upright[inner], atol=0.04)
 
 
-def test_sample_points_are_where_the_geometry_says():
-    """Linear fields survive averaging and interpolation exactly: 3 edges of 32 mm, 6 slices widened to 12."""
+@pytest.mark.parametrize(
+    ("margin", "body_width", "first", "width"),
+    [
+        (0.5, BodyWidth.SEEN, 1.5, 12),
+        (None, BodyWidth.SEEN, -0.5, 16),
+        (0.5, BodyWidth.EDGE, 7.5 - 32 / 4, 64 / 4),
+        (0.2, BodyWidth.EDGE, 7.5 - 0.7 * 32 / 4, 1.4 * 32 / 4),
+    ],
+)
+def test_sample_points_are_where_the_geometry_says(margin, body_width, first, width):
+    """Linear fields survive averaging and interpolation exactly: 3 edges of 32 mm; a body in slices 5 to 10 of 16."""
     spacing = (4.0, 0.5, 0.5)
     instance = body((80.0, 80.0), spacing)
     steps = (np.arange(64) + 0.5) / 64
     top, left = 80 - 12 - 32, 80 - 16 - 32
     rows, columns = top + 96 * steps, left + 96 * steps
-    planes = 4.0 * (1.5 + 12 * (np.arange(8) + 0.5) / 8)
+    planes = 4.0 * (first + width * (np.arange(8) + 0.5) / 8)
+    grid = CropGrid(size=64, slices=8, through_plane_margin=margin, body_width=body_width)
     expected = rows[:, None, None] + 2 * columns[None, :, None] + 0.5 * planes[None, None]
-    crop = appearance_crops(stack_of(lambda s, r, c: r + 2 * c + 0.5 * s, (16, 320, 320), spacing), [instance])[0]
+    crop = appearance_crops(stack_of(lambda s, r, c: r + 2 * c + 0.5 * s, (16, 320, 320), spacing), [instance], grid)[0]
     expected -= expected.min()
     np.testing.assert_allclose(
         crop * np.sort(expected.ravel())[int(np.ceil(0.95 * (expected.size - 1)))], expected, atol=0.02
@@ -98,6 +108,12 @@ def test_gain_and_offset_of_the_scanner_change_nothing():
     np.testing.assert_allclose(other, first, atol=1e-4)
     assert first.min() == 0
     assert np.mean(first <= 1) == pytest.approx(0.95, abs=0.001)
+
+
+def test_a_compact_crop_does_not_depend_on_how_many_slices_were_found():
+    stack = stack_of(lambda s, r, c: np.sin(s / 9) + np.cos(r / 7) + np.sin(c / 5), (16, 120, 120), (4, 1, 1))
+    few, many = (body((60, 60), (4, 1, 1), slices=slices) for slices in [(7, 8), (5, 6, 7, 8, 9, 10)])
+    np.testing.assert_array_equal(appearance_crops(stack, [few]), appearance_crops(stack, [many]))
 
 
 def test_what_lies_outside_the_scan_is_dark_and_the_face_looks_left():

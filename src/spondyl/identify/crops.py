@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,17 @@ _ANTERIOR = CORNERS.index("anterior_superior")
 _POSTERIOR = CORNERS.index("posterior_superior")
 
 
+class BodyWidth(StrEnum):
+    """How wide, from right to left, a body is taken to be."""
+
+    SEEN = "seen"
+    """As the slices in which it is seen, as the paper says."""
+    EDGE = "edge"
+    """As the square around it in plane, about its middle slice: much the same, but independent of how many slices a
+    detector, or whoever drew the truth, has found. Where some levels are drawn in few slices, a network could tell them
+    by that."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropGrid:
     """Size and reach of the crops.
@@ -32,6 +44,7 @@ class CropGrid:
         slices: sagittal planes.
         in_plane_margin: added on each side, in edges of the square around the body (1: a crop of three edges).
         through_plane_margin: added on each side, in widths of the body; None takes the whole stack.
+        body_width: what the width of the body is.
 
     Raises:
         SettingError: a number is outside its range.
@@ -41,13 +54,14 @@ class CropGrid:
     slices: int
     in_plane_margin: float = 1.0
     through_plane_margin: float | None = 0.5
+    body_width: BodyWidth = BodyWidth.SEEN
 
     def __post_init__(self) -> None:
         if min(self.size, self.slices) < 1 or min(self.in_plane_margin, self.through_plane_margin or 0) < 0:
             raise SettingError("crops need positive sizes and margins of 0 or more")
 
 
-COMPACT = CropGrid(size=64, slices=8)
+COMPACT = CropGrid(size=64, slices=8, body_width=BodyWidth.EDGE)
 OFFICIAL = CropGrid(size=224, slices=16, through_plane_margin=None)
 """As the reference code feeds the published weights: all slices of the scan, whatever the width of the body."""
 
@@ -115,18 +129,21 @@ def _frames(stack: SagittalStack, instances: Sequence[VertebraInstance], grid: C
         origins.append(middle + corner[0] * across + corner[1] * below)
         edges.append(edge * (1 + 2 * grid.in_plane_margin))
         axes.append(across)
-        slices.append(_slice_range(stack, instance, grid))
+        slices.append(_slice_range(stack, instance, grid, edge))
     return _Frames(
         origins_mm=np.array(origins), edges_mm=np.array(edges), across=np.array(axes), slices=np.array(slices)
     )
 
 
-def _slice_range(stack: SagittalStack, instance: VertebraInstance, grid: CropGrid) -> tuple[float, float]:
+def _slice_range(
+    stack: SagittalStack, instance: VertebraInstance, grid: CropGrid, edge_mm: float
+) -> tuple[float, float]:
     if grid.through_plane_margin is None:
         return -0.5, len(stack.voxels) - 0.5
     first, last = instance.slices[0] - 0.5, instance.slices[-1] + 0.5
-    margin = grid.through_plane_margin * (last - first)
-    return first - margin, last + margin
+    width = last - first if grid.body_width is BodyWidth.SEEN else edge_mm / stack.slice_mm
+    middle, reach = (first + last) / 2, width * (0.5 + grid.through_plane_margin)
+    return middle - reach, middle + reach
 
 
 def _sample_indices(stack: SagittalStack, frames: _Frames, grid: CropGrid) -> tuple[Float32, Float32]:
