@@ -25,7 +25,7 @@ CASES = {
     "appearance-spinenet": (1, 1, 224, 224, 16),
     "context-spinenet": (2, 1, 48, 24),
 }
-# How many roundings lie one after another: convolutions, and as many activations written back.
+# How many roundings lie one after another: of each convolution the kernel and what it is applied to.
 DEPTH = {"vfr-compact": 2 * 27, "appearance-compact": 2 * 7, "appearance-spinenet": 2 * 7, "context-spinenet": 2 * 9}
 
 
@@ -88,7 +88,7 @@ def test_bfloat16_departs_by_its_rounding_only(case: str) -> None:
     departure = engine("openvino", case, bfloat16=True)(x) - expected
     # one rounding is at most 2^-9 of a value, roundings are independent, and so add up as the root of their number;
     # relative to the root mean square of the values, not to their deviation, for it is values that are rounded
-    allowed = 2**-8 * np.sqrt(DEPTH[case]) * np.sqrt(np.mean(expected**2))
+    allowed = 2**-9 * np.sqrt(DEPTH[case]) * np.sqrt(np.mean(expected**2))
     assert np.sqrt(np.mean(departure**2)) < allowed
 
 
@@ -223,8 +223,8 @@ def test_cuda_is_the_reference_within_its_precision(case: str, bfloat16: bool) -
     own.load_state_dict(module(case).state_dict())
     multiples = network_entry(*case.split("-")).multiples
     cuda = TorchEngine(own, axes=x.ndim, multiples=multiples, device="cuda", bfloat16=bfloat16)
-    # float32 convolutions on CUDA may use TF32, which rounds to 10 bits
-    rounding = 2**-8 if bfloat16 else 2**-10
+    # float32 convolutions on CUDA may use TF32, which keeps 10 bits of mantissa
+    rounding = 2**-9 if bfloat16 else 2**-11
     allowed = rounding * np.sqrt(DEPTH[case]) * np.sqrt(np.mean(expected**2))
     assert np.sqrt(np.mean((cuda(x) - expected) ** 2)) < allowed
 
