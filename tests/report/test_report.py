@@ -85,7 +85,7 @@ def test_the_mask_of_a_box_is_the_box_on_the_inputs_own_grid() -> None:
     assert np.array_equal(mask, expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.permutations((0, 1, 2)), st.lists(st.booleans(), min_size=3, max_size=3), st.floats(-0.3, 0.3), st.floats(1, 3.5)
 )
