@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
 from spondyl.errors import InputError
@@ -48,14 +49,24 @@ def read_volume(path: Path, *, modality: Modality | None = None) -> Volume:
     Raises:
         InputError: nothing that can be read as one scan.
     """
-    if path.is_dir():
+    if _is_folder(path):
         return _read_members(folder_members(path), "folder", modality)
-    if not path.is_file():
-        raise InputError("there is no such file or folder" if not path.exists() else "the input is no regular file")
     member = file_member(path)
     if _kind(member) is _Kind.ZIP:
         return _read_members(zip_members(path), "zip", modality)
     return _read_members([member], "file", modality)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise InputError("there is no such file or folder") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"the input cannot be opened: {getattr(error, 'strerror', 'not a path')}") from error
+    if not (S_ISDIR(mode) or S_ISREG(mode)):
+        raise InputError("the input is neither a regular file nor a folder")
+    return S_ISDIR(mode)
 
 
 def _read_members(members: Sequence[Member], container: str, modality: Modality | None) -> Volume:
