@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
-PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+PIP := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
 DEMO := ../shared/data/mr/lumbar_t2_unlabelled.nii.gz
 SYNTHETIC := build/phantom.nii.gz
 
