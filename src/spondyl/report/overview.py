@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,9 @@ _HEIGHT_INCHES = 9.0
 _MAX_WIDTH_INCHES = 12.0
 _DPI = 130
 _GAMMA = 0.75  # fat and CSF outshine marrow on most MR; this lifts it without clipping them
+_NARROWEST = 0.45  # of the height; a narrower scan gets dark margins, which hold the labels
 _MARGIN_MM = 4.0
-_LABEL_ROOM_MM = 34.0
+_LABEL_ROOM = 0.085  # width of a label over the height of the picture
 _BLUR_FREE_SLICES = 1.5
 """A spine that strays less than this is shown in one slice, since mixing neighbours only blurs it."""
 
@@ -59,7 +60,7 @@ def draw_overview(findings: Findings, stack: SagittalStack) -> bytes:
     figure, axes = _dark_figure(image, stack.pixel_mm)
     for vertebra in vertebrae:
         _draw_vertebra(axes, vertebra, positions, stack.pixel_mm)
-    _draw_surroundings(axes, findings, image.shape, stack.pixel_mm)
+    _draw_surroundings(axes, findings, float(image.shape[0] * stack.pixel_mm[0]))
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, facecolor=_BACKGROUND, metadata={"Software": None})
     return picture.getvalue()
@@ -100,15 +101,18 @@ def _dark_figure(image: NDArray[np.float32], pixel_mm: Float) -> tuple[Figure, A
     from matplotlib.figure import Figure  # not pyplot: no global state, no window system
 
     height_mm, width_mm = np.array(image.shape) * pixel_mm
-    width = min(_HEIGHT_INCHES * width_mm / height_mm, _MAX_WIDTH_INCHES)
-    figure = Figure(figsize=(width, width * height_mm / width_mm), facecolor=_BACKGROUND)
+    shown_mm = max(width_mm, _NARROWEST * height_mm)
+    width = min(_HEIGHT_INCHES * shown_mm / height_mm, _MAX_WIDTH_INCHES)
+    figure = Figure(figsize=(width, width * height_mm / shown_mm), facecolor=_BACKGROUND)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     low, high = np.percentile(image[image > image.min()], (1, 99.5)) if np.ptp(image) > 0 else (0, 1)
-    extent = (-pixel_mm[1] / 2, width_mm - pixel_mm[1] / 2, height_mm - pixel_mm[0] / 2, -pixel_mm[0] / 2)
+    left, top = -pixel_mm[1] / 2, -pixel_mm[0] / 2  # outer edges of the first pixel, whose centre is 0
+    extent = (left, left + width_mm, top + height_mm, top)
     norm = PowerNorm(_GAMMA, low, high, clip=True)
     axes.imshow(image, cmap="gray", norm=norm, extent=extent, interpolation="bicubic", aspect="equal")
-    axes.set_xlim(extent[0], extent[1])
+    margin_mm = (shown_mm - width_mm) / 2
+    axes.set_xlim(left - margin_mm, left + width_mm + margin_mm)
     axes.set_ylim(extent[2], extent[3])
     return figure, axes
 
@@ -123,33 +127,32 @@ def _draw_vertebra(axes: Axes, vertebra: PlacedVertebra, positions: Float, pixel
     is_uncertain = vertebra.probability < UNCERTAIN_BELOW
     name = f"{vertebra.level}{'?' if is_uncertain else ''}"
     anterior_mm, posterior_mm = corners_mm[:, 1].min(), corners_mm[:, 1].max()
-    has_room = anterior_mm > _LABEL_ROOM_MM
-    x_mm = anterior_mm - _MARGIN_MM if has_room else posterior_mm + _MARGIN_MM
+    has_room = anterior_mm - axes.get_xlim()[0] > _LABEL_ROOM * len(positions) * pixel_mm[0]
+    is_free = has_room and vertebra.level.region is not Region.SACRAL  # in front of S2 lies S1
+    x_mm = anterior_mm - _MARGIN_MM if is_free else posterior_mm + _MARGIN_MM
     y_mm = corners_mm[:, 0].mean()
     text = f"{name}  {vertebra.probability:.2f}"
-    side = "right" if has_room else "left"
+    side = "right" if is_free else "left"
     _write(axes, x_mm, y_mm, text, colour, ha=side, va="center", fontsize=9.5, fontweight="bold")
 
 
-def _draw_surroundings(axes: Axes, findings: Findings, shape: tuple[int, ...], pixel_mm: Float) -> None:
+def _draw_surroundings(axes: Axes, findings: Findings, height_mm: float) -> None:
     """Where the viewer is, how large things are, who drew this."""
-    height_mm, width_mm = np.array(shape) * pixel_mm
-    for x, y, letter in ((0.5, 0.99, "H"), (0.01, 0.5, "A"), (0.99, 0.5, "P")):
-        aligned = {0.5: "center", 0.01: "left", 0.99: "right"}[x]
-        va = "top" if letter == "H" else "center"
-        _write(axes, x * width_mm, (1 - y) * height_mm, letter, _QUIET, ha=aligned, va=va, fontsize=9)
+    place = {"transform": axes.transAxes, "fontsize": 8}
+    _write(axes, 0.5, 0.99, "H", _QUIET, ha="center", va="top", **place)
+    _write(axes, 0.01, 0.5, "A", _QUIET, ha="left", va="center", **place)
+    _write(axes, 0.99, 0.5, "P", _QUIET, ha="right", va="center", **place)
     bar_mm = 50.0 if height_mm > 150 else 10.0
-    x_mm, bottom_mm = 0.97 * width_mm, 0.975 * height_mm
-    axes.plot([x_mm, x_mm], [bottom_mm - bar_mm, bottom_mm], color=_QUIET, linewidth=1.4, solid_capstyle="butt")
-    _write(axes, x_mm - 2, bottom_mm, f"{bar_mm:.0f} mm", _QUIET, ha="right", va="bottom", fontsize=7.5)
+    length = bar_mm / height_mm
+    axes.plot([0.975, 0.975], [0.02, 0.02 + length], color=_QUIET, linewidth=1.4, transform=axes.transAxes)
+    _write(axes, 0.965, 0.02, f"{bar_mm:.0f} mm", _QUIET, ha="right", va="bottom", **place)
     what = "nothing found" if findings.is_empty else "level and probability"
     text = f"Spondyl {findings.software.version} · {what}\nresearch use, not a medical device"
-    _write(axes, 0.012 * width_mm, bottom_mm, text, _QUIET, ha="left", va="bottom", fontsize=7.5)
+    _write(axes, 0.012, 0.02, text, _QUIET, ha="left", va="bottom", **place)
 
 
-def _write(axes: Axes, x_mm: float, y_mm: float, text: str, colour: str, **style: object) -> None:
+def _write(axes: Axes, x: float, y: float, text: str, colour: str, **style: Any) -> None:
     """Text with a dark rim, legible on any tissue."""
     from matplotlib.patheffects import withStroke
 
-    rim = [withStroke(linewidth=2.4, foreground=_BACKGROUND)]
-    axes.text(x_mm, y_mm, text, color=colour, path_effects=rim, **style)  # type: ignore[arg-type]
+    axes.text(x, y, text, color=colour, path_effects=[withStroke(linewidth=2.4, foreground=_BACKGROUND)], **style)
