@@ -129,10 +129,10 @@ def test_slices_shifted_sideways_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bits", [12, 16])
 def test_signed_pixels_keep_their_sign_even_without_sign_extension(tmp_path: Path, bits: int) -> None:
     def signed(dataset: Dataset, number: int) -> None:
-        stored = np.round((ramp(SAGITTAL.pixels_ras(number)) - 2000) / 1).astype(np.int16)
+        stored = np.round(ramp(SAGITTAL.pixels_ras(number)) - 2500).astype(np.int16)
         set_pixels(dataset, stored, bits)
         dataset.PixelData = (stored.view(np.uint16) & ((1 << bits) - 1)).tobytes()
-        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 2000
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 2500
 
     write_series(tmp_path, SAGITTAL, edit=signed)
     assert_reads_as_ramp(tmp_path, tolerance=0.6)
