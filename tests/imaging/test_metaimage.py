@@ -2,53 +2,21 @@
 
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import DTypeLike
-from scipy.spatial.transform import Rotation
 
-from ramps import assert_is_ramp, ramp
+from imaging.metaimage_files import OFFSET, SIZE, TURN, write_metaimage
+from ramps import assert_is_ramp
 from spondyl.errors import InputError
 from spondyl.geometry.resample import to_sagittal
 from spondyl.imaging.read import read_volume
-
-SIZE = (11, 9, 8)
-SPACING = (3.0, 4.0, 4.5)
-OFFSET = (-12.0, 30.0, -25.0)
-TURN = Rotation.from_euler("xyz", (10, -12, 15), degrees=True).as_matrix()
-
-
-def write(path: Path, *, turn: Any = TURN, dtype: DTypeLike = "<f4", packed: bool = False, **changes: str) -> Path:
-    """A file that holds the ramp; column n of `turn` is the LPS direction of index axis n."""
-    index = np.moveaxis(np.indices(SIZE), 0, -1)
-    lps = (index * SPACING) @ np.asarray(turn).T + OFFSET
-    raw = ramp(lps * (-1, -1, 1)).astype(dtype).tobytes(order="F")
-    content = zlib.compress(raw) if packed else raw
-    names = {"f4": "MET_FLOAT", "f8": "MET_DOUBLE", "i2": "MET_SHORT", "u2": "MET_USHORT", "i4": "MET_INT"}
-    header = {
-        "ObjectType": "Image",
-        "NDims": "3",
-        "BinaryData": "True",
-        "BinaryDataByteOrderMSB": str(np.dtype(dtype).str[0] == ">"),
-        "CompressedData": str(packed),
-        "TransformMatrix": " ".join(f"{cosine:.12g}" for cosine in np.asarray(turn).T.ravel()),
-        "Offset": " ".join(map(str, OFFSET)),
-        "ElementSpacing": " ".join(map(str, SPACING)),
-        "DimSize": " ".join(map(str, SIZE)),
-        "ElementType": names[np.dtype(dtype).str[1:]],
-    } | changes
-    header["ElementDataFile"] = changes.get("ElementDataFile", "LOCAL")
-    text = "".join(f"{key} = {value}\n" for key, value in header.items() if value)
-    path.write_bytes(text.encode() + content)
-    return path
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "<i2", ">i2", "<u2", "<i4"])
 def test_every_voxel_is_at_its_place(tmp_path: Path, dtype: str, packed: bool) -> None:
-    volume = read_volume(write(tmp_path / "scan.mha", dtype=dtype, packed=packed))
+    volume = read_volume(write_metaimage(tmp_path / "scan.mha", dtype=dtype, packed=packed))
     assert_is_ramp(volume.voxels, volume.affine, 1.01)
     stack, _ = to_sagittal(volume.voxels, volume.affine)
     assert_is_ramp(stack.voxels, stack.affine, 1.01)
@@ -56,30 +24,30 @@ def test_every_voxel_is_at_its_place(tmp_path: Path, dtype: str, packed: bool) -
 
 
 def test_a_left_handed_matrix_is_followed(tmp_path: Path) -> None:
-    volume = read_volume(write(tmp_path / "scan.mha", turn=TURN @ np.diag([1, 1, -1])))
+    volume = read_volume(write_metaimage(tmp_path / "scan.mha", turn=TURN @ np.diag([1, 1, -1])))
     assert_is_ramp(volume.voxels, volume.affine, 0.01)
 
 
 @pytest.mark.parametrize(("known", "synonym"), [("Offset", "Position"), ("Offset", "Origin")])
 def test_older_names_of_the_offset_are_read(tmp_path: Path, known: str, synonym: str) -> None:
-    path = write(tmp_path / "scan.mha", **{known: "", synonym: " ".join(map(str, OFFSET))})
+    path = write_metaimage(tmp_path / "scan.mha", **{known: "", synonym: " ".join(map(str, OFFSET))})
     volume = read_volume(path)
     assert_is_ramp(volume.voxels, volume.affine, 0.01)
 
 
 def test_a_missing_matrix_is_a_warning(tmp_path: Path) -> None:
-    volume = read_volume(write(tmp_path / "scan.mha", turn=np.eye(3), TransformMatrix=""))
+    volume = read_volume(write_metaimage(tmp_path / "scan.mha", turn=np.eye(3), TransformMatrix=""))
     assert_is_ramp(volume.voxels, volume.affine, 0.01)
     assert any("no orientation" in w for w in volume.warnings)
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_of_four_dimensions_the_first_frame_is_taken(tmp_path: Path, packed: bool) -> None:
-    first = write(tmp_path / "first", dtype="<f4").read_bytes()[-4 * int(np.prod(SIZE)) :]
+    first = write_metaimage(tmp_path / "first", dtype="<f4").read_bytes()[-4 * int(np.prod(SIZE)) :]
     both = first + bytes(len(first))
     matrix = np.eye(4)
     matrix[:3, :3] = TURN.T
-    text = write(
+    text = write_metaimage(
         tmp_path / "scan.mha",
         packed=packed,
         NDims="4",
@@ -119,7 +87,7 @@ def test_of_four_dimensions_the_first_frame_is_taken(tmp_path: Path, packed: boo
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path: Path, changes: dict[str, str], sentence: str) -> None:
-    path = write(tmp_path / "scan.mha", **changes)
+    path = write_metaimage(tmp_path / "scan.mha", **changes)
     with pytest.raises(InputError, match=sentence):
         read_volume(path)
 
@@ -127,20 +95,20 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, changes: dict[str, str],
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("missing", [1, 3, 500])
 def test_truncated_files_are_refused(tmp_path: Path, packed: bool, missing: int) -> None:
-    path = write(tmp_path / "scan.mha", packed=packed)
+    path = write_metaimage(tmp_path / "scan.mha", packed=packed)
     path.write_bytes(path.read_bytes()[:-missing])
     with pytest.raises(InputError, match="damaged or truncated"):
         read_volume(path)
 
 
 def test_a_compressed_stream_that_is_longer_than_the_header_says_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "scan.mha", packed=True, DimSize="11 9 5")
+    path = write_metaimage(tmp_path / "scan.mha", packed=True, DimSize="11 9 5")
     with pytest.raises(InputError, match="damaged or truncated"):
         read_volume(path)
 
 
 def test_a_damaged_compressed_stream_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "scan.mha", packed=True)
+    path = write_metaimage(tmp_path / "scan.mha", packed=True)
     content = bytearray(path.read_bytes())
     content[-400] ^= 16
     path.write_bytes(content)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from spondyl.errors import InputError
 from spondyl.geometry.affine import Float
 from spondyl.imaging.archive import Member
 
@@ -127,12 +126,10 @@ def frames_of(member: Member, number: int) -> list[Frame]:
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
         try:
             header = dcmread(stream, force=True, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
-            groups = _functional_groups(header)
-        except InputError:
-            raise
-        except Exception:  # pydicom raises many kinds on damaged headers; such a file is no image
+            frames = [_parse(header, group, number, index) for index, group in enumerate(_functional_groups(header))]
+        except Exception:  # pydicom raises many kinds on damaged headers, at any access; such a file is no image
             return []
-        return [frame for index, group in enumerate(groups) if (frame := _frame(header, group, number, index))]
+    return [frame for frame in frames if _is_plausible(frame)]
 
 
 def _functional_groups(header: Dataset) -> list[dict[str, Any]]:
@@ -153,19 +150,10 @@ def _flatten(groups: Any) -> dict[str, Any]:
     return elements
 
 
-def _frame(header: Dataset, group: dict[str, Any], number: int, index: int) -> Frame | None:
-    try:
-        return _checked(_parse(header, group, number, index))
-    except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
-        return None
-
-
-def _checked(frame: Frame) -> Frame | None:
-    """None unless the frame is a grey image with a plausible place."""
+def _is_plausible(frame: Frame) -> bool:
     numbers = (*frame.position_lps_mm, *frame.axes_lps.flat, *frame.pixel_mm, *frame.rescale)
     is_unit = np.allclose(frame.axes_lps @ frame.axes_lps.T, np.eye(2), atol=0.01)
-    is_plausible = np.isfinite(numbers).all() and is_unit and frame.pixel_mm.min() > 0 and min(frame.shape) > 1
-    return frame if is_plausible else None
+    return bool(np.isfinite(numbers).all() and is_unit and frame.pixel_mm.min() > 0 and min(frame.shape) > 1)
 
 
 def _parse(header: Dataset, group: dict[str, Any], number: int, index: int) -> Frame:

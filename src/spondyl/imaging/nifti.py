@@ -7,6 +7,7 @@ World space is that of the sform, else of the qform, else of the spacing alone (
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
 from math import prod
 from typing import Any, BinaryIO, cast
@@ -92,10 +93,19 @@ def _parse_header(stream: BinaryIO) -> Header:
         if head[at : at + 4] == magic:
             kind: Any = Nifti1Header if size == 348 else Nifti2Header
             try:
-                return kind(head + _read_exactly(stream, size - len(head)))
+                header = kind(head + _read_exactly(stream, size - len(head)), check=False)
+                header.check_fix(logger=_silent_logger())
+                return header
             except (HeaderDataError, WrapStructError, ValueError) as error:
                 raise InputError("the header of the NIfTI file is damaged") from error
     raise InputError("the file is not NIfTI")
+
+
+def _silent_logger() -> logging.Logger:
+    """For nibabel, which would otherwise print what it repairs in a header."""
+    logger = logging.Logger(__name__)
+    logger.addHandler(logging.NullHandler())
+    return logger
 
 
 def _first_frame(stream: BinaryIO, header: Header, shape: tuple[int, ...]) -> NDArray[np.float32]:
