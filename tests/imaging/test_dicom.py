@@ -302,6 +302,16 @@ def test_several_directions_and_echoes_in_one_series_are_taken_apart(tmp_path: P
     assert sum("left aside" in w for w in volume.warnings) == 2
 
 
+def test_stations_of_a_long_exam_in_one_series_are_not_mixed(tmp_path: Path) -> None:
+    series = generate_uid()
+    for name, z_mm in (("a", 60.0), ("b", 400.0)):
+        station = replace(SAGITTAL, origin_mm=(-20.0, -35.0, z_mm))
+        write_series(tmp_path, station, name=name, edit=lambda d, _: setattr(d, "SeriesInstanceUID", series))
+    volume = assert_reads_as_ramp(tmp_path)
+    assert volume.voxels.shape == (12, 14, 7)
+    assert sum("left aside: series 1, sagittal, 7 slices" in w for w in volume.warnings) == 1
+
+
 def test_the_modality_asked_for_is_read(tmp_path: Path) -> None:
     write_series(tmp_path, SAGITTAL, name="a")
     write_series(tmp_path, AXIAL, name="b", ct=True)

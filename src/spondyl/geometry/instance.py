@@ -62,4 +62,4 @@ def polygon_centroids(polygons: Float) -> Float:
     area = 0.5 * cross.sum(-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         weighted = ((polygons + np.roll(polygons, -1, -2)) * cross[..., None]).sum(-2) / (6 * area)
-    return np.where(np.abs(area) > 1e-9, weighted, polygons.mean(axis=-2))
+    return np.asarray(np.where(np.abs(area) > 1e-9, weighted, polygons.mean(axis=-2)))

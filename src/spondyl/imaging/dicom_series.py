@@ -21,6 +21,10 @@ SAME_DIRECTION = 0.01
 SAME_PLACE_MM = 0.02
 """Slices nearer than this lie at one place; the finest CT slices are 0.2 mm apart."""
 
+SAME_STATION_MM = 20.0
+"""Images shifted in their plane by more from one slice to the next belong to another table position; a tilted gantry
+shifts them by a few mm."""
+
 ENOUGH_SLICES = 5
 """A sagittal localiser has 1 to 3 slices, a spine exam 11 or more."""
 
@@ -83,7 +87,8 @@ def stacks_of(frames: Iterable[Frame]) -> list[ImageStack]:
     stacks: list[ImageStack] = []
     for group in _partition(ordered, lambda f: (f.series, f.modality, f.shape, tuple(f.pixel_mm), f.is_localiser)):
         for parallel in _by_direction(group):
-            stacks += _split_repeats(_stack(parallel, numbers[parallel[0].series]))
+            for station in _by_station(parallel):
+                stacks += _split_repeats(_stack(station, numbers[station[0].series]))
     return stacks
 
 
@@ -145,6 +150,20 @@ def _by_direction(frames: list[Frame]) -> list[list[Frame]]:
         else:
             groups.append([frame])
     return groups
+
+
+def _by_station(frames: list[Frame]) -> list[list[Frame]]:
+    """Tell apart the stations of a long exam: parallel stacks side by side in their own plane."""
+    axes, normal = frames[0].axes_lps, frames[0].normal_lps
+    stations: list[list[Frame]] = []
+    for frame in sorted(frames, key=lambda frame: float(frame.position_lps_mm @ normal)):
+        for station in stations:
+            if np.linalg.norm(axes @ (frame.position_lps_mm - station[-1].position_lps_mm)) < SAME_STATION_MM:
+                station.append(frame)
+                break
+        else:
+            stations.append([frame])
+    return stations
 
 
 def _split_repeats(stack: ImageStack) -> list[ImageStack]:
