@@ -30,7 +30,8 @@ class VertebraInstance:
     def __post_init__(self) -> None:
         if not self.slices or self.outlines.shape != (len(self.slices), 4, 2):
             raise SettingError(
-                f"an instance needs outlines (n, 4, 2) for n > 0 slices, got {self.outlines.shape} for {len(self.slices)}"
+                f"an instance needs outlines (n, 4, 2) for n > 0 slices, got {self.outlines.shape} "
+                f"for {len(self.slices)} slices"
             )
 
     @property

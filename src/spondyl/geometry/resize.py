@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from spondyl.geometry.affine import Float
 
 
-def resize_slices(
-    slices: NDArray[np.float32], pixel_mm: Float, target_mm: float
-) -> tuple[NDArray[np.float32], Float]:
+def resize_slices(slices: NDArray[np.float32], pixel_mm: Float, target_mm: float) -> tuple[NDArray[np.float32], Float]:
     """Resample slices in their plane to a common pixel spacing.
 
     Args:
@@ -28,12 +26,12 @@ def resize_slices(
 
 
 def _weights(old: int, new: int) -> NDArray[np.float32]:
-    """(new, old) linear interpolation, widened to a triangle of the new spacing where pixels grow, rows summing to 1."""
+    """(new, old) linear interpolation, widened to a triangle of the new spacing where pixels grow; rows sum to 1.
+
+    Beyond the first and last pixel's centre the image is continued by its edge.
+    """
     scale = old / new
     centres = (np.arange(new) + 0.5) * scale - 0.5
     distance = np.abs(centres[:, None] - np.arange(old)[None]) / max(1.0, scale)
     weights = np.clip(1 - distance, 0, None)
-    # beyond the first and last pixel's centre the image is continued by its edge
-    weights[centres < 0, 0] = 1
-    weights[centres > old - 1, -1] = 1
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(1, keepdims=True), dtype=np.float32)

@@ -1,8 +1,8 @@
 """Random geometry and contrast for training slices, a batch at a time.
 
-Contrast must not be learnt: the same bodies appear bright, dark, or like their surroundings in T1, T2, STIR, GRE, water-
-and fat-images. So the grey scale is bent by a random curve, bodies and discs are shifted against their surroundings, and
-coil shading, noise, blur and coarse sampling are added.
+Contrast must not be learnt: the same bodies appear bright, dark, or like their surroundings in T1, T2, STIR, GRE,
+water and fat images. So the grey scale is bent by a random curve, bodies and discs are shifted against their
+surroundings, and coil shading, noise, blur and coarse sampling are added.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Augmentation:
     Args:
         rotation_deg: turn in the plane.
         log_scale: natural logarithm of the zoom.
+        shrink: most by which a third of the slices shrink further, natural logarithm: lumbar bodies of neck size.
         stretch: relative change of the rows' spacing against the columns'.
         bend_mm: amplitude of a sideways wave along the column.
         shift: displacement over the image's edge.
@@ -31,6 +32,7 @@ class Augmentation:
 
     rotation_deg: float = 25.0
     log_scale: float = 0.25
+    shrink: float = 0.6
     stretch: float = 0.12
     bend_mm: float = 8.0
     shift: float = 0.15
@@ -51,7 +53,13 @@ class SlicePlacement:
     """
 
     def __init__(
-        self, centres: Tensor, pixel_mm: Tensor, size: int, working_mm: float, how: Augmentation, rng: np.random.Generator
+        self,
+        centres: Tensor,
+        pixel_mm: Tensor,
+        size: int,
+        working_mm: float,
+        how: Augmentation,
+        rng: np.random.Generator,
     ) -> None:
         batch = len(centres)
 
@@ -59,7 +67,8 @@ class SlicePlacement:
             return torch.as_tensor(rng.uniform(-half_width, half_width, batch), dtype=torch.float32)
 
         angle = torch.deg2rad(uniform(how.rotation_deg))
-        zoom = torch.exp(uniform(how.log_scale))
+        shrink = np.where(rng.random(batch) < 1 / 3, rng.uniform(0, how.shrink, batch), 0)
+        zoom = torch.exp(uniform(how.log_scale) + torch.as_tensor(shrink, dtype=torch.float32))
         stretch = 1 + uniform(how.stretch)
         turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).view(batch, 2, 2)
         scale = torch.stack([zoom * stretch, zoom], -1) * working_mm
@@ -143,7 +152,7 @@ def randomise_contrast(
     """
     out = []
     for image, body, disc in zip(images, bodies, discs, strict=True):
-        tissue = _bend_greys(image, rng) if rng.random() < how.contrast else image
+        tissue = bend_greys(image, rng) if rng.random() < how.contrast else image
         for mask in (body, disc):
             if rng.random() < how.tissue:
                 gain, lift = rng.uniform(0.3, 1.6), rng.uniform(-0.15, 0.35)
@@ -156,8 +165,8 @@ def randomise_contrast(
     return ((stacked / high).clamp(0, 1.5) * slack + low).clamp(0, 1.5)
 
 
-def _bend_greys(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """A random curve through the grey scale that keeps air dark; half of the curves reverse some of the order."""
+def bend_greys(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """A random curve through the grey scale 0 to 1 that keeps air dark; half of the curves reverse some greys."""
     knots = int(rng.integers(3, 7))
     heights = rng.uniform(0, 1, knots)
     if rng.random() < 0.5:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.anatomy.codes import VERSE
 from spondyl.anatomy.level import Level
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Float
@@ -21,15 +22,17 @@ from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
 from spondyl.learn.outlines import column_axes, outline_of_mask
 
-VERSE = dict(zip(range(1, 20), [x for x in Level if x != Level.T13][:19])) | dict(zip(range(20, 26), "L1 L2 L3 L4 L5 L6".split()))
-VERSE = {k: Level(v) for k, v in VERSE.items()}
 _SEEN_FRACTION = 0.5
-"""A slice shows a body when its mask there has at least this share of the body's largest slice; less is neither taught nor denied."""
+"""A slice shows a body when its mask there has at least this share of the body's largest slice.
+
+Less is neither taught nor denied.
+"""
 
 _HAND_REACH_MM = 6.0
-"""A quadrilateral drawn in one slice holds this far to both sides; up to `_HAND_DOUBT_MM` it is neither taught nor denied."""
+"""A quadrilateral drawn in one slice holds this far to both sides."""
 
 _HAND_DOUBT_MM = 28.0
+"""So far to both sides it is neither taught nor denied: half a body's width and some more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,7 @@ def load_exam(path: Path) -> Exam:
         rows += _outlines_of_mask(mask, stack.pixel_mm)
     annotated = resources.files("spondyl.learn").joinpath(f"annotations/{name}.json")
     if annotated.is_file():
-        rows += _outlines_of_annotation(json.loads(annotated.read_text()), stack)
+        rows += _outlines_of_annotation(json.loads(annotated.read_text())["corners_ras_mm"], stack)
     corners, slices, levels, certain = zip(*rows, strict=True)
     return Exam(
         name=name,
@@ -145,9 +148,11 @@ def _outlines_of_mask(mask: NDArray[np.int_], pixel_mm: Float) -> list[tuple[Flo
     return rows
 
 
-def _outlines_of_annotation(annotation: dict[str, object], stack: SagittalStack) -> list[tuple[Float, int, Level, bool]]:
+def _outlines_of_annotation(
+    corners_ras_mm: dict[str, list[list[float]]], stack: SagittalStack
+) -> list[tuple[Float, int, Level, bool]]:
     rows = []
-    for name, points in annotation["corners_ras_mm"].items():  # type: ignore[attr-defined]
+    for name, points in corners_ras_mm.items():
         index = stack.affine.to_index(points)
         middle = index[:, 0].mean()
         for k in range(len(stack.voxels)):

@@ -21,8 +21,8 @@ def outline_of_mask(mask: NDArray[np.bool_], axis_rc: Float, pixel_mm: Float) ->
         pixel_mm: spacing of rows and columns.
 
     Returns:
-        (4, 2) corners as (row, column), ordered as `geometry.instance.CORNERS`; each is the mean of the mask's outermost
-        points toward it, so that one ragged pixel does not move it.
+        (4, 2) corners as (row, column), ordered as `geometry.instance.CORNERS`; each is the mean of the mask's
+        outermost points toward it, so that one ragged pixel does not move it.
     """
     down = axis_rc / np.linalg.norm(axis_rc)
     back = np.array([-down[1], down[0]])
@@ -39,7 +39,7 @@ def outline_of_mask(mask: NDArray[np.bool_], axis_rc: Float, pixel_mm: Float) ->
 
 
 def column_axes(centroids_mm: Float) -> Float:
-    """Direction of the column toward the feet at each body, from its neighbours, (n, 2); points are ordered head to foot."""
+    """Direction of the column toward the feet at each body from its neighbours, (n, 2); points go head to foot."""
     if len(centroids_mm) < 2:
         return np.tile((1.0, 0.0), (len(centroids_mm), 1))
     return np.asarray(np.gradient(centroids_mm, axis=0))

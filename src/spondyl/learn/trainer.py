@@ -2,32 +2,62 @@
 
 from __future__ import annotations
 
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import lightning
+import numpy as np
+import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
+
+Batch_co = TypeVar("Batch_co", covariant=True)
 
 _AVERAGE_DECAY = 0.998
 """Decay of the running average of the weights: about the last 500 steps."""
 
 
-def fit(
-    recipe: lightning.LightningModule, stream: IterableDataset[object], run: Path, *, steps: int, workers: int = 0
-) -> None:
-    """Train to `steps`, from the last checkpoint in `run` where there is one.
+class Stream(IterableDataset[Batch_co], ABC):
+    """An endless stream of batches, each drawn with a generator of its own, so that a resumed one goes on as before.
+
+    Args:
+        seed: of all randomness.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.first = 0
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> Batch_co:
+        """One batch."""
+
+    def __iter__(self) -> Iterator[Batch_co]:
+        for index in itertools.count(self.first):
+            yield self.draw(np.random.default_rng((self.seed, index)))
+
+
+def fit(recipe: Recipe, stream: Stream[object], run: Path) -> None:
+    """Train to the recipe's last step, from the last checkpoint in `run` where there is one.
+
+    The network ends with the running average of its weights.
 
     Args:
         recipe: what is learnt and how.
-        stream: yields whole batches, endlessly.
+        stream: what it is learnt from.
         run: folder of checkpoints and the loss curve; made if it is missing.
-        steps: optimiser steps in all, those of earlier sessions included.
-        workers: processes that draw batches.
     """
     last = run / "last.ckpt"
+    if last.exists():
+        stream.first = int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
     trainer = lightning.Trainer(
-        max_steps=steps,
+        max_steps=recipe.steps,
         precision="bf16-mixed",
         logger=CSVLogger(run, name="", version=""),
         callbacks=[
@@ -39,5 +69,27 @@ def fit(
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    loader = DataLoader(stream, batch_size=None, num_workers=workers)
-    trainer.fit(recipe, loader, ckpt_path=last if last.exists() else None)
+    trainer.fit(recipe, DataLoader(stream, batch_size=None), ckpt_path=last if last.exists() else None)
+
+
+class Recipe(lightning.LightningModule):
+    """What every recipe shares: a network, a number of steps, and Adam on one cycle.
+
+    The learning rate rises over the first 5 % of the steps and falls to zero along a cosine.
+
+    Args:
+        network: what learns.
+        steps: length of the schedule.
+        learning_rate: peak of Adam's learning rate (the paper: 1e-3).
+    """
+
+    def __init__(self, network: nn.Module, *, steps: int, learning_rate: float = 1e-3) -> None:
+        super().__init__()
+        self.network = network
+        self.steps, self.learning_rate = steps, learning_rate
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam and its schedule."""
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.learning_rate, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, self.steps, pct_start=0.05)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

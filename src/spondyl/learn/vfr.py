@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import IterableDataset
 
 from spondyl.learn.augment import Augmentation, SlicePlacement, randomise_contrast, soft_inside
 from spondyl.learn.exams import Exam
+from spondyl.learn.trainer import Recipe, Stream
 from spondyl.locate.vfr import WORKING_MM, normalise
 from spondyl.locate.vfr_targets import render_targets, vfr_loss
 
 _DOUBT_MARGIN_PX = 4.0
-"""How far around a doubtful body nothing is taught: its corners' heat reaches about one sigma (3.7 pixels) beyond it."""
+"""How far around a doubtful body nothing is taught: its corners' heat reaches about one sigma (3.7 pixels) beyond."""
 
 
 class VfrBatch(NamedTuple):
@@ -38,8 +37,8 @@ class VfrBatch(NamedTuple):
     taught: Tensor
 
 
-class SliceStream(IterableDataset[VfrBatch]):
-    """An endless stream of augmented slices; the same seed gives the same stream.
+class SliceStream(Stream[VfrBatch]):
+    """Augmented slices.
 
     Args:
         exams: groups of exams; each group is drawn from equally often, whatever its size.
@@ -49,14 +48,10 @@ class SliceStream(IterableDataset[VfrBatch]):
     """
 
     def __init__(self, exams: Sequence[Sequence[Exam]], *, batch: int, size: int, seed: int) -> None:
+        super().__init__(seed)
         self.groups = [[_Prepared(exam) for exam in group] for group in exams]
-        self.batch, self.size, self.seed = batch, size, seed
+        self.batch, self.size = batch, size
         self.augmentation = Augmentation()
-
-    def __iter__(self) -> Iterator[VfrBatch]:
-        rng = np.random.default_rng(self.seed)
-        while True:
-            yield self.draw(rng)
 
     def draw(self, rng: np.random.Generator) -> VfrBatch:
         """One batch."""
@@ -73,13 +68,10 @@ class SliceStream(IterableDataset[VfrBatch]):
         placement = SlicePlacement(centres, pixel_mm, self.size, WORKING_MM, self.augmentation, rng)
         images = torch.stack([placement.sample(torch.as_tensor(view.image), b) for b, view in enumerate(views)])
         corners = placement.source_to_output(corners)
-        bodies, discs, taught = [], [], []
-        for b, view in enumerate(views):
-            body_discs_doubt = self._masks(corners[b, : len(view.corners)], view)
-            for masks, mask in zip((bodies, discs, taught), body_discs_doubt, strict=True):
-                masks.append(mask)
-        images = randomise_contrast(images, torch.stack(bodies), torch.stack(discs), self.augmentation, rng)
-        return VfrBatch(images=images[:, None], corners=corners, certain=certain, taught=torch.stack(taught)[:, None])
+        masks = [self._masks(corners[b, : len(view.corners)], view) for b, view in enumerate(views)]
+        bodies, discs, taught = (torch.stack(kind) for kind in zip(*masks, strict=True))
+        images = randomise_contrast(images, bodies, discs, self.augmentation, rng)
+        return VfrBatch(images=images[:, None], corners=corners, certain=certain, taught=taught[:, None])
 
     def _view(self, rng: np.random.Generator) -> _View:
         group = self.groups[rng.integers(len(self.groups))]
@@ -138,33 +130,22 @@ class _Prepared:
         """Where the next body above the topmost labelled one would be: it may show in part, and nobody drew it."""
         if len(corners) < 2:
             return np.empty((0, 4, 2))
-        return (corners[0] + corners[0].mean(0) - corners[1].mean(0))[None]
+        return np.asarray(corners[:1] + corners[0].mean(0) - corners[1].mean(0))
 
 
-class VfrRecipe(lightning.LightningModule):
-    """Learns the network with SpineNetV2's loss; bf16 or full precision as the trainer says.
-
-    Args:
-        network: any module from (batch, 1, H, W) to (batch, 13, H, W).
-        steps: length of the schedule: the learning rate rises over the first 5 % and falls to zero along a cosine.
-        learning_rate: peak of Adam's learning rate (the paper: 1e-3).
-    """
+class VfrRecipe(Recipe):
+    """Learns with SpineNetV2's loss; the network maps (batch, 1, rows, columns) to (batch, 13, rows, columns)."""
 
     def __init__(self, network: nn.Module, *, steps: int, learning_rate: float = 1e-3) -> None:
-        super().__init__()
-        self.network = network
-        self.steps, self.learning_rate = steps, learning_rate
+        # torch's stubs leave the keyword out
+        channels_last = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().__init__(channels_last, steps=steps, learning_rate=learning_rate)
 
     def training_step(self, batch: VfrBatch, _index: int) -> Tensor:
         """Loss of one batch."""
-        targets, near = render_targets(batch.corners, batch.certain, tuple(batch.images.shape[2:]))
+        rows, columns = batch.images.shape[2:]
+        targets, near = render_targets(batch.corners, batch.certain, (rows, columns))
         output = self.network(batch.images.contiguous(memory_format=torch.channels_last)).float()
         loss = vfr_loss(output, targets, near, batch.taught)
         self.log("loss", loss, prog_bar=True)
         return loss
-
-    def configure_optimizers(self) -> dict[str, object]:
-        """Adam with the one-cycle schedule."""
-        optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.learning_rate, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, self.steps, pct_start=0.05)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

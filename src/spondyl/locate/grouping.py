@@ -18,7 +18,7 @@ MERGE_IOU = 0.05
 """Overlap of two bodies' mean quadrilaterals above which they are one (the published code's)."""
 
 MAX_GAP_MM = 10.0
-"""A body may be missed in the slices between, but not over more than this; wider gaps are two bodies of a curved spine."""
+"""A body may be missed in slices between, but not over more than this; a wider gap parts two bodies of a curve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ HEAT_THRESHOLD = 0.6
 """Heat that a landmark must reach (the published decoder's)."""
 
 _REGION_HEAT = 0.4
-"""Heat down to which a landmark's region spreads; with the threshold itself, noise on its rim would split off islands."""
+"""Heat down to which a landmark's region spreads; at the threshold itself, noise on its rim would split off islands."""
 
 _ARROW_TOLERANCE = 0.5
 """An arrow belongs to a centroid when its tip misses it by less than this share of its length (section 3.1, step 5)."""
@@ -36,7 +36,7 @@ _ARROW_TOLERANCE_PX = 20.0
 _PATCH_MM = 260.0
 _PATCH = 224
 _PATCH_OVERLAP = 0.4
-"""SpineNetV2's patches: edge, pixels, and the share by which neighbours overlap (section 3.1.1 and the published code)."""
+"""SpineNetV2's patches: edge, pixels, and the share by which neighbours overlap (section 3.1.1, the published code)."""
 
 _STRIDE = 32
 """Both edges of a slice are padded to a multiple of this, which the network's five halvings need."""
@@ -64,10 +64,10 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
 def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
     """Find the vertebral bodies of a scan as SpineNetV2 does, in overlapping square patches (section 3.1.1).
 
-    Patches of 26 cm (or the slice's shorter edge) and 224 pixels overlap by 40 %, and each is normalised for itself. Where
-    they overlap their maps are averaged, weighted with the squared distance to the patch's border, since a body that one
-    patch cuts and another shows whole would be lost in a plain mean (the published code's) or median (the paper's). The
-    slice is resampled once, before it is cut, where the paper resamples every patch.
+    Patches of 26 cm (or the slice's shorter edge) and 224 pixels overlap by 40 %, and each is normalised for itself.
+    Where they overlap their maps are averaged, weighted with the squared distance to the patch's border, since a body
+    that one patch cuts and another shows whole would be lost in a plain mean (the published code's) or median (the
+    paper's). The slice is resampled once, before it is cut, where the paper resamples every patch.
 
     Args:
         stack: the scan.
@@ -89,7 +89,8 @@ def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraI
             window = (slice(top, top + _PATCH), slice(left, left + _PATCH))
             total[:, :, *window] += weight * network(_normalise_patches(slices[:, *window])[:, None])
             weights[window] += weight
-    return _instances((total / weights)[:, :, :rows, :columns], scale, stack.slice_mm)
+    total /= weights
+    return _instances(total[:, :, :rows, :columns], scale, stack.slice_mm)
 
 
 def _instances(maps: NDArray[np.float32], scale: Float, slice_mm: float) -> tuple[VertebraInstance, ...]:
@@ -123,7 +124,7 @@ def normalise(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     step = max(1, voxels.size // 1_000_000)
     low, high = np.percentile(voxels.ravel()[::step], [0.5, 99.5])
-    return np.clip((voxels - low) / max(high - low, 1e-6), 0, 1.5).astype(np.float32)
+    return np.asarray(np.clip((voxels - low) / max(high - low, 1e-6), 0, 1.5), dtype=np.float32)
 
 
 def decode(maps: NDArray[np.float32]) -> SliceOutlines:
@@ -239,7 +240,7 @@ def _is_convex_around(corners: Float, centre: Float) -> NDArray[np.bool_]:
 
 
 def _without_shared_corners(corners: Float, miss: Float) -> NDArray[np.bool_]:
-    """Drop, of two quadrilaterals with a corner of the same kind in common (< 2 pixels), the one whose arrows miss by more."""
+    """Drop, of two quadrilaterals that share a corner of one kind (< 2 pixels), the one whose arrows miss by more."""
     apart = np.linalg.norm(corners[:, None] - corners[None], axis=-1).min(-1)
     worse = (miss[:, None] > miss[None]) | ((miss[:, None] == miss[None]) & np.tri(len(miss), k=-1, dtype=bool))
     return np.asarray(~((apart < 2) & worse).any(1))

@@ -1,8 +1,8 @@
-"""What SpineNetV2's vector-field regression network learns: targets and loss (Windsor et al. 2022, section 3.1, eq. 2 to 4).
+"""What SpineNetV2's vector-field regression network learns: targets and loss (Windsor et al. 2022, section 3.1).
 
 Channels, in the order of the published checkpoints: 0 to 3 heat of the corners (`geometry.instance.CORNERS`), 4 heat of
-the centroid, 5 to 8 column component and 9 to 12 row component of each corner's arrow. An arrow points from its pixel to
-the centroid, in pixels (the sign that the published decoder uses; the text of eq. 4 has the opposite one).
+the centroid, 5 to 8 column component and 9 to 12 row component of each corner's arrow. An arrow points from its pixel
+to the centroid, in pixels (the sign that the published decoder uses; the text of eq. 4 has the opposite one).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 VARIANCE_PER_AREA = 1 / 50
-"""Variance of a heat peak over the outline's area; the paper says proportional only, 1/50 makes sigma a seventh of an edge."""
+"""Variance of a heat peak over the outline's area: sigma is a seventh of an edge; the paper says proportional only."""
 
 ARROW_RADIUS_PER_EDGE = 0.3
-"""Radius in which an arrow is taught, over the square root of the outline's area; below one half, so corners keep apart."""
+"""Radius in which an arrow is taught, over the root of the outline's area; below one half, so corners keep apart."""
 
 POSITIVE_HEAT = 0.01
 """Eq. 3's T: heat above it counts as positive when the two classes are balanced."""
@@ -32,16 +32,16 @@ def render_targets(corners: Tensor, present: Tensor, shape: tuple[int, int]) -> 
         shape: rows and columns of the image.
 
     Returns:
-        targets (batch, 13, rows, columns), and arrow neighbourhoods (batch, 4, rows, columns), True where an arrow is taught.
+        targets (batch, 13, rows, columns), and arrow neighbourhoods (batch, 4, rows, columns), True where an arrow is
+        taught.
     """
     batch, n = corners.shape[:2]
     area = _quadrilateral_area(corners)
     centroid = quadrilateral_centroid(corners)
     points = torch.cat([corners, centroid[:, :, None]], dim=2)
-    rows = torch.arange(shape[0], dtype=corners.dtype)
-    columns = torch.arange(shape[1], dtype=corners.dtype)
-    targets = torch.zeros(batch, 13, *shape)
-    near = torch.zeros(batch, 4, *shape, dtype=torch.bool)
+    rows, columns = (torch.arange(edge, dtype=corners.dtype, device=corners.device) for edge in shape)
+    targets = torch.zeros(batch, 13, *shape, device=corners.device)
+    near = torch.zeros(batch, 4, *shape, dtype=torch.bool, device=corners.device)
     for body in range(n):
         sigma2 = (VARIANCE_PER_AREA * area[:, body])[:, None, None].clamp(min=0.5)
         d_row = rows - points[:, body, :, :1]

@@ -1,0 +1,63 @@
+"""The recipes by name, as `spondyl train` runs them: data in, a checkpoint and a weights file with its card out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from spondyl.errors import SettingError
+from spondyl.learn.appearance import AppearanceRecipe, CropStream
+from spondyl.learn.context import ContextRecipe, MapStream
+from spondyl.learn.exams import Exam, load_exams
+from spondyl.learn.trainer import Recipe, Stream, fit
+from spondyl.learn.vfr import SliceStream, VfrRecipe
+from spondyl.nets.presets import build
+
+STEPS = {"vfr": 4500, "appearance": 1500, "context": 2000}
+"""Steps with which the shipped weights were trained."""
+
+_PRESETS = {"vfr": "compact", "appearance": "compact", "context": "spinenet"}
+
+
+def run_recipe(
+    name: str, sources: Sequence[tuple[str, Path]], run: Path, *, steps: int | None = None, seed: int = 0
+) -> None:
+    """Train a network, resuming in `run`, and write its weights there as `NAME.pt` once the last step is done.
+
+    Args:
+        name: "vfr", "appearance" or "context".
+        sources: (kind, path) of the data; the only kind is "exams", a folder of scans with masks, of which the training
+            part of the published split is used. Every folder is drawn from equally often.
+        run: folder of checkpoints.
+        steps: in all; the recipe's own number when None.
+        seed: of the network's first weights and of all augmentation.
+
+    Raises:
+        SettingError: no such recipe or kind of data, or a recipe without the data that it needs.
+        InputError: the data cannot be read.
+    """
+    if name not in STEPS:
+        raise SettingError(f"the recipes are {', '.join(STEPS)}, got {name!r}")
+    unknown = {kind for kind, _ in sources} - {"exams"}
+    if unknown:
+        raise SettingError(f"--data must be exams:PATH, got the kind {unknown.pop()!r}")
+    if name != "context" and not sources:
+        raise SettingError(f"the recipe {name} needs labelled scans: --data exams:PATH")
+    torch.manual_seed(seed)
+    network = build(name, _PRESETS[name])
+    exams = [list(load_exams(path, "train")) for _, path in sources]
+    fit(*_recipe_and_stream(name, network, exams, steps or STEPS[name], seed), run)
+    torch.save({"net": network.state_dict()}, run / f"{name}.pt")
+
+
+def _recipe_and_stream(
+    name: str, network: nn.Module, exams: list[list[Exam]], steps: int, seed: int
+) -> tuple[Recipe, Stream[object]]:
+    if name == "vfr":
+        return VfrRecipe(network, steps=steps), SliceStream(exams, batch=16, size=224, seed=seed)
+    if name == "appearance":
+        return AppearanceRecipe(network, steps=steps), CropStream(exams, exams_per_batch=6, seed=seed)
+    return ContextRecipe(network, steps=steps), MapStream(batch=16, seed=seed)
