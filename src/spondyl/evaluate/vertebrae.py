@@ -117,8 +117,8 @@ def _within_truth(truth: Mapping[Level, VertebraInstance], bodies: Sequence[Vert
     """Which bodies lie between the first and the last true one, or below a true S1."""
     rows = np.array([body.centroid_index[1] for body in bodies])
     true_rows = [true.centroid_index[1] for true in truth.values()]
-    lowest = np.inf if Level.S1 in truth else max(true_rows)
-    return np.asarray((rows >= min(true_rows)) & (rows <= lowest))
+    lowest = np.inf if Level.S1 in truth else max(true_rows, default=-np.inf)
+    return np.asarray((rows >= min(true_rows, default=np.inf)) & (rows <= lowest))
 
 
 def _distance_mm(true: VertebraInstance, body: VertebraInstance, affine: Affine) -> float:

@@ -30,7 +30,7 @@ _TURN_DEG = 12.0
 
 
 class CropBatch(NamedTuple):
-    """Crops (n, 1, size, size, slices) and the column of each one's level (n,)."""
+    """Crops (n, 1, size, size, slices) and the column of each one's level (n,), `IGNORED` where it has none."""
 
     crops: Tensor
     classes: Tensor
@@ -62,10 +62,12 @@ class CropStream(Stream[CropBatch]):
     def _exam(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         group = self.groups[rng.integers(len(self.groups))]
         stack, bodies = group[rng.integers(len(group))]
-        stack = _cut_field_of_view(stack, rng) if rng.random() < 0.5 else stack
-        seen = {level: body for level, body in bodies.items() if _is_in_view(body, stack)}
-        moved = [_move(body, stack, rng) for body in seen.values()]
-        crops = appearance_crops(stack, moved, replace(self.grid, through_plane_margin=float(rng.uniform(0.2, 0.8))))
+        view = _cut_field_of_view(stack, rng) if rng.random() < 0.5 else stack
+        seen = {level: body for level, body in bodies.items() if _is_in_view(body, view)}
+        if not seen:  # the window lies above or below all that is labelled
+            view, seen = stack, bodies
+        moved = [_move(body, view, rng) for body in seen.values()]
+        crops = appearance_crops(view, moved, replace(self.grid, through_plane_margin=float(rng.uniform(0.2, 0.8))))
         if rng.random() < 0.5:
             crops = crops[..., ::-1].copy()
         changed = _change_contrast(torch.as_tensor(crops), self.augmentation, rng)
@@ -93,9 +95,8 @@ def _move(body: VertebraInstance, stack: SagittalStack, rng: np.random.Generator
     outlines = body.outlines * stack.pixel_mm
     centre = outlines.mean((0, 1))
     angle = np.deg2rad(rng.uniform(-_TURN_DEG, _TURN_DEG))
-    turn = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))]) * np.exp(
-        rng.uniform(-_SCALE, _SCALE)
-    )
+    turn = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
+    turn *= np.exp(rng.uniform(-_SCALE, _SCALE))
     edge = float(np.ptp(outlines, axis=(0, 1)).mean())
     moved: Float = (outlines - centre) @ turn.T + centre + rng.normal(0, _JITTER * edge, (4, 2))
     first = int(rng.integers(0, 1 + len(body.slices) // 4))

@@ -7,6 +7,7 @@ surroundings, and coil shading, noise, blur and coarse sampling are added.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,7 @@ class SlicePlacement:
     An output pixel (row, column) is first bent, ``column + wave(row)``, then mapped by an affine to the source.
 
     Args:
-        centres: (batch, 2) source (row, column) that lands in the middle of the output.
+        centres: (batch, 2) source (row, column) that lands about the middle of the output, shifted and bent.
         pixel_mm: (batch, 2) source spacing.
         size: edge of the square output, pixels.
         working_mm: spacing of the output.
@@ -80,45 +81,48 @@ class SlicePlacement:
         self.phase = uniform(np.pi)
         self.size = size
 
-    def _wave(self, rows: Tensor) -> Tensor:
-        lead = (slice(None), *[None] * (rows.ndim - 1))
-        return self.amplitude[lead] * torch.sin(self.frequency[lead] * rows + self.phase[lead])
-
-    def output_to_source(self) -> Tensor:
-        """Source position of every output pixel, (batch, size, size, 2) as (row, column)."""
-        axis = torch.arange(self.size, dtype=torch.float32)
-        rows, columns = torch.meshgrid(axis, axis, indexing="ij")
-        rows = rows.expand(len(self.matrix), -1, -1)
-        points = torch.stack([rows, columns + self._wave(rows)], -1)
-        return torch.einsum("bij,bhwj->bhwi", self.matrix, points) + self.offset[:, None, None]
+    def output_to_source(self, points: Tensor) -> Tensor:
+        """Where output points (batch, ..., 2), as (row, column), lie in the source."""
+        rows, columns = points[..., 0], points[..., 1]
+        bent = torch.stack([rows, columns + self._wave(rows)], -1)
+        return torch.einsum("bij,b...j->b...i", self.matrix, bent) + _each(self.offset, bent)
 
     def source_to_output(self, points: Tensor) -> Tensor:
-        """Where source points (batch, ..., 2) land in the output; the exact inverse of `output_to_source`."""
-        lead = (slice(None), *[None] * (points.ndim - 2))
-        flat = torch.einsum("bij,b...j->b...i", torch.linalg.inv(self.matrix), points - self.offset[lead])
-        rows, columns = flat[..., 0], flat[..., 1]
+        """Where source points (batch, ..., 2) land in the output; the inverse of `output_to_source`."""
+        inverse = torch.linalg.inv(self.matrix)
+        bent = torch.einsum("bij,b...j->b...i", inverse, points - _each(self.offset, points))
+        rows, columns = bent[..., 0], bent[..., 1]
         return torch.stack([rows, columns - self._wave(rows)], -1)
 
-    def sample(self, image: Tensor, index: int) -> Tensor:
-        """Linear interpolation of one source slice (rows, columns) into output `index`, (size, size); zero outside."""
-        grid = self.output_to_source_of(index)
-        edges = torch.tensor(image.shape, dtype=torch.float32)
-        normal = 2 * grid / (edges - 1).clamp(min=1) - 1
-        return nnf.grid_sample(image[None, None], normal.flip(-1)[None], align_corners=True)[0, 0]
-
-    def output_to_source_of(self, index: int) -> Tensor:
-        """`output_to_source` of one slice, (size, size, 2)."""
+    def sample(self, images: Sequence[Tensor]) -> Tensor:
+        """Interpolate source slices, each (rows, columns) of its own size, into (batch, size, size); zero outside."""
         axis = torch.arange(self.size, dtype=torch.float32)
-        rows, columns = torch.meshgrid(axis, axis, indexing="ij")
-        wave = self.amplitude[index] * torch.sin(self.frequency[index] * rows + self.phase[index])
-        return torch.stack([rows, columns + wave], -1) @ self.matrix[index].T + self.offset[index]
+        pixels = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)
+        places = self.output_to_source(pixels.expand(len(images), -1, -1, -1))
+        return torch.stack([_interpolate(image, at) for image, at in zip(images, places, strict=True)])
+
+    def _wave(self, rows: Tensor) -> Tensor:
+        frequency, phase = _each(self.frequency, rows), _each(self.phase, rows)
+        return _each(self.amplitude, rows) * torch.sin(frequency * rows + phase)
+
+
+def _each(values: Tensor, like: Tensor) -> Tensor:
+    """One value, or one vector, for each slice of the batch, shaped to meet the points or rows in `like`."""
+    batch, *rest = values.shape
+    return values.view(batch, *[1] * (like.ndim - values.ndim), *rest)
+
+
+def _interpolate(image: Tensor, places: Tensor) -> Tensor:
+    edges = torch.tensor(image.shape, dtype=torch.float32)
+    normal = 2 * places / (edges - 1).clamp(min=1) - 1
+    return nnf.grid_sample(image[None, None], normal.flip(-1)[None], align_corners=True)[0, 0]
 
 
 def soft_inside(corners: Tensor, size: int, softness: float = 0.7, grow: float = 0.0) -> Tensor:
     """Soft masks of convex quadrilaterals, 1 inside, 0 outside.
 
     Args:
-        corners: (m, 4, 2) as (row, column), clockwise as seen with rows downward.
+        corners: (m, 4, 2) as (row, column), in either sense.
         size: edge of the square image.
         softness: width of the transition, pixels.
         grow: distance by which each edge is pushed outward, pixels.

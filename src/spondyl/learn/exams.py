@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +94,9 @@ def load_exams(folder: Path, part: str) -> Iterator[Exam]:
     """Exams of one part of the split under a folder of `NAME.nii.gz`, `NAME_seg.nii.gz` (VerSe codes of bodies).
 
     Raises:
-        InputError: the folder holds no exam.
+        InputError: the folder holds no exam, or one that is not in the split or has no truth.
     """
-    paths = [p for p in sorted(folder.glob("*.nii.gz")) if not p.stem.split(".")[0].endswith("_seg")]
+    paths = [path for path in sorted(folder.glob("*.nii.gz")) if not path.name.endswith("_seg.nii.gz")]
     if not paths:
         raise InputError(f"no exams (*.nii.gz) in {folder}")
     for path in paths:
@@ -107,12 +108,12 @@ def load_exam(path: Path) -> Exam:
     """Read one exam with the truth beside it and the project's own annotations of it.
 
     Raises:
-        InputError: the scan cannot be read.
+        InputError: the scan cannot be read, or no body in it is labelled.
     """
     name = path.name.removesuffix(".nii.gz")
     volume = read_volume(path, modality=Modality.MR)
     stack, _ = to_sagittal(volume.voxels, volume.affine, slab_mm=0)
-    rows = []
+    rows: list[_Row] = []
     mask_path = path.with_name(f"{name}_seg.nii.gz")
     if mask_path.exists():
         truth = read_volume(mask_path, modality=Modality.MR)
@@ -121,36 +122,42 @@ def load_exam(path: Path) -> Exam:
     annotated = resources.files("spondyl.learn").joinpath(f"annotations/{name}.json")
     if annotated.is_file():
         rows += _outlines_of_annotation(json.loads(annotated.read_text())["corners_ras_mm"], stack)
-    corners, slices, levels, certain = zip(*rows, strict=True)
-    return Exam(
-        name=name,
-        stack=stack,
-        outlines=Outlines(
-            corners=np.stack(corners),
-            slices=np.array(slices),
-            levels=np.array(levels, dtype=object),
-            certain=np.array(certain),
-        ),
+    if not rows:
+        raise InputError(f"exam {name} has no labelled body: neither a mask nor an annotation shows one")
+    return Exam(name=name, stack=stack, outlines=_table(rows))
+
+
+class _Row(NamedTuple):
+    corners: Float
+    slice_index: int
+    level: Level
+    is_certain: bool
+
+
+def _table(rows: list[_Row]) -> Outlines:
+    return Outlines(
+        corners=np.stack([row.corners for row in rows]),
+        slices=np.array([row.slice_index for row in rows]),
+        levels=np.array([row.level for row in rows], dtype=object),
+        certain=np.array([row.is_certain for row in rows]),
     )
 
 
-def _outlines_of_mask(mask: NDArray[np.int_], pixel_mm: Float) -> list[tuple[Float, int, Level, bool]]:
+def _outlines_of_mask(mask: NDArray[np.int_], pixel_mm: Float) -> list[_Row]:
+    # the sacrum's mask is no outline of S1
     codes = [code for code in np.unique(mask) if code in VERSE and VERSE[code].rank < Level.S1.rank]
-    levels = sorted((VERSE[code], code) for code in codes)
-    levels.sort(key=lambda pair: pair[0].rank)
-    centroids_mm = np.array([np.argwhere(mask == code).mean(0)[1:] * pixel_mm for _, code in levels])
+    codes.sort(key=lambda code: VERSE[code].rank)
+    centroids_mm = np.array([np.argwhere(mask == code).mean(0)[1:] * pixel_mm for code in codes])
     rows = []
-    for (level, code), axis in zip(levels, column_axes(centroids_mm), strict=True):
+    for code, axis in zip(codes, column_axes(centroids_mm), strict=True):
         areas = (mask == code).sum((1, 2))
         for k in np.flatnonzero(areas):
             outline = outline_of_mask(mask[k] == code, axis, pixel_mm)
-            rows.append((outline, int(k), level, bool(areas[k] >= _SEEN_FRACTION * areas.max())))
+            rows.append(_Row(outline, int(k), VERSE[code], bool(areas[k] >= _SEEN_FRACTION * areas.max())))
     return rows
 
 
-def _outlines_of_annotation(
-    corners_ras_mm: dict[str, list[list[float]]], stack: SagittalStack
-) -> list[tuple[Float, int, Level, bool]]:
+def _outlines_of_annotation(corners_ras_mm: dict[str, list[list[float]]], stack: SagittalStack) -> list[_Row]:
     rows = []
     for name, points in corners_ras_mm.items():
         index = stack.affine.to_index(points)
@@ -158,5 +165,5 @@ def _outlines_of_annotation(
         for k in range(len(stack.voxels)):
             distance_mm = abs(k - middle) * stack.slice_mm
             if distance_mm <= _HAND_DOUBT_MM:
-                rows.append((index[:, 1:], k, Level(name), distance_mm <= _HAND_REACH_MM))
+                rows.append(_Row(index[:, 1:], k, Level(name), distance_mm <= _HAND_REACH_MM))
     return rows

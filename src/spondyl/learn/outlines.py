@@ -34,8 +34,8 @@ def outline_of_mask(mask: NDArray[np.bool_], axis_rc: Float, pixel_mm: Float) ->
     reach = local @ _DIAGONALS.T
     corners = [edge[r >= np.sort(r)[-min(3, len(r))]].mean(0) for r in reach.T]
     # pixel centres lie half a pixel inside the mask's border
-    outward = _DIAGONALS[:, :1] * down + _DIAGONALS[:, 1:] * back
-    return np.asarray(np.stack(corners) + 0.5 * outward / np.maximum(pixel_mm, 1e-6) * pixel_mm.min())
+    outward_mm = 0.5 * pixel_mm.min() * (_DIAGONALS[:, :1] * down + _DIAGONALS[:, 1:] * back)
+    return np.asarray(np.stack(corners) + outward_mm / pixel_mm)
 
 
 def column_axes(centroids_mm: Float) -> Float:

@@ -11,7 +11,7 @@ from torch import nn
 from spondyl.errors import SettingError
 from spondyl.learn.appearance import AppearanceRecipe, CropStream
 from spondyl.learn.context import ContextRecipe, MapStream
-from spondyl.learn.exams import Exam, load_exams
+from spondyl.learn.exams import load_exams
 from spondyl.learn.trainer import Recipe, Stream, fit
 from spondyl.learn.vfr import SliceStream, VfrRecipe
 from spondyl.nets.presets import build
@@ -30,13 +30,15 @@ def run_recipe(
     Args:
         name: "vfr", "appearance" or "context".
         sources: (kind, path) of the data; the only kind is "exams", a folder of scans with masks, of which the training
-            part of the published split is used. Every folder is drawn from equally often.
+            part of the published split is used. Every folder is drawn from equally often. The recipe "context"
+            simulates what it learns from and reads none.
         run: folder of checkpoints.
         steps: in all; the recipe's own number when None.
         seed: of the network's first weights and of all augmentation.
 
     Raises:
-        SettingError: no such recipe or kind of data, or a recipe without the data that it needs.
+        SettingError: no such recipe or kind of data, a recipe without the data that it needs, or a run that was begun
+            for another number of steps.
         InputError: the data cannot be read.
     """
     if name not in STEPS:
@@ -48,16 +50,16 @@ def run_recipe(
         raise SettingError(f"the recipe {name} needs labelled scans: --data exams:PATH")
     torch.manual_seed(seed)
     network = build(name, _PRESETS[name])
-    exams = [list(load_exams(path, "train")) for _, path in sources]
-    fit(*_recipe_and_stream(name, network, exams, steps or STEPS[name], seed), run)
+    fit(*_recipe_and_stream(name, network, [path for _, path in sources], steps or STEPS[name], seed), run)
     torch.save({"net": network.state_dict()}, run / f"{name}.pt")
 
 
 def _recipe_and_stream(
-    name: str, network: nn.Module, exams: list[list[Exam]], steps: int, seed: int
+    name: str, network: nn.Module, folders: list[Path], steps: int, seed: int
 ) -> tuple[Recipe, Stream[object]]:
+    if name == "context":
+        return ContextRecipe(network, steps=steps), MapStream(batch=16, seed=seed)
+    exams = [list(load_exams(folder, "train")) for folder in folders]
     if name == "vfr":
         return VfrRecipe(network, steps=steps), SliceStream(exams, batch=16, size=224, seed=seed)
-    if name == "appearance":
-        return AppearanceRecipe(network, steps=steps), CropStream(exams, exams_per_batch=6, seed=seed)
-    return ContextRecipe(network, steps=steps), MapStream(batch=16, seed=seed)
+    return AppearanceRecipe(network, steps=steps), CropStream(exams, exams_per_batch=6, seed=seed)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lightning
 import numpy as np
@@ -17,6 +18,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from spondyl.errors import SettingError
+
 Batch_co = TypeVar("Batch_co", covariant=True)
 
 _AVERAGE_DECAY = 0.998
@@ -25,6 +28,9 @@ _AVERAGE_DECAY = 0.998
 
 class Stream(IterableDataset[Batch_co], ABC):
     """An endless stream of batches, each drawn with a generator of its own, so that a resumed one goes on as before.
+
+    Attributes:
+        first: index of the batch with which iteration begins.
 
     Args:
         seed: of all randomness.
@@ -43,7 +49,7 @@ class Stream(IterableDataset[Batch_co], ABC):
             yield self.draw(np.random.default_rng((self.seed, index)))
 
 
-def fit(recipe: Recipe, stream: Stream[object], run: Path) -> None:
+def fit(recipe: Recipe, stream: Stream[object], run: Path, *, steps_per_checkpoint: int = 100) -> None:
     """Train to the recipe's last step, from the last checkpoint in `run` where there is one.
 
     The network ends with the running average of its weights.
@@ -52,16 +58,27 @@ def fit(recipe: Recipe, stream: Stream[object], run: Path) -> None:
         recipe: what is learnt and how.
         stream: what it is learnt from.
         run: folder of checkpoints and the loss curve; made if it is missing.
+        steps_per_checkpoint: how often a checkpoint replaces the one before.
+
+    Raises:
+        SettingError: the run was begun for another number of steps.
     """
     last = run / "last.ckpt"
     if last.exists():
-        stream.first = int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
+        checkpoint = torch.load(last, map_location="cpu", weights_only=True)
+        stream.first = _steps_done(checkpoint, recipe.steps)
+        if stream.first == recipe.steps:
+            # Lightning would leave the weights of the last step, not their average
+            recipe.load_state_dict(checkpoint["state_dict"])
+            return
     trainer = lightning.Trainer(
         max_steps=recipe.steps,
         precision="bf16-mixed",
-        logger=CSVLogger(run, name="", version=""),
+        logger=_loss_curve(run, stream.first),
         callbacks=[
-            ModelCheckpoint(run, filename="last", every_n_train_steps=100, enable_version_counter=False),
+            ModelCheckpoint(
+                run, filename="last", every_n_train_steps=steps_per_checkpoint, enable_version_counter=False
+            ),
             EMAWeightAveraging(decay=_AVERAGE_DECAY),
         ],
         log_every_n_steps=10,
@@ -70,6 +87,29 @@ def fit(recipe: Recipe, stream: Stream[object], run: Path) -> None:
         enable_progress_bar=False,
     )
     trainer.fit(recipe, DataLoader(stream, batch_size=None), ckpt_path=last if last.exists() else None)
+
+
+def _steps_done(checkpoint: Mapping[str, Any], steps: int) -> int:
+    planned = checkpoint["lr_schedulers"][0]["total_steps"]
+    if planned != steps:
+        # the schedule is the checkpoint's, and its learning rate has fallen to zero where it ends
+        raise SettingError(
+            f"the run was begun for {planned} steps, not {steps}: ask for {planned} or use another folder"
+        )
+    return int(checkpoint["global_step"])
+
+
+def _loss_curve(run: Path, steps_done: int) -> CSVLogger:
+    """The writer of `metrics.csv`, which holds what earlier sessions wrote; Lightning alone would delete it."""
+    path = run / "metrics.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+    logger = CSVLogger(run, name="", version="")
+    for row in rows:
+        step = int(row.pop("step"))
+        if step < steps_done:
+            logger.log_metrics({name: float(value) for name, value in row.items() if value}, step)
+    logger.save()
+    return logger
 
 
 class Recipe(lightning.LightningModule):

@@ -66,7 +66,7 @@ class SliceStream(Stream[VfrBatch]):
             centres[b] = torch.as_tensor(view.corners[rng.integers(len(view.corners))].mean(0))
         pixel_mm = torch.as_tensor(np.stack([view.pixel_mm for view in views]), dtype=torch.float32)
         placement = SlicePlacement(centres, pixel_mm, self.size, WORKING_MM, self.augmentation, rng)
-        images = torch.stack([placement.sample(torch.as_tensor(view.image), b) for b, view in enumerate(views)])
+        images = placement.sample([torch.as_tensor(view.image) for view in views])
         corners = placement.source_to_output(corners)
         masks = [self._masks(corners[b, : len(view.corners)], view) for b, view in enumerate(views)]
         bodies, discs, taught = (torch.stack(kind) for kind in zip(*masks, strict=True))
@@ -114,8 +114,7 @@ class _Prepared:
         k = int(rng.choice(self.with_bodies if rng.random() < 0.9 else self.with_any))
         image = self.voxels[k]
         if self.slice_mm < 3 and rng.random() < 0.5:  # a thicker slice
-            neighbours = self.voxels[max(0, k - 1) : k + 2]
-            image = neighbours.mean(0)
+            image = self.voxels[max(0, k - 1) : k + 2].mean(0)
         here = self.slices == k
         corners, certain = self.corners[here], self.certain[here]
         unseen = self._body_above(corners)
@@ -147,5 +146,5 @@ class VfrRecipe(Recipe):
         targets, near = render_targets(batch.corners, batch.certain, (rows, columns))
         output = self.network(batch.images.contiguous(memory_format=torch.channels_last)).float()
         loss = vfr_loss(output, targets, near, batch.taught)
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss)
         return loss

@@ -79,7 +79,7 @@ def _continue(chains: list[list[int]], here: NDArray[np.intp], polygons: NDArray
 
 
 def _merge(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
-    """Unite chains whose mean quadrilaterals overlap; of two outlines in one slice the better scored stays."""
+    """Unite chains whose mean quadrilaterals overlap; of two outlines in one slice the longer chain's stays."""
     merged: list[list[int]] = []
     for chain in sorted(chains, key=len, reverse=True):
         mean = shapely.polygons(found.corners[chain].mean(0))
