@@ -154,14 +154,15 @@ def import_model(
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="vfr, appearance or context")],
-    data: Annotated[list[str], typer.Option(help="KIND:PATH; may be given several times.")],
     run: Annotated[Path, typer.Option("-o", "--out", help="Folder of checkpoints; training resumes there.")],
+    data: Annotated[list[str] | None, typer.Option(help="KIND:PATH; may be given several times.")] = None,
+    start: Annotated[str | None, typer.Option(help="Weights to go on from, by name; else random ones.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, else the recipe's own number.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Train a network by its recipe."""
-    sources = [_kind_and_path(text) for text in data]
-    _later("spondyl.learn.recipes", "train").run_recipe(recipe, sources, run, steps=steps, seed=seed)
+    sources = [_kind_and_path(text) for text in data or ()]
+    _later("spondyl.learn.recipes", "train").run_recipe(recipe, sources, run, start=start, steps=steps, seed=seed)
 
 
 @app.command()

@@ -14,7 +14,9 @@ from spondyl.learn.context import ContextRecipe, MapStream
 from spondyl.learn.exams import load_exams
 from spondyl.learn.trainer import Recipe, Stream, fit
 from spondyl.learn.vfr import SliceStream, VfrRecipe
+from spondyl.nets.cards import Card, find_card
 from spondyl.nets.presets import build
+from spondyl.nets.weights import load_card, save
 
 STEPS = {"vfr": 4500, "appearance": 1500, "context": 2000}
 """Steps with which the shipped weights were trained."""
@@ -23,9 +25,15 @@ _PRESETS = {"vfr": "compact", "appearance": "compact", "context": "spinenet"}
 
 
 def run_recipe(
-    name: str, sources: Sequence[tuple[str, Path]], run: Path, *, steps: int | None = None, seed: int = 0
+    name: str,
+    sources: Sequence[tuple[str, Path]],
+    run: Path,
+    *,
+    start: str | None = None,
+    steps: int | None = None,
+    seed: int = 0,
 ) -> None:
-    """Train a network, resuming in `run`, and write its weights there as `NAME.pt` once the last step is done.
+    """Train a network, resuming in `run`, and write its weights and their card there once the last step is done.
 
     Args:
         name: "vfr", "appearance" or "context".
@@ -33,12 +41,14 @@ def run_recipe(
             part of the published split is used. Every folder is drawn from equally often. The recipe "context"
             simulates what it learns from and reads none.
         run: folder of checkpoints.
+        start: name of the weights to go on from; random ones when None.
         steps: in all; the recipe's own number when None.
         seed: of the network's first weights and of all augmentation.
 
     Raises:
         SettingError: no such recipe or kind of data, a recipe without the data that it needs, or a run that was begun
-            for another number of steps.
+            for another number of steps, or weights to start from that are of another network.
+        WeightsError: there are no weights of the name `start`.
         InputError: the data cannot be read.
     """
     if name not in STEPS:
@@ -49,9 +59,27 @@ def run_recipe(
     if name != "context" and not sources:
         raise SettingError(f"the recipe {name} needs labelled scans: --data exams:PATH")
     torch.manual_seed(seed)
-    network = build(name, _PRESETS[name])
-    fit(*_recipe_and_stream(name, network, [path for _, path in sources], steps or STEPS[name], seed), run)
-    torch.save({"net": network.state_dict()}, run / f"{name}.pt")
+    network = build(name, _PRESETS[name]) if start is None else _started(name, start)
+    steps = steps or STEPS[name]
+    fit(*_recipe_and_stream(name, network, [path for _, path in sources], steps, seed), run)
+    card = Card(
+        name=f"trained-{name}",
+        network=name,
+        preset=_PRESETS[name],
+        trained_on=tuple(path.name for _, path in sources),
+        metrics={},
+        commit="",
+        recipe=f"spondyl train {name} --steps {steps} --seed {seed}" + (f" --start {start}" if start else ""),
+        licence="as the data",
+    )
+    save(network, card, run)
+
+
+def _started(name: str, start: str) -> nn.Module:
+    card = find_card(start)
+    if (card.network, card.preset) != (name, _PRESETS[name]):
+        raise SettingError(f"{start} holds the network {card.network} ({card.preset}), not {name} ({_PRESETS[name]})")
+    return load_card(card).train()
 
 
 def _recipe_and_stream(
