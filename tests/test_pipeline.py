@@ -3,6 +3,7 @@
 The stages themselves are replaced by ones that know the phantom's truth; each has its own tests.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,12 @@ from spondyl.identify.labelling import Labelling, LevelSequence
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.locate.vfr import WORKING_MM
 from spondyl.locate.vfr_targets import render_targets
+from spondyl.nets.cards import Card
+from spondyl.nets.places import user_weights_folder
+from spondyl.nets.presets import build
+from spondyl.nets.weights import save
 from spondyl.phantom.simple import simple_lumbar
-from spondyl.pipeline import NO_ANCHOR, Networks, Plan, analyze, analyze_file
+from spondyl.pipeline import NO_ANCHOR, Networks, Plan, analyze, analyze_file, load_networks
 
 LEVELS = [Level.L4, Level.L5, Level.S1]
 CENTRES = np.array([[0.0, 5, 40], [0, 3, 5], [0, -5, -30]])
@@ -159,6 +164,34 @@ def test_without_an_anchor_a_warning_says_so(
 ) -> None:
     knowing_stages["labelling"] = a_labelling(levels)
     assert (NO_ANCHOR not in analyze(a_volume(), networks=NETWORKS).warnings) == is_anchored
+
+
+def test_a_level_that_the_weights_were_not_taught_is_named(knowing_stages: dict[str, Labelling]) -> None:
+    knowing_stages["labelling"] = a_labelling([Level.T8, Level.T9, Level.T10])
+    lumbar = replace(NETWORKS, taught=(Level.T9, Level.S1))
+    warned = [warning for warning in analyze(a_volume(), networks=lumbar).warnings if "taught" in warning]
+    assert warned == [
+        "T8: the weights were taught no level outside T9 to S1, so these levels rest on the distances "
+        "between vertebrae alone"
+    ]
+    assert not any("taught" in warning for warning in analyze(a_volume(), networks=NETWORKS).warnings)
+
+
+def test_cards_carry_the_decoders_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPONDYL_HOME", str(tmp_path))
+    own = {
+        "vfr": {},
+        "appearance": {"uppermost_level": "T9", "lowest_level": "S1"},
+        "context": {"temperature": 2.5, "outlier_probability": 0.05},
+    }
+    for network, settings in own.items():
+        preset = "spinenet" if network == "context" else "compact"
+        facts = {"trained_on": ("nothing",), "metrics": {}, "commit": "", "recipe": "", "licence": ""}
+        card = Card(name=f"mine-{network}", network=network, preset=preset, settings=settings, **facts)
+        save(build(network, preset), card, user_weights_folder())
+    networks = load_networks(Plan(weights="mine", engine="torch"))
+    assert (networks.costs.temperature, networks.costs.outlier_probability) == (2.5, 0.05)
+    assert networks.taught == (Level.T9, Level.S1)
 
 
 def test_a_likely_numbering_variant_is_named(knowing_stages: dict[str, Labelling]) -> None:

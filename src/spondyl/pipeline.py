@@ -6,9 +6,9 @@ Stages are imported when they run, so that asking what a plan allows costs nothi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +24,9 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import sagittal_axes, to_sagittal
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import COMPACT, OFFICIAL, CropGrid
+from spondyl.identify.order import OrderCosts
 from spondyl.imaging.volume import Modality, Volume
+from spondyl.nets.cards import Setting
 
 if TYPE_CHECKING:
     from spondyl.identify.labelling import Labelling
@@ -89,6 +91,8 @@ class Networks:
         appearance: crops to level logits.
         context: height-probability maps to refined ones.
         crops: what the appearance network looks at.
+        costs: the ordered decoder's settings, fitted to these networks.
+        taught: the levels that they were trained on, the uppermost and the lowest; None where that is every level.
         weights: what they were loaded from.
     """
 
@@ -96,6 +100,8 @@ class Networks:
     appearance: Network
     context: Network
     crops: CropGrid
+    costs: OrderCosts = field(default_factory=OrderCosts)
+    taught: tuple[Level, Level] | None = None
     weights: tuple[WeightsUsed, ...] = ()
 
 
@@ -171,8 +177,27 @@ def load_networks(plan: Plan) -> Networks:
         appearance=appearance,
         context=context,
         crops=OFFICIAL if cards[1].preset == "spinenet" else COMPACT,
+        costs=_costs(cards[2].settings),
+        taught=_taught(cards[1].settings),
         weights=tuple(WeightsUsed(name=card.name, sha256=card.sha256) for card in cards),
     )
+
+
+def _costs(settings: Mapping[str, Setting]) -> OrderCosts:
+    """The decoder's settings that a context network's card holds; the decoder's own where it is silent."""
+    own = OrderCosts()
+    return replace(
+        own,
+        temperature=float(settings.get("temperature", own.temperature)),
+        outlier_probability=float(settings.get("outlier_probability", own.outlier_probability)),
+    )
+
+
+def _taught(settings: Mapping[str, Setting]) -> tuple[Level, Level] | None:
+    """The uppermost and the lowest level that an appearance network's card says it was taught."""
+    if "uppermost_level" not in settings:
+        return None
+    return Level(str(settings["uppermost_level"])), Level(str(settings["lowest_level"]))
 
 
 def _analyze(volume: Volume, plan: Plan, networks: Networks | None, clock: _Clock) -> Findings:
@@ -191,7 +216,7 @@ def _analyze(volume: Volume, plan: Plan, networks: Networks | None, clock: _Cloc
         with clock.stage("identify"):
             labelling = _identify(stack, instances, networks)
         vertebrae = _vertebrae(instances, labelling, stack, volume)
-        warnings += _doubts(vertebrae, labelling)
+        warnings += _doubts(vertebrae, labelling, networks.taught)
     return Findings(
         software=Software(version=__version__, weights=networks.weights),
         input=volume.source,
@@ -212,7 +237,9 @@ def _locate(stack: SagittalStack, plan: Plan, networks: Networks) -> tuple[Verte
 def _identify(stack: SagittalStack, instances: tuple[VertebraInstance, ...], networks: Networks) -> Labelling:
     from spondyl.identify.context import label_instances
 
-    return label_instances(stack, instances, networks.appearance, networks.context, crops=networks.crops)
+    return label_instances(
+        stack, instances, networks.appearance, networks.context, networks.costs, crops=networks.crops
+    )
 
 
 def _vertebrae(
@@ -255,9 +282,19 @@ def _input_slices(
     return tuple(int(index) for index in indices)
 
 
-def _doubts(vertebrae: tuple[Vertebra, ...], labelling: Labelling) -> tuple[str, ...]:
+def _doubts(
+    vertebrae: tuple[Vertebra, ...], labelling: Labelling, taught: tuple[Level, Level] | None
+) -> tuple[str, ...]:
     """What a reader must know before trusting the levels."""
     doubts: tuple[str, ...] = ()
+    if taught is not None:
+        first, last = taught
+        strange = [v.level for v in vertebrae if not first.rank <= v.level.rank <= last.rank]
+        if strange:
+            doubts += (
+                f"{', '.join(strange)}: the weights were taught no level outside {first} to {last}, "
+                "so these levels rest on the distances between vertebrae alone",
+            )
     if vertebrae and not _ANCHORS & {vertebra.level for vertebra in vertebrae}:
         doubts += (NO_ANCHOR,)
     for name, probability in labelling.numberings.items():

@@ -93,4 +93,5 @@ def _spinenet_card(network: str) -> Card:
         commit=_ORIGIN,
         recipe="spondyl models import spinenet DIR",
         licence=_LICENCE,
+        settings={"temperature": 10.0},  # of the decoder (section 3.2, step 3: logits are divided by it)
     )
