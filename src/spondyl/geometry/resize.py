@@ -1,4 +1,4 @@
-"""Resizing slices without aliasing, as two matrix products."""
+"""Resizing slices without aliasing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,19 @@ def resize_slices(slices: NDArray[np.float32], pixel_mm: Float, target_mm: float
     old = np.array(slices.shape[1:])
     new = np.maximum(1, np.rint(old * pixel_mm / target_mm).astype(int))
     by_row, by_column = (_weights(int(o), int(n)) for o, n in zip(old, new, strict=True))
-    return np.matmul(np.matmul(by_row, slices), by_column.T), old / new
+    shorter = _mix_rows(by_row, slices)
+    return (shorter.reshape(-1, old[1]) @ by_column.T).reshape(len(slices), *new), old / new
+
+
+def _mix_rows(weights: NDArray[np.float32], slices: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`weights @ slices`, (new, old) by (n, old, columns), for weights that are zero but for a few in a row."""
+    is_used = weights > 0
+    reach = int(is_used.sum(1).max())
+    first = np.minimum(is_used.argmax(1), weights.shape[1] - reach)
+    mixed = np.zeros((len(slices), len(weights), slices.shape[2]), np.float32)
+    for old_row in first + np.arange(reach)[:, None]:
+        mixed += slices[:, old_row] * np.take_along_axis(weights, old_row[:, None], 1)
+    return mixed
 
 
 def _weights(old: int, new: int) -> NDArray[np.float32]:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance, polygon_areas
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
+from spondyl.locate.regions import regions
 
 WORKING_MM = 1.2
 """Pixel spacing at which slices pass the network; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
@@ -172,11 +172,9 @@ def _peaks(maps: NDArray[np.float32]) -> _Peaks:
     Its place is the region's centroid weighted with its heat: exact for a symmetric peak, and noise averages out, which
     the hottest pixel alone (the paper's choice) would follow.
     """
-    in_plane = np.zeros((3, 3, 3, 3), bool)
-    in_plane[1, 1] = True
-    labels, count = ndimage.label(maps[:, :5] > _REGION_HEAT, in_plane)
-    where = np.argwhere(labels)
-    region = labels[tuple(where.T)] - 1
+    heats = maps[:, :5]
+    pixels, region, count = regions(heats > _REGION_HEAT)
+    where = np.stack(np.unravel_index(pixels, heats.shape), 1)
     heat = maps[tuple(where.T)]
     order = np.lexsort((-heat, region))
     hottest = order[np.unique(region[order], return_index=True)[1]]
