@@ -1,0 +1,89 @@
+"""The benchmarks by name: run one, keep its table under `benchmarks/`, show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from spondyl import __version__
+from spondyl.errors import OutputError, SettingError
+from spondyl.pipeline import Networks, Plan, load_networks
+
+__all__ = ["BENCHES", "run_bench"]
+
+
+def run_bench(name: str, *, data: Path | None = None) -> str:
+    """Run a benchmark.
+
+    Args:
+        name: a key of `BENCHES`.
+        data: where the labelled scans are; the folder `shared/data` beside the checkout when None.
+
+    Returns:
+        The table with what it was measured on. It is also written to `benchmarks/NAME.md` of the checkout in which the
+        current directory lies; nowhere when it lies in none.
+
+    Raises:
+        SettingError: there is no such benchmark, or its data are not given and not beside the checkout.
+        InputError: the data cannot be read.
+        WeightsError: the weights are missing or damaged.
+        OutputError: the table cannot be written.
+    """
+    if name not in BENCHES:
+        raise SettingError(f"the benchmarks are {', '.join(BENCHES)}, got {name!r}")
+    checkout = _checkout(Path.cwd())
+    body, networks = BENCHES[name](data, checkout)
+    text = f"# {name}\n\n{_provenance(name, networks)}\n\n{body}\n"
+    if checkout is not None:
+        _keep(text, checkout / "benchmarks" / f"{name}.md")
+    return text.rstrip("\n")
+
+
+def _run_detection(data: Path | None, checkout: Path | None) -> tuple[str, Networks]:
+    from spondyl.evaluate.detection_bench import detection_bench
+
+    folder = _data(data, checkout)
+    networks = load_networks(Plan())
+    return detection_bench(folder, networks), networks
+
+
+def _run_speed(_data: Path | None, _checkout: Path | None) -> tuple[str, Networks]:
+    from spondyl.evaluate.speed_bench import speed_bench
+
+    return speed_bench(Plan())
+
+
+BENCHES: dict[str, Callable[[Path | None, Path | None], tuple[str, Networks]]] = {
+    "spinenet-detection": _run_detection,
+    "speed": _run_speed,
+}
+"""Each takes the data folder and the checkout, and gives a text and the networks that it ran."""
+
+
+def _data(given: Path | None, checkout: Path | None) -> Path:
+    folder = checkout.parent / "shared" / "data" if given is None and checkout is not None else given
+    if folder is None or not folder.is_dir():
+        raise SettingError("this benchmark needs labelled scans: name their folder with --data")
+    return folder
+
+
+def _checkout(folder: Path) -> Path | None:
+    """The nearest folder, upwards, that is a checkout of Spondyl."""
+    for place in (folder, *folder.parents):
+        if (place / "src" / "spondyl" / "evaluate").is_dir():
+            return place
+    return None
+
+
+def _provenance(name: str, networks: Networks) -> str:
+    """How to make the table again; no date, so that the same numbers give the same file."""
+    weights = "\n".join(f"- {used.name}: sha256 {used.sha256}" for used in networks.weights)
+    return f"Printed by `spondyl bench {name}`, Spondyl {__version__}. Weights:\n\n{weights}"
+
+
+def _keep(text: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the table cannot be written under benchmarks/: {error.strerror}") from error

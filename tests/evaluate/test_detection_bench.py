@@ -1,0 +1,125 @@
+"""The detection benchmark measures every decoder on the same bodies; its networks are told the truth here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from real_data import DATA, needs_real_data
+from spondyl.anatomy.level import Level
+from spondyl.evaluate import detection_bench
+from spondyl.evaluate.detection_bench import ALONE, ARGMAX, BEAM, EXACT, METHODS, POOLED, SETS, measure
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.stack import SagittalStack
+from spondyl.identify.crops import COMPACT
+from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.learn.exams import Exam, Outlines, split_of
+from spondyl.pipeline import Networks
+
+LEVELS = (Level.L3, Level.L4, Level.L5, Level.S1)
+AFFINE = Affine.from_axes([[-1, 0, 0], [0, 0, -1], [0, -1, 0]], (4, 1, 1), (0, 0, 0))
+
+
+def an_exam(name: str = "a") -> Exam:
+    """Four bodies 36 mm apart, in slices 2 to 4."""
+    square = np.array([[-12.0, 16], [12, 16], [12, -16], [-12, -16]])
+    corners = [square + np.array([30 + 36 * number, 40]) for number in range(4) for _ in range(3)]
+    return Exam(
+        name=name,
+        stack=SagittalStack(voxels=np.random.default_rng(0).random((7, 170, 80), dtype=np.float32), affine=AFFINE),
+        outlines=Outlines(
+            corners=np.stack(corners),
+            slices=np.array([2, 3, 4] * 4),
+            levels=np.array([level for level in LEVELS for _ in range(3)], dtype=object),
+            certain=np.ones(12, bool),
+        ),
+    )
+
+
+def networks_that_say(levels: Mapping[int, Level]) -> Networks:
+    """Networks that name the n-th body from the head; the context network sharpens what it is shown."""
+
+    def appearance(crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = np.zeros((len(crops), len(OFFICIAL_COLUMNS)), np.float32)
+        for number, level in levels.items():
+            logits[number, OFFICIAL_COLUMNS.index(level)] = 60
+        return logits
+
+    return Networks(vfr=lambda x: x, appearance=appearance, context=lambda picture: 400 * picture, crops=COMPACT)
+
+
+@pytest.fixture
+def truth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = tuple(an_exam().bodies().values())
+    monkeypatch.setattr(detection_bench, "detect", lambda stack, network: bodies)
+
+
+@pytest.mark.usefixtures("truth_is_found")
+def test_right_networks_score_fully_with_every_decoder_and_believe_it() -> None:
+    measured = measure(an_exam(), networks_that_say(dict(enumerate(LEVELS))))
+    assert set(measured.scores) == set(METHODS)
+    for score in measured.scores.values():
+        assert (score.truths, score.found, score.identified, score.detections) == (4, 4, 4, 4)
+        assert score.localisation_error_mm == (0, 0)
+    assert [held for _, held in measured.claims] == [True] * 4
+    assert min(probability for probability, _ in measured.claims) > 0.9
+
+
+@pytest.mark.usefixtures("truth_is_found")
+def test_one_wrong_look_misleads_argmax_alone() -> None:
+    said = dict(enumerate(LEVELS)) | {1: Level.T4}
+    scores = measure(an_exam(), networks_that_say(said)).scores
+    assert scores[ARGMAX].identified == 3
+    assert {scores[name].identified for name in (EXACT, ALONE)} == {4}
+    assert scores[BEAM].nearly_identified >= 3
+
+
+@pytest.mark.usefixtures("truth_is_found")
+def test_a_column_named_one_level_off_is_claimed_wrongly() -> None:
+    above = {number: Level(list(Level)[level.rank - 1]) for number, level in enumerate(LEVELS[:3])}
+    measured = measure(an_exam(), networks_that_say(above | {3: Level.L5}))
+    assert measured.scores[EXACT].identified == 0
+    assert [held for _, held in measured.claims] == [False] * measured.scores[EXACT].found
+
+
+def test_an_exam_in_which_nothing_is_found_counts_its_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detection_bench, "detect", lambda stack, network: ())
+    measured = measure(an_exam(), networks_that_say({}))
+    assert all((score.truths, score.found) == (4, 0) for score in measured.scores.values())
+    assert measured.claims == ()
+
+
+def test_a_body_that_two_others_cover_makes_no_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = list(an_exam().bodies().values())
+    doubled = VertebraInstance(slices=bodies[1].slices, outlines=bodies[1].outlines + 4, score=0.9)
+    monkeypatch.setattr(detection_bench, "detect", lambda stack, network: (*bodies[:2], doubled, *bodies[2:]))
+    said = dict(enumerate((Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)))
+    measured = measure(an_exam(), networks_that_say(said))
+    assert len(measured.claims) == measured.scores[EXACT].found == 3
+
+
+@pytest.mark.usefixtures("truth_is_found")
+def test_the_table_has_every_set_decoder_and_published_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detection_bench, "load_exams", lambda folder, part: [an_exam(f"{folder.name}_{part}")])
+    text = detection_bench.detection_bench(Path("data"), networks_that_say(dict(enumerate(LEVELS))))
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("|")}
+    pooled = " + ".join(POOLED)
+    assert {f"{part}: {name}" for part in (*SETS, pooled) for name in METHODS} <= set(rows)
+    assert [cell.strip() for cell in rows[f"{pooled}: {EXACT}"].split("|")[2:-1]] == [
+        "8",
+        *["100.0"] * 4,
+        "0.0 ± 0.0",
+    ]
+    assert sum(name.startswith("published") for name in rows) == 3
+    assert "lumbar_t2: validation;" in text  # the exams by name
+    assert f"on {pooled}, 8 found bodies" in text
+
+
+@needs_real_data
+@pytest.mark.parametrize(("name", "least"), [("lumbar_t2", 3), ("lumbar_gre", 6)])
+def test_enough_exams_were_kept_from_training(name: str, least: int) -> None:
+    exams = [path.stem for path in (DATA / "mr" / name).glob("*.json")]
+    assert sum(split_of(exam) == detection_bench.PART for exam in exams) >= least

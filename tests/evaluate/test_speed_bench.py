@@ -1,0 +1,81 @@
+"""The speed benchmark's scans are of the sizes it names, and its processes are measured as they are."""
+
+import os
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spondyl.errors import SettingError
+from spondyl.evaluate import speed_bench
+from spondyl.evaluate.speed_bench import SCANS, ScanSize, synthetic_scan
+from spondyl.geometry.resample import to_sagittal
+from spondyl.identify.crops import COMPACT
+from spondyl.phantom.simple import simple_lumbar
+from spondyl.pipeline import Networks, Plan
+
+SMALL = ScanSize(name="small", rows=64, columns=48, pixel_mm=4.0, published_s=31, target_s=1.2)
+
+
+@pytest.mark.parametrize("size", [SMALL, replace(SMALL, rows=30, columns=90)])
+def test_a_synthetic_scan_has_the_size_and_spacing_it_is_named_for(size: ScanSize) -> None:
+    volume = synthetic_scan(size)
+    assert volume.voxels.shape == (15, size.rows, size.columns)
+    assert volume.affine.spacing_mm == pytest.approx([4, size.pixel_mm, size.pixel_mm])
+    stack, notes = to_sagittal(volume.voxels, volume.affine)
+    assert not notes
+    assert np.array_equal(stack.voxels, volume.voxels)
+
+
+def test_a_tall_scan_repeats_the_phantom_from_head_to_foot() -> None:
+    once = round(simple_lumbar(0).volume.affine.spacing_mm[2] * 320 / SMALL.pixel_mm)
+    voxels = synthetic_scan(replace(SMALL, rows=2 * once)).voxels
+    np.testing.assert_array_equal(voxels[:, :once], voxels[:, once:])
+    assert voxels[:, :once].std() > 0.1 * voxels.max()
+
+
+def test_the_sizes_are_those_of_the_targets() -> None:
+    assert [(size.rows, size.columns, size.pixel_mm) for size in SCANS] == [(512, 512, 0.6), (1000, 450, 0.8)]
+
+
+def test_a_processs_memory_and_time_are_its_own() -> None:
+    code = "import time; block = bytearray(300_000_000); block[::4096] = block[::4096]; time.sleep(0.2)"
+    run = speed_bench._process([sys.executable, "-c", code], os.environ)
+    assert run.peak_gb > 0.3
+    assert run.seconds > 0.2
+
+
+def test_a_process_that_fails_is_an_error() -> None:
+    with pytest.raises(SettingError, match="status 7"):
+        speed_bench._process([sys.executable, "-c", "raise SystemExit(7)"], os.environ)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system that pins processes")
+def test_cores_are_given_back() -> None:
+    before = os.sched_getaffinity(0)
+    with speed_bench._few_cores(1) as cores:
+        assert cores == len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_the_table_names_every_target_beside_the_published_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = Networks(
+        vfr=lambda x: np.zeros((len(x), 13, *x.shape[2:]), np.float32),
+        appearance=lambda x: x,
+        context=lambda x: x,
+        crops=COMPACT,
+    )
+    run = speed_bench._Run(seconds=2.5, peak_gb=0.9)
+    monkeypatch.setattr(speed_bench, "SCANS", (SMALL,))
+    monkeypatch.setattr(speed_bench, "load_networks", lambda plan: networks)
+    monkeypatch.setattr(speed_bench, "_cold_run", lambda scan, folder, plan: run)
+    monkeypatch.setattr(speed_bench, "_rate_sentence", lambda networks: "its share of the rate")
+    text, used = speed_bench.speed_bench(Plan())
+    assert used is networks
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")][2:]
+    assert rows[0][0] == "detection and labelling, warm, small, 0 vertebrae"
+    assert rows[0][2:] == ["1.2 s", "31 s"]
+    assert ["`spondyl analyze`, cold, small", "2.5 s", "6 s", "-"] in rows
+    assert ["... peak memory, small", "0.90 GB", "1.5 GB", "3.6 GB"] in rows
+    assert text.endswith("its share of the rate")
