@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,7 +16,14 @@ from spondyl.identify.crops import COMPACT
 from spondyl.phantom.simple import simple_lumbar
 from spondyl.pipeline import Networks, Plan
 
+PHANTOM = cache(simple_lumbar)
 SMALL = ScanSize(name="small", rows=64, columns=48, pixel_mm=4.0, published_s=31, target_s=1.2)
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The phantom takes a second to draw."""
+    monkeypatch.setattr(speed_bench, "simple_lumbar", PHANTOM)
 
 
 @pytest.mark.parametrize("size", [SMALL, replace(SMALL, rows=30, columns=90)])
@@ -29,7 +37,7 @@ def test_a_synthetic_scan_has_the_size_and_spacing_it_is_named_for(size: ScanSiz
 
 
 def test_a_tall_scan_repeats_the_phantom_from_head_to_foot() -> None:
-    once = round(simple_lumbar(0).volume.affine.spacing_mm[2] * 320 / SMALL.pixel_mm)
+    once = round(PHANTOM(0).volume.affine.spacing_mm[2] * 320 / SMALL.pixel_mm)
     voxels = synthetic_scan(replace(SMALL, rows=2 * once)).voxels
     np.testing.assert_array_equal(voxels[:, :once], voxels[:, once:])
     assert voxels[:, :once].std() > 0.1 * voxels.max()
