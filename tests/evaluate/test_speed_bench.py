@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from spondyl.errors import SettingError
+from spondyl.errors import SettingError, WeightsError
 from spondyl.evaluate import speed_bench
 from spondyl.evaluate.speed_bench import SCANS, ScanSize, synthetic_scan
 from spondyl.geometry.resample import to_sagittal
@@ -67,6 +67,12 @@ def test_cores_are_given_back() -> None:
     assert os.sched_getaffinity(0) == before
 
 
+def test_missing_weights_are_said_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_bench, "_process", lambda command, environment: pytest.fail("was run"))
+    with pytest.raises(WeightsError, match="no weights named 'absent-vfr'"):
+        speed_bench.speed_bench(Plan(weights="absent"))
+
+
 def test_the_table_names_every_target_beside_the_published_number(monkeypatch: pytest.MonkeyPatch) -> None:
     networks = Networks(
         vfr=lambda x: np.zeros((len(x), 13, *x.shape[2:]), np.float32),
@@ -78,7 +84,8 @@ def test_the_table_names_every_target_beside_the_published_number(monkeypatch: p
     monkeypatch.setattr(speed_bench, "SCANS", (SMALL,))
     monkeypatch.setattr(speed_bench, "load_networks", lambda plan: networks)
     monkeypatch.setattr(speed_bench, "_cold_run", lambda scan, folder, plan: run)
-    monkeypatch.setattr(speed_bench, "_rate_sentence", lambda networks: "its share of the rate")
+    monkeypatch.setattr(speed_bench, "find_card", lambda name: name)
+    monkeypatch.setattr(speed_bench, "_rate_sentence", lambda networks, card: f"{card}'s share of the rate")
     text, used = speed_bench.speed_bench(Plan())
     assert used is networks
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")][2:]
@@ -86,4 +93,4 @@ def test_the_table_names_every_target_beside_the_published_number(monkeypatch: p
     assert rows[0][2:] == ["1.2 s", "31 s"]
     assert ["`spondyl analyze`, cold, small", "2.5 s", "6 s", "-"] in rows
     assert ["... peak memory, small", "0.90 GB", "1.5 GB", "3.6 GB"] in rows
-    assert text.endswith("its share of the rate")
+    assert text.endswith("spondyl-vfr's share of the rate")

@@ -22,6 +22,7 @@ from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.resize import resize_slices
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.imaging.write import to_nifti_gz
+from spondyl.nets.cards import Card, find_card
 from spondyl.phantom.simple import simple_lumbar
 from spondyl.pipeline import Networks, Plan, analyze, load_networks
 
@@ -88,12 +89,13 @@ def speed_bench(plan: Plan) -> tuple[str, Networks]:
         WeightsError: the weights are missing or damaged.
         SettingError: a process of its own fails.
     """
+    cards = [find_card(f"{plan.weights}-{part}") for part in ("vfr", "appearance", "context")]  # before minutes pass
     with _few_cores(CORES) as cores:
         # before this process grows, since Linux counts a parent's memory at the fork as the child's
         cold = [_cold_runs(size, plan) for size in SCANS]
         networks = load_networks(plan)
         warm = [_warm_seconds(size, plan, networks) for size in SCANS]
-        rate = _rate_sentence(networks)
+        rate = _rate_sentence(networks, cards[0])
     rows = [_warm_row(size, *times) for size, times in zip(SCANS, warm, strict=True)]
     for size, (first, again) in zip(SCANS, cold, strict=True):
         rows.append((f"`spondyl analyze`, cold, {size.name}", f"{again.seconds:.1f} s", f"{_TARGET_COLD_S:.0f} s", "-"))
@@ -169,12 +171,10 @@ def _process(command: Sequence[str], environment: Mapping[str, str]) -> _Run:
     return _Run(seconds=seconds, peak_gb=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9)
 
 
-def _rate_sentence(networks: Networks) -> str:
-    """The share of a large matrix product's rate that the detector reaches."""
+def _rate_sentence(networks: Networks, card: Card) -> str:
+    """The share of a large matrix product's rate that the detector, which has this card, reaches."""
     from spondyl.engine.rate import network_rate
-    from spondyl.nets.cards import find_card
 
-    card = find_card(networks.weights[0].name)
     rate = network_rate(networks.vfr, card.network, card.preset)  # type: ignore[arg-type]
     return (
         f"The detection network ({rate.engine}, {rate.precision}) does {rate.network_gflops:.0f} GFLOP/s on a batch of "
