@@ -1,5 +1,7 @@
 """Laws of vector-field regression: what targets draw, decoding gives back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from skimage.draw import polygon
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
-from spondyl.locate.vfr import decode, detect, detect_in_patches
+from spondyl.locate.vfr import PAPER_HEAT, decode, detect, detect_in_patches
 from spondyl.locate.vfr_targets import render_targets
 
 SIZE = 160
@@ -65,7 +67,7 @@ def test_decoding_bears_noise_of_a_tenth_of_the_peak(seed, angle_deg):
 
 
 def test_a_corner_outside_the_image_is_completed_through_the_centroid():
-    corners = np.array([[(60.0, 154.0), (90.0, 165.0), (92.0, 120.0), (61.0, 118.0)]])
+    corners = np.array([[(60.0, 154.0), (90.0, 172.0), (92.0, 120.0), (61.0, 118.0)]])
     found = decode(draw(corners))
     assert len(found.corners) == 1
     centroid = found.corners[0][[0, 2, 3]]
@@ -77,6 +79,16 @@ def test_a_body_with_two_corners_missing_is_dropped():
     maps = draw(column_of_bodies(count=1, edge_px=24, angle_deg=0, shear=0))
     maps[:, :2] = 0
     assert len(decode(maps).corners) == 0
+
+
+def test_a_faint_corner_counts_where_its_arrow_leads_to_a_sure_centroid():
+    corners = column_of_bodies(count=1, edge_px=24, angle_deg=0, shear=0)
+    maps = draw(corners)
+    maps[:, 1] *= 0.4
+    np.testing.assert_allclose(decode(maps).corners, corners, atol=0.1)
+    as_published = decode(maps, corner_heat=PAPER_HEAT, centroid_heat=PAPER_HEAT)
+    completed = as_published.corners[0, 1]
+    assert np.abs(completed - corners[0, 1]).max() > 0.5
 
 
 def test_an_arrow_that_points_elsewhere_does_not_join():
@@ -102,7 +114,7 @@ def drifting() -> SliceOutlines:
             if not (k == 3 and body == 1):
                 slices.append(k)
                 corners.append(pair[body] + np.array((0.0, 2.0 * k)))
-    return SliceOutlines(slices=np.array(slices), corners=np.array(corners), scores=np.linspace(0.7, 0.9, len(slices)))
+    return SliceOutlines(slices=np.array(slices), corners=np.array(corners), scores=np.linspace(0.8, 0.9, len(slices)))
 
 
 def test_grouping_follows_a_drifting_body_over_a_missed_slice(drifting):
@@ -110,6 +122,13 @@ def test_grouping_follows_a_drifting_body_over_a_missed_slice(drifting):
     assert upper.slices == tuple(range(7))
     assert lower.slices == (0, 1, 2, 4, 5, 6)
     np.testing.assert_allclose(upper.outlines[6] - upper.outlines[0], np.tile((0.0, 12.0), (4, 1)))
+
+
+def test_a_slice_that_shows_only_the_rim_is_left_out(drifting):
+    scores = drifting.scores.copy()
+    scores[-2] = 0.5
+    upper, _ = group_across_slices(replace(drifting, scores=scores), slice_mm=4.0)
+    assert upper.slices == tuple(range(6))
 
 
 def test_a_body_in_a_single_slice_is_dropped(drifting):

@@ -21,11 +21,20 @@ from spondyl.locate.regions import regions
 WORKING_MM = 1.2
 """Pixel spacing at which slices pass the network; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
 
-HEAT_THRESHOLD = 0.6
-"""Heat that a landmark must reach (the published decoder's)."""
+PAPER_HEAT = 0.6
+"""Heat that every landmark must reach in the published decoder."""
 
-_REGION_HEAT = 0.4
-"""Heat down to which a landmark's region spreads; at the threshold itself, noise on its rim would split off islands."""
+CORNER_HEAT = 0.3
+"""Heat that a corner must reach here: low, since its arrow must lead to a centroid that is surely seen."""
+
+CENTROID_HEAT = 0.5
+"""Heat that a centroid must reach here."""
+
+_REGION_SHARE = 2 / 3
+"""Share of the least heat down to which regions spread; at that heat itself, noise would split islands off the rim."""
+
+_SUMMIT_SHARE = 0.6
+"""Share of a region's own peak above which its pixels place the landmark."""
 
 _ARROW_TOLERANCE = 0.5
 """An arrow belongs to a centroid when its tip misses it by less than this share of its length (section 3.1, step 5)."""
@@ -58,7 +67,8 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
     slices, scale = resize_slices(normalise(stack.voxels), stack.pixel_mm, WORKING_MM)
     rows, columns = slices.shape[1:]
     padded = np.pad(slices, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
-    return _instances(network(padded[:, None])[:, :, :rows, :columns], scale, stack.slice_mm)
+    found = decode(network(padded[:, None])[:, :, :rows, :columns])
+    return _grouped(found, scale, stack.slice_mm)
 
 
 def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
@@ -90,11 +100,11 @@ def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraI
             total[:, :, *window] += weight * network(_normalise_patches(slices[:, *window])[:, None])
             weights[window] += weight
     total /= weights
-    return _instances(total[:, :, :rows, :columns], scale, stack.slice_mm)
+    found = decode(total[:, :, :rows, :columns], corner_heat=PAPER_HEAT, centroid_heat=PAPER_HEAT)
+    return _grouped(found, scale, stack.slice_mm)
 
 
-def _instances(maps: NDArray[np.float32], scale: Float, slice_mm: float) -> tuple[VertebraInstance, ...]:
-    found = decode(maps)
+def _grouped(found: SliceOutlines, scale: Float, slice_mm: float) -> tuple[VertebraInstance, ...]:
     corners = (found.corners + 0.5) * scale - 0.5
     return group_across_slices(
         SliceOutlines(slices=found.slices, corners=corners, scores=found.scores), slice_mm=slice_mm
@@ -127,21 +137,26 @@ def normalise(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.clip((voxels - low) / max(high - low, 1e-6), 0, 1.5), dtype=np.float32)
 
 
-def decode(maps: NDArray[np.float32]) -> SliceOutlines:
+def decode(
+    maps: NDArray[np.float32], *, corner_heat: float = CORNER_HEAT, centroid_heat: float = CENTROID_HEAT
+) -> SliceOutlines:
     """Read the quadrilaterals that a network drew.
 
-    Each centroid takes, of each kind of corner, the one whose arrow ends nearest to it. One missing corner is completed
-    as the centroid plus the arrow of the opposite corner (the published decoder's; the paper has it not); a body with
-    more missing is dropped, as is one that does not contain its centroid. Of two bodies that share a corner, the one
-    whose corners point nearer to its centroid stays.
+    Each centroid takes, of each kind of corner, the hottest of those whose arrow ends near it (the paper: the one whose
+    arrow ends nearest, which at a low threshold may be a weak neighbour of the true corner). One missing corner is
+    completed as the centroid plus the arrow of the opposite corner (the published decoder's; the paper has it not); a
+    body with more missing is dropped, as is one that does not contain its centroid. Of two bodies that share a corner,
+    the one whose corners point nearer to its centroid stays.
 
     Args:
         maps: (slices, 13, rows, columns).
+        corner_heat: heat that a corner must reach.
+        centroid_heat: heat that a centroid must reach.
 
     Returns:
         Outlines in pixels of the maps.
     """
-    peaks = _peaks(maps)
+    peaks = _peaks(maps, np.array([corner_heat] * 4 + [centroid_heat]))
     found = [_assemble(peaks, k) for k in range(len(maps))]
     return SliceOutlines(
         slices=np.concatenate([np.full(len(corners), k) for k, (corners, _) in enumerate(found)]).astype(np.intp),
@@ -166,20 +181,20 @@ class _Peaks:
         return np.flatnonzero((self.slice == slice_index) & (self.channel == channel))
 
 
-def _peaks(maps: NDArray[np.float32]) -> _Peaks:
-    """One landmark for each connected region that reaches the threshold, in the five heat channels of every slice.
+def _peaks(maps: NDArray[np.float32], least_heat: Float) -> _Peaks:
+    """One landmark for each connected region that reaches its channel's least heat, in the five heat channels.
 
-    Its place is the region's centroid weighted with its heat: exact for a symmetric peak, and noise averages out, which
-    the hottest pixel alone (the paper's choice) would follow.
+    Its place is the centroid of the region's summit, weighted with its heat: exact for a symmetric peak, and noise
+    averages out, which the hottest pixel alone (the paper's choice) would follow.
     """
     heats = maps[:, :5]
-    pixels, region, count = regions(heats > _REGION_HEAT)
+    pixels, region, count = regions(heats > _REGION_SHARE * least_heat.min())
     where = np.stack(np.unravel_index(pixels, heats.shape), 1)
     heat = maps[tuple(where.T)]
     order = np.lexsort((-heat, region))
     hottest = order[np.unique(region[order], return_index=True)[1]]
-    seen = heat[hottest] > HEAT_THRESHOLD
-    weight = heat - _REGION_HEAT
+    seen = heat[hottest] > least_heat[where[hottest, 1]]
+    weight = np.clip(heat - _SUMMIT_SHARE * heat[hottest][region], 0, None)
     place = [
         np.bincount(region, weight * where[:, axis], count) / np.bincount(region, weight, count) for axis in (2, 3)
     ]
@@ -200,13 +215,13 @@ def _assemble(peaks: _Peaks, k: int) -> tuple[Float, Float]:
         if not len(candidates):
             continue
         gap = np.linalg.norm(centre[:, None] - peaks.tip[candidates][None], axis=-1)
-        best = gap.argmin(1)
+        length = np.linalg.norm(peaks.tip[candidates] - peaks.place[candidates], axis=-1)
+        belongs = gap <= np.minimum(_ARROW_TOLERANCE * length, _ARROW_TOLERANCE_PX)
+        best = np.where(belongs, peaks.heat[candidates], -1.0).argmax(1)
+        good = belongs[np.arange(len(centre)), best]
         chosen = candidates[best]
-        distance = gap[np.arange(len(centre)), best]
-        length = np.linalg.norm(peaks.tip[chosen] - peaks.place[chosen], axis=-1)
-        good = distance <= np.minimum(_ARROW_TOLERANCE * length, _ARROW_TOLERANCE_PX)
         corners[good, kind] = peaks.place[chosen][good]
-        miss[good, kind] = distance[good]
+        miss[good, kind] = gap[np.arange(len(centre)), best][good]
         heat[good, kind] = peaks.heat[chosen][good]
     corners = _complete(corners, centre)
     scores = np.concatenate([np.nan_to_num(heat), peaks.heat[centroids][:, None]], 1).mean(1)
