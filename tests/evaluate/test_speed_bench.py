@@ -54,9 +54,10 @@ def test_a_processs_memory_and_time_are_its_own() -> None:
     assert run.seconds > 0.2
 
 
-def test_a_process_that_fails_is_an_error() -> None:
-    with pytest.raises(SettingError, match="status 7"):
-        speed_bench._process([sys.executable, "-c", "raise SystemExit(7)"], os.environ)
+def test_a_process_that_fails_is_an_error_with_its_last_words() -> None:
+    code = "import sys; print('read', file=sys.stderr); sys.exit('no weights')"
+    with pytest.raises(SettingError, match="status 1: no weights"):
+        speed_bench._process([sys.executable, "-c", code], os.environ)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system that pins processes")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import numpy as np
 
@@ -156,18 +156,21 @@ def _cold_run(scan: Path, folder: Path, plan: Plan) -> _Run:
 
 
 def _process(command: Sequence[str], environment: Mapping[str, str]) -> _Run:
-    """Run a program to its end, its words unheard.
+    """Run a program to its end.
 
     Raises:
         SettingError: it fails.
     """
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (0, 3):
-        raise SettingError(f"spondyl analyze left with status {process.returncode} on a synthetic scan")
+    with TemporaryFile() as said:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode not in (0, 3):
+            said.seek(0)
+            reason = said.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise SettingError(f"a synthetic scan was not analysed, status {process.returncode}: {reason}")
     return _Run(seconds=seconds, peak_gb=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9)
 
 

@@ -134,7 +134,9 @@ def normalise(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     step = max(1, voxels.size // 1_000_000)
     low, high = np.percentile(voxels.ravel()[::step], [0.5, 99.5])
-    return np.asarray(np.clip((voxels - low) / max(high - low, 1e-6), 0, 1.5), dtype=np.float32)
+    scaled = voxels - np.float32(low)
+    scaled /= np.float32(max(high - low, 1e-6))
+    return np.clip(scaled, 0, 1.5, out=scaled)
 
 
 def decode(
