@@ -252,8 +252,11 @@ def test_networks_that_see_nothing_give_a_valid_empty_report(scan: Path, capsys:
     assert_says_that_nothing_was_found(scan, capsys)
 
 
+SHIPPED = {card.name for card in list_cards((shipped_weights_folder(),))}
+
+
 @pytest.mark.skipif(
-    not [card for card in list_cards((shipped_weights_folder(),)) if card.name == "spondyl-vfr"],
+    not {"spondyl-vfr", "spondyl-appearance", "spondyl-context"} <= SHIPPED,
     reason="needs the weights of the package, which this checkout does not hold",
 )
 @pytest.mark.parametrize("draw", [a_head, a_knee])

@@ -52,6 +52,7 @@ def test_a_processs_memory_and_time_are_its_own() -> None:
     run = speed_bench._process([sys.executable, "-c", code], os.environ)
     assert run.peak_gb > 0.3
     assert run.seconds > 0.2
+    assert run.cpu_s > 0
 
 
 def test_a_process_that_fails_is_an_error_with_its_last_words() -> None:
@@ -81,7 +82,7 @@ def test_the_table_names_every_target_beside_the_published_number(monkeypatch: p
         context=lambda x: x,
         crops=COMPACT,
     )
-    run = speed_bench._Run(seconds=2.5, peak_gb=0.9)
+    run = speed_bench._Run(seconds=2.5, cpu_s=3.25, peak_gb=0.9)
     monkeypatch.setattr(speed_bench, "SCANS", (SMALL,))
     monkeypatch.setattr(speed_bench, "load_networks", lambda plan: networks)
     monkeypatch.setattr(speed_bench, "_cold_run", lambda scan, folder, plan: run)
@@ -92,6 +93,6 @@ def test_the_table_names_every_target_beside_the_published_number(monkeypatch: p
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")][2:]
     assert rows[0][0] == "detection and labelling, warm, small, 0 vertebrae"
     assert rows[0][2:] == ["1.2 s", "31 s"]
-    assert ["`spondyl analyze`, cold, small", "2.5 s", "6 s", "-"] in rows
+    assert ["`spondyl analyze`, cold, small", "2.5 s (CPU 3.2)", "6 s", "-"] in rows
     assert ["... peak memory, small", "0.90 GB", "1.5 GB", "3.6 GB"] in rows
     assert text.endswith("spondyl-vfr's share of the rate")
