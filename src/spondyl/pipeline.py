@@ -24,6 +24,7 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import sagittal_axes, to_sagittal
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import COMPACT, OFFICIAL, CropGrid
+from spondyl.identify.height_map import HeightMapSettings
 from spondyl.identify.order import OrderCosts
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.nets.cards import Setting
@@ -91,6 +92,7 @@ class Networks:
         appearance: crops to level logits.
         context: height-probability maps to refined ones.
         crops: what the appearance network looks at.
+        heights: how the context network's maps are drawn.
         costs: the ordered decoder's settings, fitted to these networks.
         taught: the levels that they were trained on, the uppermost and the lowest; None where that is every level.
         weights: what they were loaded from.
@@ -100,6 +102,7 @@ class Networks:
     appearance: Network
     context: Network
     crops: CropGrid
+    heights: HeightMapSettings = field(default_factory=HeightMapSettings)
     costs: OrderCosts = field(default_factory=OrderCosts)
     taught: tuple[Level, Level] | None = None
     weights: tuple[WeightsUsed, ...] = ()
@@ -177,10 +180,17 @@ def load_networks(plan: Plan) -> Networks:
         appearance=appearance,
         context=context,
         crops=OFFICIAL if cards[1].preset == "spinenet" else COMPACT,
+        heights=_heights(cards[2].settings),
         costs=_costs(cards[2].settings),
         taught=_taught(cards[1].settings),
         weights=tuple(WeightsUsed(name=card.name, sha256=card.sha256) for card in cards),
     )
+
+
+def _heights(settings: Mapping[str, Setting]) -> HeightMapSettings:
+    """How a context network's card says its maps are drawn; as published where it is silent."""
+    own = HeightMapSettings()
+    return replace(own, temperature=float(settings.get("height_temperature", own.temperature)))
 
 
 def _costs(settings: Mapping[str, Setting]) -> OrderCosts:

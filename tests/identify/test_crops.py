@@ -13,8 +13,6 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import COMPACT, OFFICIAL, BodyWidth, CropGrid, appearance_crops
 
-UPRIGHT = CropGrid(size=64, slices=8, body_width=BodyWidth.EDGE)
-
 LIP = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])
 
 
@@ -48,25 +46,10 @@ def test_a_turned_vertebra_in_a_turned_scan_gives_the_upright_crop(angle, spacin
         return value
 
     shape = (16, *(int(160 / mm) for mm in spacing[1:]))
-    turned = appearance_crops(stack_of(field(angle), shape, spacing), [body(centre, spacing, angle=angle)], UPRIGHT)
-    upright = appearance_crops(
-        stack_of(field(0), shape, (spacing[0], 1, 1)), [body(centre, (spacing[0], 1, 1))], UPRIGHT
-    )
+    turned = appearance_crops(stack_of(field(angle), shape, spacing), [body(centre, spacing, angle=angle)])
+    upright = appearance_crops(stack_of(field(0), shape, (spacing[0], 1, 1)), [body(centre, (spacing[0], 1, 1))])
     inner = (slice(None), slice(16, 48), slice(16, 48))
     np.testing.assert_allclose(turned[inner], upright[inner], atol=0.04)
-
-
-@given(st.floats(-1.2, 1.2))
-@settings(max_examples=10, deadline=None)
-def test_a_crop_that_is_not_upright_shows_the_body_in_its_middle_as_it_lies(angle):
-    spacing = (4.0, 1.0, 1.0)
-    stack = stack_of(lambda s, r, c: np.hypot(r - 110, c - 120), (16, 220, 240), spacing)
-    crop = appearance_crops(stack, [body((110, 120), spacing, size_mm=(30, 30), angle=angle)], COMPACT)[0, :, :, 4]
-    assert set(map(tuple, np.argwhere(crop < crop.min() + 1e-3))) <= {(r, c) for r in (31, 32) for c in (31, 32)}
-    # a ramp down the scan is the same in every column of the crop, whatever the body's tilt
-    ramp = stack_of(lambda s, r, c: r, (16, 220, 240), spacing)
-    crop = appearance_crops(ramp, [body((110, 120), spacing, size_mm=(30, 30), angle=angle)], COMPACT)[0, :, :, 4]
-    np.testing.assert_allclose(crop, np.broadcast_to(crop[:, :1], crop.shape), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +118,7 @@ def test_a_compact_crop_does_not_depend_on_how_many_slices_were_found():
 
 def test_what_lies_outside_the_scan_is_dark_and_the_face_looks_left():
     stack = stack_of(lambda s, r, c: 1 + c, (12, 100, 100), (4, 1, 1))
-    crop = appearance_crops(stack, [body((12, 50), (4, 1, 1))], UPRIGHT)[0]
+    crop = appearance_crops(stack, [body((12, 50), (4, 1, 1))])[0]
     assert crop[:15].max() == 0
     assert (np.diff(crop[32, :, 4]) > 0).all()
 

@@ -104,15 +104,17 @@ def measure(exam: Exam, networks: Networks) -> Measured:
 
 def _label(exam: Exam, found: Sequence[VertebraInstance], networks: Networks, *, context: bool = True) -> Labelling:
     refine = networks.context if context else None
-    return label_instances(exam.stack, found, networks.appearance, refine, networks.costs, crops=networks.crops)
+    crops, heights = networks.crops, networks.heights
+    return label_instances(exam.stack, found, networks.appearance, refine, networks.costs, crops=crops, heights=heights)
 
 
 def _levels(
     exam: Exam, found: Sequence[VertebraInstance], networks: Networks, labelling: Labelling
 ) -> dict[str, Levels]:
     """The levels that each method gives; bodies are ordered from head to foot, as the published decoders need them."""
-    alone = level_logits(exam.stack, found, networks.appearance, None, crops=networks.crops)
-    refined = level_logits(exam.stack, found, networks.appearance, networks.context, crops=networks.crops)
+    crops, heights = networks.crops, networks.heights
+    alone = level_logits(exam.stack, found, networks.appearance, None, crops=crops)
+    refined = level_logits(exam.stack, found, networks.appearance, networks.context, crops=crops, heights=heights)
     costs = replace(PAPER, temperature=networks.costs.temperature)
     return {
         EXACT: labelling.levels,

@@ -67,16 +67,10 @@ class CropStream(Stream[CropBatch]):
         if not seen:  # the window lies above or below all that is labelled
             view, seen = stack, bodies
         moved = [_move(body, view, rng) for body in seen.values()]
-        grid = replace(
-            self.grid,
-            in_plane_margin=self.grid.in_plane_margin * float(rng.uniform(0.85, 1.15)),
-            through_plane_margin=float(rng.uniform(0.2, 0.8)),
-        )
-        crops = appearance_crops(view, moved, grid)
+        crops = appearance_crops(view, moved, replace(self.grid, through_plane_margin=float(rng.uniform(0.2, 0.8))))
         if rng.random() < 0.5:
             crops = crops[..., ::-1].copy()
-        turned = _turn(torch.as_tensor(crops), float(rng.uniform(-_TURN_DEG, _TURN_DEG)))
-        changed = _change_contrast(turned, 1 / (1 + 2 * grid.in_plane_margin), self.augmentation, rng)
+        changed = _change_contrast(torch.as_tensor(crops), self.augmentation, rng)
         return changed[:, None], torch.as_tensor(level_classes(list(seen)))
 
 
@@ -112,23 +106,14 @@ def _move(body: VertebraInstance, stack: SagittalStack, rng: np.random.Generator
     )
 
 
-def _turn(crops: Tensor, angle_deg: float) -> Tensor:
-    """Crops (n, size, size, slices) as of a patient who leans; zero where nothing is known."""
-    angle = np.deg2rad(angle_deg)
-    matrix = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0]], dtype=torch.float32)
-    slices = crops.permute(0, 3, 1, 2)
-    grid = nnf.affine_grid(matrix.expand(len(crops), -1, -1), list(slices.shape), align_corners=False)
-    return nnf.grid_sample(slices, grid, align_corners=False).permute(0, 2, 3, 1)
-
-
-def _change_contrast(crops: Tensor, body_share: float, how: Augmentation, rng: np.random.Generator) -> Tensor:
+def _change_contrast(crops: Tensor, how: Augmentation, rng: np.random.Generator) -> Tensor:
     """One sequence for all crops of an exam; body, noise and blur for each crop."""
     top = float(torch.quantile(crops.flatten()[::11], 0.99).clamp(min=0.1))
     images = (crops / top).clamp(0, 1.5)
     if rng.random() < how.contrast:
         images = bend_greys(images, rng)
     if rng.random() < how.tissue:
-        body = _middle(images.shape[1], body_share)[..., None]
+        body = _middle_third(images.shape[1])[..., None]
         images = images * (1 + body * rng.uniform(-0.6, 0.6)) + body * rng.uniform(-0.1, 0.3)
     if rng.random() < 0.3:
         coarse = [int(n / rng.uniform(1, 2)) for n in images.shape[1:3]]
@@ -143,9 +128,9 @@ def _change_contrast(crops: Tensor, body_share: float, how: Augmentation, rng: n
     return (images - lowest) / high
 
 
-def _middle(size: int, share: float) -> Tensor:
-    """Soft mask (size, size) of where a crop holds its body: the middle, of this share of its edge."""
-    ramp = torch.sigmoid((size * share / 2 - (torch.arange(size) - (size - 1) / 2).abs()) / 1.5)
+def _middle_third(size: int) -> Tensor:
+    """Soft mask (size, size) of where a crop holds its body."""
+    ramp = torch.sigmoid((size / 6 - (torch.arange(size) - (size - 1) / 2).abs()) / 1.5)
     return ramp[:, None] * ramp
 
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from spondyl.errors import SettingError
@@ -23,7 +23,7 @@ from spondyl.errors import SettingError
 Batch_co = TypeVar("Batch_co", covariant=True)
 
 _AVERAGE_DECAY = 0.998
-"""Decay of the running average of the weights: about the last 500 steps."""
+"""Decay of the running average of the weights: about the last 500 steps, and less early on, see `_average`."""
 
 
 class Stream(IterableDataset[Batch_co], ABC):
@@ -79,7 +79,7 @@ def fit(recipe: Recipe, stream: Stream[object], run: Path, *, steps_per_checkpoi
             ModelCheckpoint(
                 run, filename="last", every_n_train_steps=steps_per_checkpoint, enable_version_counter=False
             ),
-            EMAWeightAveraging(decay=_AVERAGE_DECAY),
+            WeightAveraging(avg_fn=_average),
         ],
         log_every_n_steps=10,
         gradient_clip_val=1.0,
@@ -87,6 +87,12 @@ def fit(recipe: Recipe, stream: Stream[object], run: Path, *, steps_per_checkpoi
         enable_progress_bar=False,
     )
     trainer.fit(recipe, DataLoader(stream, batch_size=None), ckpt_path=last if last.exists() else None)
+
+
+def _average(average: Tensor, current: Tensor, averaged: Tensor | int) -> Tensor:
+    """The running average with one more step; early on it forgets faster, or the random first weights would linger."""
+    decay = min(_AVERAGE_DECAY, (1 + int(averaged)) / (10 + int(averaged)))
+    return current + (average - current) * decay
 
 
 def _steps_done(checkpoint: Mapping[str, Any], steps: int) -> int:
