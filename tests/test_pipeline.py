@@ -166,6 +166,12 @@ def test_without_an_anchor_a_warning_says_so(
     assert (NO_ANCHOR not in analyze(a_volume(), networks=NETWORKS).warnings) == is_anchored
 
 
+def test_an_unsure_end_of_the_column_is_no_anchor(knowing_stages: dict[str, Labelling]) -> None:
+    unsure = a_labelling(list(LEVELS))
+    knowing_stages["labelling"] = replace(unsure, marginals=unsure.marginals * 0.4, rejected=unsure.rejected + 0.6)
+    assert NO_ANCHOR in analyze(a_volume(), networks=NETWORKS).warnings
+
+
 def test_a_level_that_the_weights_were_not_taught_is_named(knowing_stages: dict[str, Labelling]) -> None:
     knowing_stages["labelling"] = a_labelling([Level.T8, Level.T9, Level.T10])
     lumbar = replace(NETWORKS, taught=(Level.T9, Level.S1))

@@ -47,6 +47,9 @@ NO_ANCHOR = (
     "neither the sacrum nor C2 is in view: the levels are told by looks and spacing alone, and all may be off by one"
 )
 _ANCHORS = {Level.C1, Level.C2, Level.S1, Level.S2}
+_SURE_ANCHOR = 0.5
+"""An end of the column that is named with less is no anchor."""
+
 _NOTABLE_VARIANT = 0.2
 """From this probability on a reader should know that the column may be numbered otherwise."""
 
@@ -305,7 +308,8 @@ def _doubts(
                 f"{', '.join(strange)}: the weights were taught no level outside {first} to {last}, "
                 "so these levels rest on the distances between vertebrae alone",
             )
-    if vertebrae and not _ANCHORS & {vertebra.level for vertebra in vertebrae}:
+    anchors = {v.level for v in vertebrae if v.level in _ANCHORS and v.level_probability >= _SURE_ANCHOR}
+    if vertebrae and not anchors:
         doubts += (NO_ANCHOR,)
     for name, probability in labelling.numberings.items():
         if name != "regular" and probability >= _NOTABLE_VARIANT:

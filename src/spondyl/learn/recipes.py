@@ -18,7 +18,7 @@ from spondyl.nets.cards import Card, find_card
 from spondyl.nets.presets import build
 from spondyl.nets.weights import load_card, save
 
-STEPS = {"vfr": 4800, "appearance": 1200, "context": 1000}
+STEPS = {"vfr": 4800, "appearance": 1200, "context": 700}
 """Steps with which the shipped weights were trained."""
 
 _PRESETS = {"vfr": "compact", "appearance": "compact", "context": "spinenet"}
