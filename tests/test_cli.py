@@ -55,7 +55,7 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A readable scan, named as hospitals do, and stages that find one body in it."""
     monkeypatch.setattr(pipeline, "load_networks", lambda plan: NETWORKS)
     monkeypatch.setattr(pipeline, "_locate", one_body)
-    monkeypatch.setattr(pipeline, "_identify", as_l4)
+    monkeypatch.setattr(pipeline, "identify", as_l4)
     voxels = np.random.default_rng(0).integers(0, 100, (8, 60, 60), dtype=np.int16)
     path = tmp_path / f"{PATIENT}.nii.gz"
     path.write_bytes(to_nifti_gz(voxels, Affine.from_axes(np.eye(3), (4, 1, 1), (0, 0, 0))))

@@ -22,6 +22,7 @@ from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import COMPACT
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.identify.height_map import HeightMapSettings
 from spondyl.identify.labelling import Labelling, LevelSequence
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.locate.vfr import WORKING_MM
@@ -88,7 +89,7 @@ def knowing_stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Labelling]:
     """Stages that find the three bodies and label them as the test says."""
     said = {"labelling": a_labelling(list(LEVELS))}
     monkeypatch.setattr(pipeline, "_locate", lambda stack, plan, networks: instances_in(stack))
-    monkeypatch.setattr(pipeline, "_identify", lambda stack, instances, networks: said["labelling"])
+    monkeypatch.setattr(pipeline, "identify", lambda stack, instances, networks: said["labelling"])
     return said
 
 
@@ -183,12 +184,34 @@ def test_a_level_that_the_weights_were_not_taught_is_named(knowing_stages: dict[
     assert not any("taught" in warning for warning in analyze(a_volume(), networks=NETWORKS).warnings)
 
 
+def test_the_context_network_is_shown_maps_drawn_as_its_card_says() -> None:
+    truth = simple_lumbar(0)
+    stack, _ = to_sagittal(truth.volume.voxels, truth.volume.affine)
+    bodies = [replace(body, score=0.9) for body in instances_in(stack)]
+    seen: list[NDArray[np.float32]] = []
+
+    def appearance(crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.eye(len(OFFICIAL_COLUMNS), dtype=np.float32)[: len(crops)] * 4
+
+    def context(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(picture)
+        return picture
+
+    for temperature in (1.0, 10.0):
+        heights = HeightMapSettings(temperature=temperature)
+        networks = replace(NETWORKS, appearance=appearance, context=context, heights=heights)
+        pipeline.identify(stack, bodies, networks)
+        others = len(OFFICIAL_COLUMNS) - 1
+        expected = np.exp(4 / temperature) / (np.exp(4 / temperature) + others)
+        assert seen[-1].max() == pytest.approx(expected, rel=1e-5)
+
+
 def test_cards_carry_the_decoders_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPONDYL_HOME", str(tmp_path))
     own = {
         "vfr": {},
         "appearance": {"uppermost_level": "T9", "lowest_level": "S1"},
-        "context": {"temperature": 2.5, "outlier_probability": 0.05},
+        "context": {"temperature": 2.5, "outlier_probability": 0.05, "height_temperature": 1.5},
     }
     for network, settings in own.items():
         preset = "spinenet" if network == "context" else "compact"
@@ -197,6 +220,7 @@ def test_cards_carry_the_decoders_settings(tmp_path: Path, monkeypatch: pytest.M
         save(build(network, preset), card, user_weights_folder())
     networks = load_networks(Plan(weights="mine", engine="torch"))
     assert (networks.costs.temperature, networks.costs.outlier_probability) == (2.5, 0.05)
+    assert networks.heights.temperature == 1.5
     assert networks.taught == (Level.T9, Level.S1)
 
 

@@ -6,7 +6,7 @@ Stages are imported when they run, so that asking what a plan allows costs nothi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +32,17 @@ from spondyl.nets.cards import Setting
 if TYPE_CHECKING:
     from spondyl.identify.labelling import Labelling
 
-__all__ = ["METHODS", "NO_ANCHOR", "Network", "Networks", "Plan", "analyze", "analyze_file", "load_networks"]
+__all__ = [
+    "METHODS",
+    "NO_ANCHOR",
+    "Network",
+    "Networks",
+    "Plan",
+    "analyze",
+    "analyze_file",
+    "identify",
+    "load_networks",
+]
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """One network on one engine: a batch in, its output, float32."""
@@ -227,7 +237,7 @@ def _analyze(volume: Volume, plan: Plan, networks: Networks | None, clock: _Cloc
     warnings = (*volume.warnings, *resampling)
     if instances:
         with clock.stage("identify"):
-            labelling = _identify(stack, instances, networks)
+            labelling = identify(stack, instances, networks)
         vertebrae = _vertebrae(instances, labelling, stack, volume)
         warnings += _doubts(vertebrae, labelling, networks.taught)
     return Findings(
@@ -247,11 +257,27 @@ def _locate(stack: SagittalStack, plan: Plan, networks: Networks) -> tuple[Verte
     return find(stack, networks.vfr)
 
 
-def _identify(stack: SagittalStack, instances: tuple[VertebraInstance, ...], networks: Networks) -> Labelling:
+def identify(
+    stack: SagittalStack, instances: Sequence[VertebraInstance], networks: Networks, *, with_context: bool = True
+) -> Labelling:
+    """Name the vertebrae of a scan with a plan's networks, as `identify.context.label_instances` does.
+
+    Args:
+        stack: the scan.
+        instances: its vertebrae; the answer keeps their order.
+        networks: what to run, and how the decoder is set.
+        with_context: whether the context network refines what the appearance network says.
+    """
     from spondyl.identify.context import label_instances
 
     return label_instances(
-        stack, instances, networks.appearance, networks.context, networks.costs, crops=networks.crops
+        stack,
+        instances,
+        networks.appearance,
+        networks.context if with_context else None,
+        networks.costs,
+        crops=networks.crops,
+        heights=networks.heights,
     )
 
 

@@ -15,11 +15,11 @@ from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.identify.beam import PAPER, argmax_levels, beam_search
-from spondyl.identify.context import label_instances, level_logits
+from spondyl.identify.context import level_logits
 from spondyl.identify.labelling import Labelling, Levels
 from spondyl.learn.exams import Exam, load_exams
 from spondyl.locate.vfr import detect
-from spondyl.pipeline import Networks
+from spondyl.pipeline import Networks, identify
 
 __all__ = ["SETS", "detection_bench", "measure"]
 
@@ -96,16 +96,10 @@ def measure(exam: Exam, networks: Networks) -> Measured:
     if not found:
         nothing = score_vertebrae(truth, (), (), affine)
         return Measured(scores=dict.fromkeys(METHODS, nothing), claims=())
-    labelling = _label(exam, found, networks)
+    labelling = identify(exam.stack, found, networks)
     levels = _levels(exam, found, networks, labelling)
     scores = {name: score_vertebrae(truth, found, levels[name], affine) for name in METHODS}
     return Measured(scores=scores, claims=tuple(_claims(truth, found, labelling, affine)))
-
-
-def _label(exam: Exam, found: Sequence[VertebraInstance], networks: Networks, *, context: bool = True) -> Labelling:
-    refine = networks.context if context else None
-    crops, heights = networks.crops, networks.heights
-    return label_instances(exam.stack, found, networks.appearance, refine, networks.costs, crops=crops, heights=heights)
 
 
 def _levels(
@@ -118,7 +112,7 @@ def _levels(
     costs = replace(PAPER, temperature=networks.costs.temperature)
     return {
         EXACT: labelling.levels,
-        ALONE: _label(exam, found, networks, context=False).levels,
+        ALONE: identify(exam.stack, found, networks, with_context=False).levels,
         BEAM: beam_search(refined, costs=costs)[0],
         ARGMAX: argmax_levels(alone),
     }

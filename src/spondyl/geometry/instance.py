@@ -52,15 +52,19 @@ class VertebraInstance:
 
 def polygon_areas(polygons: Float) -> Float:
     """Signed shoelace areas of polygons (..., n, 2), shape (...)."""
-    x, y = polygons[..., 0], polygons[..., 1]
-    return np.asarray(0.5 * (x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y).sum(-1))
+    return np.asarray(0.5 * _cross_products(polygons).sum(-1))
 
 
 def polygon_centroids(polygons: Float) -> Float:
     """Area centroids of polygons (..., n, 2), shape (..., 2); the corners' mean where the area vanishes."""
-    x, y = polygons[..., 0], polygons[..., 1]
-    cross = x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y
+    cross = _cross_products(polygons)
     area = 0.5 * cross.sum(-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         weighted = ((polygons + np.roll(polygons, -1, -2)) * cross[..., None]).sum(-2) / (6 * area)
     return np.asarray(np.where(np.abs(area) > 1e-9, weighted, polygons.mean(axis=-2)))
+
+
+def _cross_products(polygons: Float) -> Float:
+    """Of each corner and the next, (..., n)."""
+    x, y = polygons[..., 0], polygons[..., 1]
+    return np.asarray(x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y)

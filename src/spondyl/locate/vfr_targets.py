@@ -7,8 +7,11 @@ to the centroid, in pixels (the sign that the published decoder uses; the text o
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from spondyl.geometry.instance import polygon_areas, polygon_centroids
 
 VARIANCE_PER_AREA = 1 / 50
 """Variance of a heat peak over the outline's area: sigma is a seventh of an edge; the paper says proportional only."""
@@ -36,8 +39,9 @@ def render_targets(corners: Tensor, present: Tensor, shape: tuple[int, int]) -> 
         taught.
     """
     batch, n = corners.shape[:2]
-    area = _quadrilateral_area(corners)
-    centroid = quadrilateral_centroid(corners)
+    polygons = corners.double().cpu().numpy()
+    area = torch.as_tensor(np.abs(polygon_areas(polygons))).to(corners)
+    centroid = torch.as_tensor(polygon_centroids(polygons)).to(corners)
     points = torch.cat([corners, centroid[:, :, None]], dim=2)
     rows, columns = (torch.arange(edge, dtype=corners.dtype, device=corners.device) for edge in shape)
     targets = torch.zeros(batch, 13, *shape, device=corners.device)
@@ -82,17 +86,3 @@ def vfr_loss(output: Tensor, targets: Tensor, near: Tensor, taught: Tensor) -> T
     arrows = (near & taught).repeat(1, 2, 1, 1)
     squared = ((output[:, 5:] - targets[:, 5:]) ** 2)[arrows]
     return heat + ARROW_WEIGHT * squared.sum() / max(1, squared.numel() // 2)
-
-
-def quadrilateral_centroid(corners: Tensor) -> Tensor:
-    """Area centroid (..., 2) of quadrilaterals (..., 4, 2)."""
-    following = corners.roll(-1, -2)
-    cross = corners[..., 0] * following[..., 1] - following[..., 0] * corners[..., 1]
-    area = 0.5 * cross.sum(-1, keepdim=True)
-    centroid = ((corners + following) * cross[..., None]).sum(-2) / (6 * torch.where(area.abs() < 1e-6, 1.0, area))
-    return torch.where(area.abs() < 1e-6, corners.mean(-2), centroid)
-
-
-def _quadrilateral_area(corners: Tensor) -> Tensor:
-    following = corners.roll(-1, -2)
-    return 0.5 * (corners[..., 0] * following[..., 1] - following[..., 0] * corners[..., 1]).sum(-1).abs()
