@@ -1,0 +1,71 @@
+"""What a voxel of a phantom can be made of, and how that looks to a scanner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spondyl.errors import SettingError
+
+__all__ = ["Material", "Tissue"]
+
+
+class Tissue(StrEnum):
+    """Kinds of tissue; a domain-randomised scan gives each a signal of its own."""
+
+    AIR = "air"
+    SKIN = "skin"
+    FAT = "fat"
+    MUSCLE = "muscle"
+    LIGAMENT = "ligament"
+    CORTICAL_BONE = "cortical bone"
+    MARROW = "marrow"
+    ENDPLATE = "endplate"
+    ANNULUS = "annulus"
+    NUCLEUS = "nucleus"
+    CARTILAGE = "cartilage"
+    CSF = "cerebrospinal fluid"
+    CORD = "cord"
+    NERVE = "nerve"
+    BRAIN = "brain"
+    EPIDURAL_FAT = "epidural fat"
+    BLOOD = "blood"
+    VEIN = "vein"
+    ORGAN = "organ"
+    BOWEL = "bowel"
+    LUNG = "lung"
+    METAL = "metal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """A tissue with its magnetic and radiological properties.
+
+    Args:
+        tissue: its kind.
+        proton_density: of water and fat together, relative to cerebrospinal fluid, 0 to 1.2.
+        t1_ms, t2_ms, t2_star_ms: of its water at 1.5 T.
+        fat_fraction: share of its signal that is fat's, 0 to 1; fat's own relaxation is added by the acquisition.
+        hu: mean attenuation in CT, HU.
+        texture: relative standard deviation of its signal from place to place, 0 for none.
+        is_flowing: blood or CSF that moves: spin echo loses its signal, and it makes ghosts.
+
+    Raises:
+        SettingError: a number is outside its range.
+    """
+
+    tissue: Tissue
+    proton_density: float
+    t1_ms: float
+    t2_ms: float
+    t2_star_ms: float
+    fat_fraction: float = 0.0
+    hu: float = 40.0
+    texture: float = 0.0
+    is_flowing: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.proton_density <= 1.2 and 0 <= self.fat_fraction <= 1 and self.texture >= 0):
+            raise SettingError(f"a material of {self.tissue} has a density, fat fraction or texture outside its range")
+        if min(self.t1_ms, self.t2_ms, self.t2_star_ms) <= 0:
+            raise SettingError(f"relaxation times of {self.tissue} must be positive, in ms")
