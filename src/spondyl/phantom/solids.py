@@ -1,0 +1,258 @@
+"""The solids of which a phantom's spine is made: each tells how deep a point lies inside it.
+
+A solid has a frame of its own (origin and axes in RAS mm) and a box in that frame that holds it. Depths are in mm,
+positive inside; near the surface they are close to the distance to it, farther away only their sign is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spondyl.geometry.affine import Float
+
+__all__ = ["BodySolid", "DiscSolid", "Ellipsoid", "Frame", "Solid", "Tube", "tube"]
+
+Points = NDArray[np.float32]
+"""One coordinate of some points, float32; the three of them broadcast to one shape."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A place and an orientation.
+
+    Args:
+        origin_ras_mm: (3,).
+        axes: (3, 3), columns are unit vectors in RAS.
+    """
+
+    origin_ras_mm: Float
+    axes: Float
+
+    def to_world(self, local_mm: ArrayLike) -> Float:
+        """Points (..., 3) of the frame to RAS mm."""
+        return np.asarray(np.asarray(local_mm, dtype=np.float64) @ self.axes.T + self.origin_ras_mm)
+
+
+class Solid(Protocol):
+    """A shape in a frame."""
+
+    @property
+    def frame(self) -> Frame:
+        """Where it lies."""
+        ...
+
+    @property
+    def box_mm(self) -> Float:
+        """Lowest and highest coordinates in its frame, (2, 3)."""
+        ...
+
+    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+        """How deep points of its frame lie inside it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ellipsoid:
+    """An ellipsoid with these semi-axes along its frame's axes."""
+
+    frame: Frame
+    radii_mm: tuple[float, float, float]
+
+    @property
+    def box_mm(self) -> Float:
+        """See `Solid`."""
+        return np.array([np.negative(self.radii_mm), self.radii_mm])
+
+    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+        """See `Solid`."""
+        a, b, c = self.radii_mm
+        return np.asarray((1 - np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)) * min(self.radii_mm))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tube:
+    """A tapered tube of elliptic section along z from 0 to its length, with rounded ends.
+
+    Args:
+        frame: origin at its start, z along it.
+        length_mm: between the middles of its ends.
+        start_mm, end_mm: semi-axes of the section along x and y at either end.
+    """
+
+    frame: Frame
+    length_mm: float
+    start_mm: tuple[float, float]
+    end_mm: tuple[float, float]
+
+    @property
+    def box_mm(self) -> Float:
+        """See `Solid`."""
+        x, y = np.maximum(self.start_mm, self.end_mm)
+        return np.array([(-x, -y, -min(self.start_mm)), (x, y, self.length_mm + min(self.end_mm))])
+
+    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+        """See `Solid`."""
+        share = np.clip(z / self.length_mm, 0, 1)
+        a = self.start_mm[0] + share * (self.end_mm[0] - self.start_mm[0])
+        b = self.start_mm[1] + share * (self.end_mm[1] - self.start_mm[1])
+        least = np.minimum(a, b)
+        beyond = z - share * self.length_mm
+        return np.asarray((1 - np.sqrt((x / a) ** 2 + (y / b) ** 2 + (beyond / least) ** 2)) * least)
+
+
+def tube(
+    start_ras_mm: ArrayLike,
+    end_ras_mm: ArrayLike,
+    start_mm: tuple[float, float],
+    end_mm: tuple[float, float] | None = None,
+    *,
+    across: ArrayLike = (1.0, 0.0, 0.0),
+) -> Tube:
+    """A tube between two points.
+
+    Args:
+        start_ras_mm, end_ras_mm: middles of its ends, (3,).
+        start_mm, end_mm: semi-axes along `across` and at right angles to it; the end's are the start's when None.
+        across: RAS direction of the first semi-axis, made orthogonal to the tube.
+    """
+    start, along = np.asarray(start_ras_mm, float), np.subtract(end_ras_mm, start_ras_mm)
+    length = max(float(np.linalg.norm(along)), 1e-3)
+    z = along / length
+    x = np.asarray(across, float) - z * np.dot(across, z)
+    if np.linalg.norm(x) < 1e-3:  # it runs along `across`
+        x = np.cross(z, (0.0, 1.0, 0.3))
+    x = x / np.linalg.norm(x)
+    frame = Frame(origin_ras_mm=start, axes=np.stack([x, np.cross(z, x), z], axis=1))
+    return Tube(frame=frame, length_mm=length, start_mm=start_mm, end_mm=end_mm or start_mm)
+
+
+_FRONT_SHARE = 0.58
+"""Share of a body's depth in front of its widest line; behind it the section is blunter."""
+
+_FRONT_SQUARE, _BACK_SQUARE = 0.2, 0.72
+"""How far a section is a rectangle (1) rather than an ellipse (0), in front and behind: the posterior wall is flat."""
+
+
+def _section_radius(x: Points, y: Points) -> Points:
+    """Norm of points over the section of a body: 1 on its rim; (x, y) over the half width and the depth."""
+    forward = y + (_FRONT_SHARE - 0.5)
+    is_front = forward > 0
+    v = np.abs(forward) / np.where(is_front, np.float32(_FRONT_SHARE), np.float32(1 - _FRONT_SHARE))
+    u = np.abs(x)
+    square = np.where(is_front, np.float32(_FRONT_SQUARE), np.float32(_BACK_SQUARE))
+    round_ = np.sqrt(u * u + v * v)
+    return np.asarray(round_ + square * (np.maximum(u, v) - round_))
+
+
+def section_rim(n: int) -> Float:
+    """Points around the rim of a body's section, (n, 2), over the half width and the depth."""
+    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    direction = np.stack([np.cos(angle), np.sin(angle) * 0.5], axis=1)
+    centre = np.array([0.0, -(_FRONT_SHARE - 0.5)])
+    radius = _section_radius(direction[:, 0], direction[:, 1] + centre[1])
+    return np.asarray(direction / radius[:, None] + centre)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodySolid:
+    """A vertebral body: waisted, with endplates that are concave, wedged, and lipped at the sides in the neck.
+
+    Args:
+        frame: right, anterior and superior, origin in its middle.
+        anterior_height_mm, posterior_height_mm: rim to rim.
+        upper_mm, lower_mm: (width, depth) of the endplates.
+        concavity_mm: how far the middles of the upper and lower endplate lie inside their rims' planes.
+        waist: share of width and depth that is lost halfway up.
+        lip_mm: height of the uncinate lips of the upper endplate.
+    """
+
+    frame: Frame
+    anterior_height_mm: float
+    posterior_height_mm: float
+    upper_mm: tuple[float, float]
+    lower_mm: tuple[float, float]
+    concavity_mm: tuple[float, float]
+    waist: float = 0.08
+    lip_mm: float = 0.0
+
+    @property
+    def box_mm(self) -> Float:
+        """See `Solid`."""
+        x, y = np.maximum(self.upper_mm, self.lower_mm) / 2
+        z = max(self.anterior_height_mm, self.posterior_height_mm) / 2 + self.lip_mm
+        return np.array([(-x, -y, -z), (x, y, z)])
+
+    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+        """See `Solid`."""
+        mean_height = (self.anterior_height_mm + self.posterior_height_mm) / 2
+        share = np.clip(z / mean_height + 0.5, 0, 1)
+        slender = 1 - self.waist * 4 * share * (1 - share)
+        half_width = (self.lower_mm[0] + share * (self.upper_mm[0] - self.lower_mm[0])) * slender / 2
+        depth = (self.lower_mm[1] + share * (self.upper_mm[1] - self.lower_mm[1])) * slender
+        radius = _section_radius(x / half_width, y / depth)
+        dent = np.clip(1 - radius * radius, 0, 1)
+        edge = self._half_height(y)
+        above = edge - self.concavity_mm[0] * dent - z
+        if self.lip_mm:
+            above = above + self.lip_mm * np.clip(np.abs(x) / half_width * 2 - 1, 0, 1) ** 2
+        below = edge - self.concavity_mm[1] * dent + z
+        return np.asarray(np.minimum(np.minimum(above, below), (1 - radius) * (depth / 2)))
+
+    def rim_mm(self, *, upper: bool, n: int = 96) -> Float:
+        """The edge of an endplate in the body's frame, (n, 3)."""
+        width, depth = self.upper_mm if upper else self.lower_mm
+        around = section_rim(n) * (width / 2, depth)
+        height = self._half_height(around[:, 1]) * (1 if upper else -1)
+        return np.concatenate([around, height[:, None]], axis=1)
+
+    def _half_height(self, y: Points) -> Points:
+        depth = (self.upper_mm[1] + self.lower_mm[1]) / 2
+        share = np.clip(y / depth + 0.5, 0, 1)
+        return np.asarray((self.posterior_height_mm + share * (self.anterior_height_mm - self.posterior_height_mm)) / 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscSolid:
+    """A disc, painted before the bodies on both sides, which cut it to its shape.
+
+    Args:
+        frame: right, anterior and superior, origin in its middle.
+        anterior_height_mm, posterior_height_mm: at its edges.
+        size_mm: (width, depth) of the neighbouring endplates.
+        swell_mm: by how much its middle is higher than its edge, in each direction.
+        bulge_mm: how far it stands out around the endplates.
+        share: of its section and height, below 1 for the nucleus.
+        offset: of its middle, over its depth; the nucleus lies a little behind.
+    """
+
+    frame: Frame
+    anterior_height_mm: float
+    posterior_height_mm: float
+    size_mm: tuple[float, float]
+    swell_mm: float
+    bulge_mm: float = 0.0
+    share: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def box_mm(self) -> Float:
+        """See `Solid`."""
+        x, y = np.array(self.size_mm) / 2 + self.bulge_mm
+        z = max(self.anterior_height_mm, self.posterior_height_mm) / 2 + self.swell_mm + 1
+        return np.array([(-x, -y, -z), (x, y, z)])
+
+    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+        """See `Solid`."""
+        width, depth = np.array(self.size_mm) + 2 * self.bulge_mm
+        radius = _section_radius(x * np.float32(2 / width), y * np.float32(1 / depth) - np.float32(self.offset))
+        radius = radius * np.float32(1 / self.share)
+        share = np.clip(y / depth + 0.5, 0, 1)
+        edge = (self.posterior_height_mm + share * (self.anterior_height_mm - self.posterior_height_mm)) / 2
+        half_height = edge + self.swell_mm * np.clip(1 - radius * radius, 0, 1)
+        if self.share < 1:  # a nucleus is a lens between the endplates
+            half_height = half_height * np.sqrt(np.clip(1 - radius * radius, 0, 1))
+        return np.asarray(np.minimum(half_height - np.abs(z), (1 - radius) * (depth * self.share / 2)))
