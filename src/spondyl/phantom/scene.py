@@ -6,6 +6,7 @@ its voxels become. Voxels hold only the number of their part, so that one painti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -167,16 +168,21 @@ def voxelise(scene: Scene, grid: Grid) -> PartIds:
     return ids
 
 
+_POINTS_AT_ONCE = 4_000_000
+"""Bounds the memory of painting a backdrop."""
+
+
 def _paint_backdrop(backdrop: Backdrop, grid: Grid) -> PartIds:
     """One point for each voxel: what surrounds the spine has no detail that needs more."""
-    indices = [np.arange(n, dtype=np.float32) for n in grid.shape]
-    ids = backdrop.paint(*_coordinates(grid.affine.matrix[:3], indices))
+    i, j, k = (np.arange(n) for n in grid.shape)
+    slabs = np.array_split(i, -(-i.size * j.size * k.size // _POINTS_AT_ONCE))
+    ids = np.concatenate([backdrop.paint(*_coordinates(grid.affine.matrix[:3], (slab, j, k))) for slab in slabs])
     for axis, factor in enumerate(grid.supersampling):
         ids = np.repeat(ids, factor, axis=axis) if factor > 1 else ids
     return np.ascontiguousarray(ids)
 
 
-def _coordinates(matrix: Float, indices: Sequence[NDArray[np.floating]]) -> tuple[Points, Points, Points]:
+def _coordinates(matrix: Float, indices: Sequence[NDArray[np.generic]]) -> tuple[Points, Points, Points]:
     """The three coordinates of a box of indices, each of the box's shape.
 
     Args:
@@ -184,7 +190,7 @@ def _coordinates(matrix: Float, indices: Sequence[NDArray[np.floating]]) -> tupl
         indices: along each axis.
     """
     i, j, k = (np.asarray(axis, dtype=np.float32) for axis in indices)
-    return tuple(  # type: ignore[return-value]  # three of them
+    return tuple(
         (row[0] * i)[:, None, None] + ((row[1] * j)[:, None] + (row[2] * k + row[3]))
         for row in matrix.astype(np.float32)
     )

@@ -7,7 +7,7 @@ positive inside; near the surface they are close to the distance to it, farther 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +16,8 @@ from spondyl.geometry.affine import Float
 
 __all__ = ["BodySolid", "DiscSolid", "Ellipsoid", "Frame", "Solid", "Tube", "tube"]
 
-Points = NDArray[np.float32]
-"""One coordinate of some points, float32; the three of them broadcast to one shape."""
+Points = NDArray[np.floating[Any]]
+"""One coordinate of some points, float32 in painting; the three of them broadcast to one shape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,360 @@
+"""The spine of a phantom as solids: from a column in its place and what is wrong with it to a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from spondyl.anatomy.disc import Disc
+from spondyl.anatomy.level import Level, Region
+from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.phantom.arch import arch_solids, atlas_solids, dens, rib_solids
+from spondyl.phantom.canal import canal_line, cauda_tubes, cord_tubes, fat_tubes, foramina, sac_tubes
+from spondyl.phantom.column import Column, Transition, Vertebra
+from spondyl.phantom.draft import Draft
+from spondyl.phantom.material import Material, Tissue
+from spondyl.phantom.materials import annulus, marrow, modic, nucleus, oedema
+from spondyl.phantom.pathology import DiscState, Pathology
+from spondyl.phantom.sacrum import coccyx_solids, sacral_tail, wing_solids
+from spondyl.phantom.scene import Backdrop, Scene, Structure
+from spondyl.phantom.solids import BodySolid, DiscSolid, Ellipsoid, Frame, Solid, tube
+
+__all__ = ["DiscPlace", "body_outlines", "body_solid", "build_scene", "disc_place"]
+
+_FORAMEN_LEFT = (1.0, 0.8, 0.55, 0.3)
+"""Share of a foramen's fat that is left, by grade of stenosis."""
+
+_SEEN_SHARE = 0.5
+"""A slice shows a body where its section there is at least this share of the longest one's depth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscPlace:
+    """Where a disc lies.
+
+    Args:
+        frame: right, anterior and superior; origin in the disc's middle.
+        depth_mm, width_mm: of the neighbouring endplates, in the mean.
+    """
+
+    frame: Frame
+    depth_mm: float
+    width_mm: float
+
+    @property
+    def posterior_edge_ras_mm(self) -> Float:
+        """The middle of its posterior edge, (3,)."""
+        return self.frame.to_world((0.0, -self.depth_mm / 2, 0.0))
+
+
+def disc_place(upper: Vertebra, lower: Vertebra) -> DiscPlace:
+    """The space between two vertebrae."""
+    above = upper.to_world((0.0, 0.0, -_mean_height(upper) / 2))
+    below = lower.to_world((0.0, 0.0, _mean_height(lower) / 2))
+    return DiscPlace(
+        frame=Frame(origin_ras_mm=(above + below) / 2, axes=_middle_axes(upper.axes, lower.axes)),
+        depth_mm=(upper.size.lower_depth_mm + lower.size.upper_depth_mm) / 2,
+        width_mm=(upper.size.lower_width_mm + lower.size.upper_width_mm) / 2,
+    )
+
+
+def _mean_height(vertebra: Vertebra) -> float:
+    return (vertebra.size.anterior_height_mm + vertebra.size.posterior_height_mm) / 2
+
+
+def _middle_axes(first: Float, second: Float) -> Float:
+    """The orientation halfway between two that are near each other."""
+    left, _, right = np.linalg.svd(first + second)
+    return np.asarray(left @ right)
+
+
+def body_solid(vertebra: Vertebra) -> BodySolid:
+    """The body of a vertebra."""
+    size, region = vertebra.size, vertebra.level.region
+    is_neck = Level.C3.rank <= vertebra.level.rank <= Level.T1.rank
+    return BodySolid(
+        frame=Frame(origin_ras_mm=vertebra.centre_ras_mm, axes=vertebra.axes),
+        anterior_height_mm=size.anterior_height_mm,
+        posterior_height_mm=size.posterior_height_mm,
+        upper_mm=(size.upper_width_mm, size.upper_depth_mm),
+        lower_mm=(size.lower_width_mm, size.lower_depth_mm),
+        concavity_mm=(0.3 * size.concavity_mm if region is Region.SACRAL else size.concavity_mm,) * 2,
+        waist={Region.CERVICAL: 0.06, Region.THORACIC: 0.08, Region.LUMBAR: 0.1, Region.SACRAL: 0.04}[region],
+        lip_mm=3.0 if is_neck else 0.0,
+    )
+
+
+def body_outlines(vertebra: Vertebra, affine: Affine, shape: tuple[int, int, int]) -> VertebraInstance | None:
+    """The quadrilateral that a body shows in each sagittal slice, as the published networks are taught it.
+
+    Args:
+        vertebra: in its place.
+        affine: (slice, row, column) of a sagittal stack to RAS mm.
+        shape: of the stack.
+
+    Returns:
+        its outlines in the slices that show it, in index space; None where no slice does, and for C1, which has no
+        body. They may reach beyond the image.
+    """
+    if vertebra.level is Level.C1:
+        return None
+    solid = body_solid(vertebra)
+    rims = [affine.to_index(solid.frame.to_world(solid.rim_mm(upper=upper))) for upper in (True, False)]
+    found: dict[int, Float] = {}
+    for k in range(shape[0]):
+        chords = [_chord(rim, k) for rim in rims]
+        if chords[0] is not None and chords[1] is not None:
+            (front_high, back_high), (front_low, back_low) = chords[0], chords[1]
+            found[k] = np.stack([back_high, back_low, front_low, front_high])
+    lengths = {k: float(np.linalg.norm(quad[:2] - quad[2:][::-1], axis=1).mean()) for k, quad in found.items()}
+    longest = max(lengths.values(), default=0.0)
+    seen = [k for k in found if lengths[k] >= _SEEN_SHARE * longest]
+    if not seen:
+        return None
+    return VertebraInstance(slices=tuple(seen), outlines=np.stack([found[k] for k in seen]), score=1.0)
+
+
+def _chord(rim_index: Float, k: int) -> tuple[Float, Float] | None:
+    """Where an endplate's rim crosses a slice: the (row, column) in front and behind; None where it does not."""
+    offset = rim_index[:, 0] - k
+    following = np.roll(offset, -1)
+    crossing = np.flatnonzero((offset < 0) != (following < 0))
+    if len(crossing) != 2:
+        return None
+    share = (offset[crossing] / (offset[crossing] - following[crossing]))[:, None]
+    points = rim_index[crossing] + share * (np.roll(rim_index, -1, axis=0)[crossing] - rim_index[crossing])
+    front, back = sorted(points[:, 1:], key=lambda point: float(point[1]))
+    return front, back
+
+
+def build_scene(column: Column, pathology: Pathology, backdrop: Backdrop, rng: np.random.Generator) -> Scene:
+    """Draw a spine in front of its backdrop.
+
+    Args:
+        column: in its place, with what pathology does to its sizes.
+        pathology: what else is wrong.
+        backdrop: everything around the spine.
+        rng: of textures and small parts.
+    """
+    draft = Draft(backdrop)
+    bones = _marrows(column, pathology, rng)
+    sacrum = tuple(v for v in column.vertebrae if v.level.region is Region.SACRAL)
+    tail = sacral_tail(sacrum[-1])
+    _draw_foramina(draft, column, pathology)
+    draft.bone(wing_solids((*sacrum, *tail)), bones[sacrum[0].level], Structure.SACRUM, sacrum[0].level)
+    draft.bone(coccyx_solids(tail[-1]), bones[sacrum[-1].level], Structure.COCCYX, None)
+    for vertebra in column.vertebrae:
+        _draw_arch(draft, vertebra, bones[vertebra.level])
+    _draw_canal(draft, column, pathology, rng)
+    states = pathology.discs
+    for upper, lower in pairwise(column.vertebrae[1:]):
+        disc = Disc(upper.level, lower.level)
+        _draw_disc(draft, column, upper, lower, states.get(disc, DiscState()))
+    _draw_sacral_remnants(draft, (*sacrum[1:], *tail))
+    atlas, axis = column.vertebrae[:2]
+    draft.bone([dens(axis, atlas)], bones[Level.C2], Structure.BODY, Level.C2)
+    for vertebra in (*column.vertebrae[1:], *tail):
+        _draw_body(draft, vertebra, bones[vertebra.level], pathology, rng)
+    _draw_screws(draft, column, pathology)
+    return draft.to_scene()
+
+
+def _marrows(column: Column, pathology: Pathology, rng: np.random.Generator) -> dict[Level, Material]:
+    """Marrow of each vertebra: one patient's, with small differences."""
+    fat, hu = rng.uniform(0.2, 0.62), float(np.clip(rng.normal(165, 45), 50, 300))
+    texture = rng.uniform(0.04, 0.14)
+    of = {}
+    for vertebra in column.vertebrae:
+        share = float(np.clip(fat + rng.normal(0, 0.03), 0.1, 0.75))
+        healthy = replace(marrow(share, hu * float(np.exp(rng.normal(0, 0.06)))), texture=texture)
+        fracture = pathology.fractures.get(vertebra.level)
+        of[vertebra.level] = oedema(healthy) if fracture is not None and fracture.is_recent else healthy
+    return of
+
+
+def _draw_foramina(draft: Draft, column: Column, pathology: Pathology) -> None:
+    fat, root = draft.part(Tissue.FAT), draft.part(Tissue.NERVE)
+    states = {disc.upper: state for disc, state in pathology.discs.items()}
+    for vertebra in column.vertebrae[1:-1]:
+        state = states.get(vertebra.level, DiscState())
+        left = {
+            1: _FORAMEN_LEFT[state.right_foraminal_stenosis],
+            -1: _FORAMEN_LEFT[state.left_foraminal_stenosis],
+        }
+        for around, inside in foramina(vertebra, left):
+            draft.paint([around], fat)
+            draft.paint([inside], root)
+
+
+def _draw_arch(draft: Draft, vertebra: Vertebra, bone: Material) -> None:
+    if vertebra.level.region is Region.SACRAL:
+        return
+    pieces = atlas_solids(vertebra) if vertebra.level is Level.C1 else arch_solids(vertebra)
+    for structure, solid in pieces:
+        draft.bone([solid], bone, structure, vertebra.level)
+    if vertebra.level.region is Region.THORACIC:
+        draft.bone(rib_solids(vertebra), bone, Structure.RIB, vertebra.level)
+
+
+def _draw_canal(draft: Draft, column: Column, pathology: Pathology, rng: np.random.Generator) -> None:
+    line = canal_line(column, {disc.upper: state.canal_factor for disc, state in pathology.discs.items()})
+    draft.paint(_flava(column), draft.part(Tissue.LIGAMENT))
+    draft.paint(fat_tubes(line), draft.part(Tissue.EPIDURAL_FAT, Structure.CANAL))
+    dura, csf = (draft.part(tissue, Structure.CANAL) for tissue in (Tissue.LIGAMENT, Tissue.CSF))
+    sac = list(sac_tubes(line))
+    draft.paint(sac, dura)
+    thinner = [replace(t, start_mm=_less(t.start_mm, 0.5), end_mm=_less(t.end_mm, 0.5)) for t in sac]
+    draft.paint(thinner, csf)
+    cord, tip = cord_tubes(line, rng)
+    draft.paint(cauda_tubes(line, tip, rng), draft.part(Tissue.NERVE, Structure.CANAL))
+    draft.paint(cord, draft.part(Tissue.CORD, Structure.CORD))
+
+
+def _less(half_mm: tuple[float, float], by: float) -> tuple[float, float]:
+    return max(0.4, half_mm[0] - by), max(0.4, half_mm[1] - by)
+
+
+def _flava(column: Column) -> Iterator[Solid]:
+    """The yellow ligaments between neighbouring laminae."""
+    for upper, lower in pairwise(v for v in column.vertebrae[1:] if v.level.rank <= Level.S1.rank):
+        ends = []
+        for vertebra, height in ((upper, -0.4), (lower, 0.2)):
+            size = vertebra.size
+            back = -(size.upper_depth_mm + size.lower_depth_mm) / 4 - min(size.canal_depth_mm, 20.0)
+            ends.append((vertebra, back - 0.8, height * size.posterior_height_mm))
+        for side in (1, -1):
+            start, end = (vertebra.to_world((side * 4.0, y, z)) for vertebra, y, z in ends)
+            yield tube(start, end, (4.5, 1.8), across=upper.axes[:, 0])
+
+
+def _draw_disc(draft: Draft, column: Column, upper: Vertebra, lower: Vertebra, state: DiscState) -> None:
+    place = disc_place(upper, lower)
+    size = column.plan.discs[column.vertebrae.index(upper)]
+    swell = (upper.size.concavity_mm + lower.size.concavity_mm) / 2
+    ring = DiscSolid(
+        frame=place.frame,
+        anterior_height_mm=size.anterior_height_mm + 1,
+        posterior_height_mm=size.posterior_height_mm + 1,
+        size_mm=(place.width_mm, place.depth_mm),
+        swell_mm=swell + 1,
+        bulge_mm=0.3 + state.bulge_mm,
+    )
+    is_remnant = upper.level is Level.S1 and column.plan.transition is not Transition.LUMBARISED
+    grade = 4 if is_remnant else state.pfirrmann
+    core = replace(
+        ring,
+        anterior_height_mm=size.anterior_height_mm,
+        posterior_height_mm=size.posterior_height_mm,
+        swell_mm=swell,
+        bulge_mm=0.0,
+        share=0.45 if is_remnant else 0.72 - 0.04 * grade,
+        offset=-0.05,
+    )
+    outer = draft.part(annulus(), Structure.ANNULUS, upper.level)
+    inner = draft.part(nucleus(grade), Structure.NUCLEUS, upper.level)
+    draft.paint([ring], outer)
+    draft.paint([core], inner)
+    if state.herniation_mm > 0:
+        draft.paint([_herniation(place, state, max(2.0, size.posterior_height_mm))], outer)
+
+
+def _herniation(place: DiscPlace, state: DiscState, height_mm: float) -> Ellipsoid:
+    origin = place.frame.to_world((state.herniation_right_mm, -place.depth_mm / 2 + 1, 0))
+    frame = Frame(origin_ras_mm=origin, axes=place.frame.axes)
+    reach = state.herniation_mm + 1
+    return Ellipsoid(frame=frame, radii_mm=(4 + reach, reach, height_mm / 2 + 0.35 * reach))
+
+
+def _draw_sacral_remnants(draft: Draft, sacrum: tuple[Vertebra, ...]) -> None:
+    """Thin dark remnants of discs between S2 and S5."""
+    part = draft.part(Tissue.CARTILAGE, Structure.SACRUM, Level.S2)
+    for upper, lower in pairwise(sacrum):
+        place = disc_place(upper, lower)
+        draft.paint([Ellipsoid(frame=place.frame, radii_mm=(0.35 * place.width_mm, 0.5 * place.depth_mm, 1.3))], part)
+
+
+def _draw_body(
+    draft: Draft, vertebra: Vertebra, bone: Material, pathology: Pathology, rng: np.random.Generator
+) -> None:
+    solid, level = body_solid(vertebra), vertebra.level
+    structure = Structure.SACRUM if level.region is Region.SACRAL else Structure.BODY
+    own = draft.bone([solid], bone, structure, level)
+    size = vertebra.size
+    if structure is Structure.BODY:
+        at = Frame(origin_ras_mm=vertebra.to_world((0, -size.upper_depth_mm / 2 + 2, 0)), axes=vertebra.axes)
+        vein = Ellipsoid(
+            frame=at, radii_mm=(0.18 * size.upper_width_mm, 0.17 * size.upper_depth_mm, rng.uniform(0.8, 2.0))
+        )
+        draft.paint([vein], draft.part(Tissue.VEIN, structure, level), over=own[1:])
+    for state, is_below in _beside(level, pathology.discs):
+        _draw_endplate_changes(draft, vertebra, bone, own, state, is_below, rng)
+
+
+def _beside(level: Level, discs: Mapping[Disc, DiscState]) -> Iterator[tuple[DiscState, bool]]:
+    """The states of the discs at a vertebra, and whether the vertebra lies below each."""
+    for disc, state in discs.items():
+        if level in (disc.upper, disc.lower):
+            yield state, level is disc.lower
+
+
+def _draw_endplate_changes(
+    draft: Draft,
+    vertebra: Vertebra,
+    bone: Material,
+    own: tuple[int, int],
+    state: DiscState,
+    is_below: bool,
+    rng: np.random.Generator,
+) -> None:
+    """Marrow changes, defects and nodes at one endplate."""
+    size, level = vertebra.size, vertebra.level
+    height = _mean_height(vertebra) / 2 * (1 if is_below else -1)
+    type_ = state.lower_modic if is_below else state.upper_modic
+    structure = Structure.SACRUM if level.region is Region.SACRAL else Structure.BODY
+
+    def at(right: float, anterior: float, radii: tuple[float, float, float]) -> Ellipsoid:
+        frame = Frame(origin_ras_mm=vertebra.to_world((right, anterior, height)), axes=vertebra.axes)
+        return Ellipsoid(frame=frame, radii_mm=radii)
+
+    if type_:
+        shift = rng.uniform(-0.25, 0.25) * size.upper_depth_mm
+        reach = (
+            0.55 * size.upper_width_mm,
+            rng.uniform(0.3, 0.6) * size.upper_depth_mm,
+            rng.uniform(0.2, 0.45) * abs(height),
+        )
+        draft.paint([at(0, shift, reach)], draft.part(modic(type_, bone), structure, level), over=own[1:])
+    above = level if not is_below else None
+    filler = draft.part(nucleus(max(3, state.pfirrmann)), Structure.NUCLEUS, above)
+    if state.lower_endplate_defect if is_below else state.upper_endplate_defect:
+        places = rng.uniform(-0.3, 0.3, (3, 2)) * size.upper_depth_mm
+        dents = [at(right, anterior, (5.0, rng.uniform(3, 6), 2.4)) for right, anterior in places]
+        draft.paint(dents, filler, over=own)
+    nodes = [node for node in state.schmorl_nodes if node.is_below is is_below]
+    draft.paint(
+        [at(n.right_mm, n.anterior_mm, (n.radius_mm, n.radius_mm, n.depth_mm)) for n in nodes], filler, over=own
+    )
+
+
+def _draw_screws(draft: Draft, column: Column, pathology: Pathology) -> None:
+    """A pair of screws in each of these vertebrae, and the rods that join their heads."""
+    part = draft.part(Tissue.METAL, Structure.IMPLANT)
+    heads: dict[int, list[Float]] = {1: [], -1: []}
+    for vertebra in column.vertebrae:
+        if vertebra.level not in pathology.screws:
+            continue
+        size = vertebra.size
+        back, apart = -size.upper_depth_mm / 2, size.pedicle_distance_mm / 2
+        for side in (1, -1):
+            head = vertebra.to_world(
+                (side * (apart + 3), back - size.canal_depth_mm - 4, 0.22 * size.posterior_height_mm)
+            )
+            tip = vertebra.to_world((side * 0.55 * apart, 0.2 * size.upper_depth_mm, 0.15 * size.posterior_height_mm))
+            heads[side].append(head)
+            draft.paint([tube(head, tip, (3.0, 3.0), (2.4, 2.4))], part)
+    for chain in heads.values():
+        draft.paint([tube(start, end, (2.8, 2.8)) for start, end in pairwise(chain)], part)
