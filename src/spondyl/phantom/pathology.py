@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
+
+import numpy as np
 
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
+from spondyl.geometry.affine import Float
+from spondyl.phantom.column import ColumnPlan, CurveAngles, DiscSize, VertebraSize
 
-__all__ = ["DiscState", "Fracture", "FractureKind", "Pathology", "SchmorlNode"]
+__all__ = ["DiscState", "Fracture", "FractureKind", "Pathology", "SchmorlNode", "apply_pathology"]
+
+_DEEPEST_CONCAVITY = 0.4
+"""Share of a body's height that each endplate may sink in, so that the two never meet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +113,89 @@ class Pathology:
     discs: Mapping[Disc, DiscState]
     fractures: Mapping[Level, Fracture]
     screws: tuple[Level, ...] = ()
+
+
+def apply_pathology(plan: ColumnPlan, pathology: Pathology) -> ColumnPlan:
+    """Change sizes, slips and curves of a healthy column; a healthy pathology changes nothing.
+
+    Discs lose height evenly, so that they lose their wedge too; a wedge fracture turns what is above it forward. A
+    patient straightens up again: the turns are taken by the whole column, the sacrum included, so that the bodies keep
+    their tilts in the mean.
+
+    Args:
+        plan: the healthy column.
+        pathology: what is wrong with it.
+
+    Returns:
+        The column with pathology, its angles as its curves then measure.
+    """
+    levels = plan.numbering.levels
+    sizes = tuple(
+        _fractured(size, pathology.fractures.get(level)) for level, size in zip(levels, plan.sizes, strict=True)
+    )
+    discs = tuple(
+        disc if upper is Level.C1 else _worn(disc, pathology.discs[Disc(upper, lower)])
+        for (upper, lower), disc in zip(pairwise(levels), plan.discs, strict=True)
+    )
+    changed = replace(plan, sizes=sizes, discs=discs)
+    turn_deg = _turns_deg(changed) - _turns_deg(plan)
+    tilt_deg = np.append(-np.cumsum(turn_deg[::-1])[::-1], 0.0)
+    tilt_deg -= tilt_deg.mean()
+    changed = replace(changed, sagittal_deg=plan.sagittal_deg + tilt_deg)
+    return replace(changed, angles=_turned(plan, changed))
+
+
+def _fractured(size: VertebraSize, fracture: Fracture | None) -> VertebraSize:
+    if fracture is None:
+        return size
+    kept = 1 - fracture.loss
+    if fracture.kind is FractureKind.WEDGE:
+        return replace(size, anterior_height_mm=size.anterior_height_mm * kept)
+    lost_mm = fracture.loss * size.posterior_height_mm
+    if fracture.kind is FractureKind.CRUSH:
+        return replace(
+            size, anterior_height_mm=size.anterior_height_mm * kept, posterior_height_mm=size.posterior_height_mm * kept
+        )
+    deepest_mm = _DEEPEST_CONCAVITY * min(size.anterior_height_mm, size.posterior_height_mm)
+    return replace(size, concavity_mm=min(size.concavity_mm + lost_mm / 2, deepest_mm))
+
+
+def _worn(disc: DiscSize, state: DiscState) -> DiscSize:
+    return replace(
+        disc,
+        anterior_height_mm=disc.anterior_height_mm * state.height_factor,
+        posterior_height_mm=disc.posterior_height_mm * state.height_factor,
+        slip_mm=disc.slip_mm + state.slip_mm,
+    )
+
+
+def _turns_deg(plan: ColumnPlan) -> Float:
+    """By how much each disc and the halves of the bodies at it turn the upper body backward, (n - 1,)."""
+    wedge = _wedges_deg(plan)
+    depth_mm = np.array([size.lower_depth_mm for size in plan.sizes[:-1]])
+    rise_mm = np.array([disc.anterior_height_mm - disc.posterior_height_mm for disc in plan.discs])
+    return np.asarray(np.degrees(np.arctan(rise_mm / depth_mm)) + (wedge[:-1] + wedge[1:]) / 2)
+
+
+def _wedges_deg(plan: ColumnPlan) -> Float:
+    """Angle between the endplates of each body, positive where it is higher in front, (n,)."""
+    rise_mm = np.array([size.anterior_height_mm - size.posterior_height_mm for size in plan.sizes])
+    depth_mm = np.array([(size.upper_depth_mm + size.lower_depth_mm) / 2 for size in plan.sizes])
+    return np.asarray(np.degrees(np.arctan(rise_mm / depth_mm)))
+
+
+def _turned(before: ColumnPlan, after: ColumnPlan) -> CurveAngles:
+    """The angles before, changed by as much as the endplates that bound each curve have turned."""
+    levels, angles = before.numbering.levels, before.angles
+    tilt = after.sagittal_deg - before.sagittal_deg
+    wedge = _wedges_deg(after) - _wedges_deg(before)
+    upper = dict(zip(levels, tilt - wedge / 2, strict=True))
+    lower = dict(zip(levels, tilt + wedge / 2, strict=True))
+    last_thoracic = levels[levels.index(Level.L1) - 1]
+    return replace(
+        angles,
+        sacral_slope_deg=float(angles.sacral_slope_deg + upper[Level.S1]),
+        lumbar_lordosis_deg=float(angles.lumbar_lordosis_deg + upper[Level.S1] - upper[Level.L1]),
+        thoracic_kyphosis_deg=float(angles.thoracic_kyphosis_deg + upper[Level.T4] - lower[last_thoracic]),
+        cervical_lordosis_deg=float(angles.cervical_lordosis_deg + lower[Level.C7] - lower[Level.C2]),
+    )

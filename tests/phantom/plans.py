@@ -1,0 +1,57 @@
+"""A healthy column as a plan, made of round numbers."""
+
+import numpy as np
+
+from spondyl.anatomy.level import Level, Region
+from spondyl.anatomy.numbering import REGULAR, Numbering
+from spondyl.phantom.column import ColumnPlan, CurveAngles, DiscSize, Transition, VertebraSize
+
+_HEIGHT_DEPTH_CANAL_MM = {
+    Region.CERVICAL: (14.0, 17.0, 14.0),
+    Region.THORACIC: (20.0, 28.0, 15.0),
+    Region.LUMBAR: (28.0, 35.0, 17.0),
+    Region.SACRAL: (28.0, 32.0, 16.0),
+}
+
+
+def a_size(level: Level) -> VertebraSize:
+    """A box with concave ends."""
+    height_mm, depth_mm, canal_mm = _HEIGHT_DEPTH_CANAL_MM[level.region]
+    return VertebraSize(
+        anterior_height_mm=height_mm,
+        posterior_height_mm=height_mm,
+        concavity_mm=1.0,
+        upper_depth_mm=depth_mm,
+        lower_depth_mm=depth_mm,
+        upper_width_mm=1.3 * depth_mm,
+        lower_width_mm=1.3 * depth_mm,
+        pedicle_width_mm=7.0,
+        pedicle_height_mm=12.0,
+        pedicle_distance_mm=25.0,
+        canal_width_mm=22.0,
+        canal_depth_mm=canal_mm,
+        spinous_length_mm=30.0,
+        transverse_span_mm=70.0,
+    )
+
+
+def a_plan(numbering: Numbering = REGULAR) -> ColumnPlan:
+    """Every disc 8 mm high in front and 6 mm behind."""
+    count = len(numbering.levels)
+    return ColumnPlan(
+        numbering=numbering,
+        transition=Transition.NONE,
+        sizes=tuple(a_size(level) for level in numbering.levels),
+        discs=(DiscSize(anterior_height_mm=8.0, posterior_height_mm=6.0),) * (count - 1),
+        sagittal_deg=np.linspace(-10, 40, count),
+        coronal_deg=np.zeros(count),
+        axial_deg=np.zeros(count),
+        angles=CurveAngles(
+            pelvic_incidence_deg=50.0,
+            sacral_slope_deg=38.0,
+            lumbar_lordosis_deg=50.0,
+            thoracic_kyphosis_deg=40.0,
+            cervical_lordosis_deg=20.0,
+            scoliosis_cobb_deg=0.0,
+        ),
+    )
