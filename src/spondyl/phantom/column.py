@@ -2,14 +2,15 @@
 
 World space is RAS mm. Each vertebra has a frame of its own, (right, anterior, superior), with its origin in the middle
 of the body: halfway between the centres of its two endplates. Tilts are in degrees; a positive sagittal tilt lowers the
-anterior edge (S1's tilt is the sacral slope), a positive coronal tilt lowers the right edge, a positive axial
-rotation turns the front to the left.
+anterior edge (that of S1's upper endplate is the sacral slope), a positive coronal tilt lowers the right edge, a
+positive axial rotation turns the front to the left.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +19,24 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import Numbering
 from spondyl.geometry.affine import Float
 
-__all__ = ["Column", "ColumnPlan", "CurveAngles", "DiscSize", "Transition", "Vertebra", "VertebraSize"]
+__all__ = [
+    "Column",
+    "ColumnPlan",
+    "CurveAngles",
+    "DiscSize",
+    "Transition",
+    "Vertebra",
+    "VertebraSize",
+    "corners_ras_mm",
+    "disc_depth_mm",
+    "disc_frame",
+    "disc_wedges_deg",
+    "measure_angles",
+    "pedicle_points_ras_mm",
+    "place",
+    "settle_tilts",
+    "wedge_deg",
+]
 
 
 class Transition(StrEnum):
@@ -60,6 +78,21 @@ class VertebraSize:
     spinous_length_mm: float
     transverse_span_mm: float
 
+    @property
+    def height_mm(self) -> float:
+        """Of the body in its middle, rim plane to rim plane."""
+        return (self.anterior_height_mm + self.posterior_height_mm) / 2
+
+    @property
+    def depth_mm(self) -> float:
+        """Mean of the two endplates."""
+        return (self.upper_depth_mm + self.lower_depth_mm) / 2
+
+    @property
+    def wedge_deg(self) -> float:
+        """Angle between the endplates, positive where the front is higher; half of it lies above, half below."""
+        return wedge_deg(self.anterior_height_mm, self.posterior_height_mm, self.depth_mm)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscSize:
@@ -69,10 +102,24 @@ class DiscSize:
     posterior_height_mm: float
     slip_mm: float = 0.0
 
+    @property
+    def height_mm(self) -> float:
+        """In its middle."""
+        return (self.anterior_height_mm + self.posterior_height_mm) / 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveAngles:
-    """The curves of a column, degrees; kyphosis and lordosis are positive."""
+    """The curves of a column, degrees, between endplates; kyphosis and lordosis are positive.
+
+    Args:
+        pelvic_incidence_deg: of the pelvis, which the curves follow.
+        sacral_slope_deg: tilt of S1's upper endplate.
+        lumbar_lordosis_deg: L1's upper to S1's upper endplate.
+        thoracic_kyphosis_deg: T4's upper endplate to the lower one of the last thoracic vertebra.
+        cervical_lordosis_deg: C2's lower to C7's lower endplate.
+        scoliosis_cobb_deg: largest angle between the coronal tilts of any two vertebrae.
+    """
 
     pelvic_incidence_deg: float
     sacral_slope_deg: float
@@ -121,6 +168,10 @@ class Vertebra:
     centre_ras_mm: Float
     axes: Float
 
+    def endplate_centre(self, *, upper: bool) -> Float:
+        """Middle of the plane through an endplate's rim, (3,) RAS mm."""
+        return self.to_world([0.0, 0.0, self.size.height_mm / 2 * (1 if upper else -1)])
+
     def to_world(self, local_mm: ArrayLike) -> Float:
         """Points (..., 3) of its frame, mm, to RAS mm."""
         return np.asarray(np.asarray(local_mm, dtype=np.float64) @ self.axes.T + self.centre_ras_mm)
@@ -141,3 +192,129 @@ class Column:
 
     plan: ColumnPlan
     vertebrae: tuple[Vertebra, ...]
+
+
+def place(plan: ColumnPlan) -> Column:
+    """Put the vertebrae of a plan one below the other, L3's centre at the origin.
+
+    Each disc's middle lies along the mean of its neighbours' axes; a slip moves the upper body forward.
+    """
+    axes = _axes(plan.sagittal_deg, plan.coronal_deg, plan.axial_deg)
+    centres = [np.zeros(3)]
+    for i, disc in enumerate(plan.discs):
+        _, forward, up = (axes[i] + axes[i + 1]).T / np.linalg.norm(axes[i] + axes[i + 1], axis=0)[:, None]
+        upper_half, lower_half = plan.sizes[i].height_mm / 2, plan.sizes[i + 1].height_mm / 2
+        step = upper_half * axes[i][:, 2] + disc.height_mm * up + lower_half * axes[i + 1][:, 2]
+        centres.append(centres[-1] - step - disc.slip_mm * forward)
+    origin = centres[plan.numbering.levels.index(Level.L3)]
+    vertebrae = tuple(
+        Vertebra(level=level, size=size, centre_ras_mm=centre - origin, axes=frame)
+        for level, size, centre, frame in zip(plan.numbering.levels, plan.sizes, centres, axes, strict=True)
+    )
+    return Column(plan=plan, vertebrae=vertebrae)
+
+
+def corners_ras_mm(vertebra: Vertebra) -> Float:
+    """Corners of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`."""
+    size = vertebra.size
+    slope = (size.anterior_height_mm - size.posterior_height_mm) / size.depth_mm
+    upper, lower = size.upper_depth_mm / 2, size.lower_depth_mm / 2
+    local = [
+        (0.0, y, sense * (size.height_mm + slope * y) / 2)
+        for y, sense in ((-upper, 1), (-lower, -1), (lower, -1), (upper, 1))
+    ]
+    return vertebra.to_world(local)
+
+
+def pedicle_points_ras_mm(vertebra: Vertebra) -> Float:
+    """Middle of the right and of the left pedicle, (2, 3)."""
+    size = vertebra.size
+    behind = size.depth_mm / 2 + _PEDICLE_BEHIND_MM
+    above = _PEDICLE_RISE * size.height_mm
+    return vertebra.to_world([[side * size.pedicle_distance_mm / 2, -behind, above] for side in (1, -1)])
+
+
+_PEDICLE_BEHIND_MM = 4.0
+_PEDICLE_RISE = 0.17
+"""A pedicle leaves the upper half of the body: share of the height above its middle."""
+
+
+def disc_depth_mm(upper: VertebraSize, lower: VertebraSize) -> float:
+    """Anteroposterior size of the disc between two vertebrae."""
+    return (upper.lower_depth_mm + lower.upper_depth_mm) / 2
+
+
+def disc_frame(column: Column, i: int) -> tuple[Float, Float]:
+    """Middle of disc i and its axes.
+
+    Returns:
+        centre: (3,) RAS mm, midway between the neighbouring endplates.
+        axes: (3, 3), columns right, anterior and superior, midway between the neighbours'.
+    """
+    upper, lower = column.vertebrae[i : i + 2]
+    centre = (upper.endplate_centre(upper=False) + lower.endplate_centre(upper=True)) / 2
+    # the orthogonal matrix nearest to the mean of two rotations
+    left, _, right = np.linalg.svd(upper.axes + lower.axes)
+    return np.asarray(centre), np.asarray(left @ right)
+
+
+def wedge_deg(anterior_mm: float, posterior_mm: float, depth_mm: float) -> float:
+    """Angle of a symmetric wedge with such heights at its edges, positive where the front is higher."""
+    return float(2 * np.degrees(np.arctan2((anterior_mm - posterior_mm) / 2, depth_mm)))
+
+
+def disc_wedges_deg(plan: ColumnPlan) -> Float:
+    """Wedge of each disc, (n - 1,)."""
+    return np.array(
+        [
+            wedge_deg(disc.anterior_height_mm, disc.posterior_height_mm, disc_depth_mm(upper, lower))
+            for disc, (upper, lower) in zip(plan.discs, pairwise(plan.sizes), strict=True)
+        ]
+    )
+
+
+def settle_tilts(plan: ColumnPlan) -> ColumnPlan:
+    """Turn every vertebra by the wedges of the bodies and discs below it, S1 stays; measure the curves anew.
+
+    For plans whose sizes or discs were changed; one as drawn is settled already.
+    """
+    halves = np.array([size.wedge_deg for size in plan.sizes]) / 2
+    steps = disc_wedges_deg(plan) + halves[:-1] + halves[1:]
+    tilts = np.concatenate([[0.0], np.cumsum(steps)])
+    sacrum = plan.numbering.levels.index(Level.S1)
+    settled = replace(plan, sagittal_deg=tilts - tilts[sacrum] + plan.sagittal_deg[sacrum])
+    return replace(settled, angles=measure_angles(settled))
+
+
+def measure_angles(plan: ColumnPlan) -> CurveAngles:
+    """The curves of a plan as its tilts and wedges make them; the pelvic incidence as it is."""
+    halves = {level: size.wedge_deg / 2 for level, size in zip(plan.numbering.levels, plan.sizes, strict=True)}
+    tilts = dict(zip(plan.numbering.levels, plan.sagittal_deg.tolist(), strict=True))
+    upper = {level: tilts[level] - halves[level] for level in tilts}
+    lower = {level: tilts[level] + halves[level] for level in tilts}
+    last_thoracic = plan.numbering.levels[plan.numbering.levels.index(Level.L1) - 1]
+    return CurveAngles(
+        pelvic_incidence_deg=plan.angles.pelvic_incidence_deg,
+        sacral_slope_deg=upper[Level.S1],
+        lumbar_lordosis_deg=upper[Level.S1] - upper[Level.L1],
+        thoracic_kyphosis_deg=upper[Level.T4] - lower[last_thoracic],
+        cervical_lordosis_deg=lower[Level.C7] - lower[Level.C2],
+        scoliosis_cobb_deg=float(np.ptp(plan.coronal_deg)),
+    )
+
+
+def _axes(sagittal_deg: Float, coronal_deg: Float, axial_deg: Float) -> Float:
+    """Frames (n, 3, 3): turned about their own long axis, then tilted in the sagittal and in the coronal plane."""
+    sagittal, coronal, axial = np.radians(sagittal_deg), np.radians(coronal_deg), np.radians(axial_deg)
+    turned = _rotations(axial, 0, 1)
+    tilted = _rotations(-sagittal, 1, 2)
+    leant = _rotations(coronal, 2, 0)
+    return np.asarray(leant @ tilted @ turned)
+
+
+def _rotations(angles: Float, first: int, second: int) -> Float:
+    """Matrices (n, 3, 3) that turn one axis toward another by angles (n,) in radians."""
+    matrices = np.tile(np.eye(3), (len(angles), 1, 1))
+    matrices[:, first, first] = matrices[:, second, second] = np.cos(angles)
+    matrices[:, second, first], matrices[:, first, second] = np.sin(angles), -np.sin(angles)
+    return matrices
