@@ -11,7 +11,7 @@ from spondyl.nets.cards import Card
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path):
-    with pytest.raises(SettingError, match="vfr, appearance, context, got 'grading'"):
+    with pytest.raises(SettingError, match="vfr, appearance, context, bilstm, got 'grading'"):
         run_recipe("grading", [("exams", tmp_path)], tmp_path / "run")
 
 
@@ -33,7 +33,7 @@ def test_a_folder_without_scans_is_refused_and_leaves_no_run(tmp_path):
 
 
 def test_every_recipe_has_its_network_and_steps():
-    assert set(STEPS) == set(recipes._PRESETS) == {"vfr", "appearance", "context"}
+    assert set(STEPS) == set(recipes._PRESETS) == {"vfr", "appearance", "context", "bilstm"}
     # so that the last step is also the last checkpoint
     assert all(steps % 100 == 0 for steps in STEPS.values())
 

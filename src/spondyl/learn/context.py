@@ -7,7 +7,6 @@ the ends of the column well, errs alike on neighbours, and is now sure, now unsu
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,24 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from spondyl.anatomy.level import Level
-from spondyl.anatomy.numbering import NUMBERINGS
-from spondyl.anatomy.spacing import VID
-from spondyl.geometry.affine import Float
-from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.height_map import HeightMapSettings
 from spondyl.identify.targets import IGNORED, ContextExample, context_example
+from spondyl.learn.columns import draw_column
 from spondyl.learn.trainer import Recipe, Stream
-
-_BODY_SHARE = 0.75
-"""Height of a body over the distance to its neighbours; discs take the rest (0.7 in the neck to 0.8 in the chest)."""
 
 HEIGHTS = HeightMapSettings(temperature=1.0)
 """How maps are drawn for this recipe. The published temperature of 10 leaves next to nothing of what an appearance
 network says with a few nats; so drawn, the context network learnt to ignore its input."""
-
-_SIZE_SD = 0.08
-"""Spread of patients' sizes, as the ordered decoder assumes."""
 
 
 class MapBatch(NamedTuple):
@@ -67,42 +56,9 @@ class MapStream(Stream[MapBatch]):
 
 def simulate(rng: np.random.Generator) -> ContextExample:
     """Draw a column, a field of view, and what an appearance network says of it."""
-    priors = np.array([numbering.prior for numbering in NUMBERINGS])
-    levels = NUMBERINGS[rng.choice(len(priors), p=priors / priors.sum())].levels
-    pairs = [VID.between(upper, lower) for upper, lower in pairwise(levels)]
-    size = np.exp(rng.normal(0, _SIZE_SD))
-    steps = size * np.array([max(5.0, rng.normal(p.mean_mm, p.sd_mm * VID.within_patient)) for p in pairs])
-    # a curved column is seen in projection on the vertical
-    heights = np.concatenate([[0], np.cumsum(steps * np.cos(np.deg2rad(rng.uniform(0, 35, len(steps)))))])
-    reach = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2, steps[-1:]]) * _BODY_SHARE / 2
-    first = int(rng.integers(1, len(levels) - 4))
-    last = min(len(levels) - 1, first + int(rng.integers(3, 25)))
-    seen = slice(first, last)
-    top = heights[first] - rng.uniform(10, 60)
-    height_mm = float(heights[last - 1] + rng.uniform(10, 60) - top)
-    logits = _imitate_appearance(levels[seen], rng)
+    column = draw_column(rng)
     return context_example(
-        logits,
-        heights[seen] - reach[seen] - top,
-        heights[seen] + reach[seen] - top,
-        height_mm,
-        levels[seen],
-        rng,
-        settings=HEIGHTS,
-    )
-
-
-def _imitate_appearance(levels: tuple[Level, ...], rng: np.random.Generator) -> Float:
-    """Logits (n, columns) that fall off with the distance from a place near the true level."""
-    ranks = np.array([level.rank for level in OFFICIAL_COLUMNS], dtype=float)
-    true = np.array([level.rank for level in levels], dtype=float)
-    drift = rng.normal(0, rng.uniform(0, 1.2)) + np.cumsum(rng.normal(0, 0.15, len(true)))
-    anchored = np.isin(true, [Level.C2.rank, Level.C3.rank, Level.S1.rank, Level.S2.rank])
-    place = true + np.where(anchored, 0, drift) + rng.normal(0, 0.5, len(true))
-    place = np.where(rng.random(len(true)) < 0.03, rng.uniform(ranks.min(), ranks.max(), len(true)), place)
-    slope = rng.uniform(0.3, 4.5) * np.where(anchored, 2.0, 1.0)
-    return np.asarray(
-        -slope[:, None] * np.abs(ranks - place[:, None]) + rng.normal(0, rng.uniform(0.1, 0.8), (len(true), len(ranks)))
+        column.logits, column.tops_mm, column.bottoms_mm, column.height_mm, column.levels, rng, settings=HEIGHTS
     )
 
 

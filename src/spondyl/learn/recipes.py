@@ -10,6 +10,7 @@ from torch import nn
 
 from spondyl.errors import SettingError
 from spondyl.learn.appearance import AppearanceRecipe, CropStream
+from spondyl.learn.bilstm import BiLstmRecipe, SequenceStream
 from spondyl.learn.context import ContextRecipe, MapStream
 from spondyl.learn.exams import load_exams
 from spondyl.learn.trainer import Recipe, Stream, fit
@@ -18,10 +19,13 @@ from spondyl.nets.cards import Card, find_card
 from spondyl.nets.presets import build
 from spondyl.nets.weights import load_card, save
 
-STEPS = {"vfr": 4800, "appearance": 1200, "context": 700}
+STEPS = {"vfr": 4800, "appearance": 1200, "context": 700, "bilstm": 3000}
 """Steps with which the shipped weights were trained."""
 
-_PRESETS = {"vfr": "compact", "appearance": "compact", "context": "spinenet"}
+_PRESETS = {"vfr": "compact", "appearance": "compact", "context": "spinenet", "bilstm": "compact"}
+
+_SIMULATING = ("context", "bilstm")
+"""Recipes that draw what they learn from and read no data."""
 
 
 def run_recipe(
@@ -36,10 +40,10 @@ def run_recipe(
     """Train a network, resuming in `run`, and write its weights and their card there once the last step is done.
 
     Args:
-        name: "vfr", "appearance" or "context".
+        name: "vfr", "appearance", "context" or "bilstm".
         sources: (kind, path) of the data; the only kind is "exams", a folder of scans with masks, of which the training
-            part of the published split is used. Every folder is drawn from equally often. The recipe "context"
-            simulates what it learns from and reads none.
+            part of the published split is used. Every folder is drawn from equally often. The recipes "context"
+            and "bilstm" simulate what they learn from and read none.
         run: folder of checkpoints.
         start: name of the weights to go on from; random ones when None.
         steps: in all; the recipe's own number when None.
@@ -56,7 +60,7 @@ def run_recipe(
     unknown = {kind for kind, _ in sources} - {"exams"}
     if unknown:
         raise SettingError(f"--data must be exams:PATH, got the kind {unknown.pop()!r}")
-    if name != "context" and not sources:
+    if name not in _SIMULATING and not sources:
         raise SettingError(f"the recipe {name} needs labelled scans: --data exams:PATH")
     torch.manual_seed(seed)
     network = build(name, _PRESETS[name]) if start is None else _started(name, start)
@@ -87,6 +91,8 @@ def _recipe_and_stream(
 ) -> tuple[Recipe, Stream[object]]:
     if name == "context":
         return ContextRecipe(network, steps=steps), MapStream(batch=16, seed=seed)
+    if name == "bilstm":
+        return BiLstmRecipe(network, steps=steps), SequenceStream(batch=64, seed=seed)
     exams = [list(load_exams(folder, "train")) for folder in folders]
     if name == "vfr":
         return VfrRecipe(network, steps=steps), SliceStream(exams, batch=16, size=224, seed=seed)

@@ -54,6 +54,12 @@ def _build_context(preset: str) -> nn.Module:
     return {"spinenet": context.Context}[preset]()
 
 
+def _build_bilstm(preset: str) -> nn.Module:
+    from spondyl.nets import bilstm
+
+    return bilstm.BiLstm({"compact": bilstm.COMPACT}[preset])
+
+
 def _build_grading(preset: str) -> nn.Module:
     from spondyl.nets import grading
 
@@ -84,6 +90,14 @@ NETWORKS: dict[str, NetworkEntry] = {
         multiples=(16, 1),
         example_shape={"spinenet": (1, 1, 16, 24)},
         tolerates_bfloat16=False,  # its logits differ by less than bfloat16 resolves; it costs next to nothing
+    ),
+    "bilstm": NetworkEntry(
+        presets=("compact",),
+        builder=_build_bilstm,
+        source=_HERE / "bilstm.py",
+        multiples=(1, 1),
+        example_shape={"compact": (1, 1, 3, 25)},
+        tolerates_bfloat16=False,  # not measured; it costs next to nothing
     ),
     "grading": NetworkEntry(
         presets=("spinenet",),
