@@ -4,7 +4,7 @@ import numpy as np
 
 from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import REGULAR, Numbering
-from spondyl.phantom.column import ColumnPlan, CurveAngles, DiscSize, Transition, VertebraSize
+from spondyl.phantom.column import ColumnPlan, CurveAngles, DiscSize, Transition, VertebraSize, settle_tilts
 
 _HEIGHT_DEPTH_CANAL_MM = {
     Region.CERVICAL: (14.0, 17.0, 14.0),
@@ -36,22 +36,23 @@ def a_size(level: Level) -> VertebraSize:
 
 
 def a_plan(numbering: Numbering = REGULAR) -> ColumnPlan:
-    """Every disc 8 mm high in front and 6 mm behind."""
+    """Every disc 8 mm high in front and 6 mm behind; S1 slopes by 38 degrees."""
     count = len(numbering.levels)
-    return ColumnPlan(
+    plan = ColumnPlan(
         numbering=numbering,
         transition=Transition.NONE,
         sizes=tuple(a_size(level) for level in numbering.levels),
         discs=(DiscSize(anterior_height_mm=8.0, posterior_height_mm=6.0),) * (count - 1),
-        sagittal_deg=np.linspace(-10, 40, count),
+        sagittal_deg=np.full(count, 38.0),
         coronal_deg=np.zeros(count),
         axial_deg=np.zeros(count),
         angles=CurveAngles(
             pelvic_incidence_deg=50.0,
             sacral_slope_deg=38.0,
-            lumbar_lordosis_deg=50.0,
-            thoracic_kyphosis_deg=40.0,
-            cervical_lordosis_deg=20.0,
+            lumbar_lordosis_deg=0.0,
+            thoracic_kyphosis_deg=0.0,
+            cervical_lordosis_deg=0.0,
             scoliosis_cobb_deg=0.0,
         ),
     )
+    return settle_tilts(plan)

@@ -139,14 +139,14 @@ def test_a_wedge_makes_the_column_kyphotic_by_its_angle_and_leaves_the_discs_as_
     plan = a_plan()
     fracture = Fracture(kind=FractureKind.WEDGE, grade=2, loss=0.3, is_recent=False)
     changed = apply_pathology(plan, replace(NOTHING, fractures={Level.T8: fracture}))
-    angle_deg = np.degrees(np.arctan(0.3 * 20 / 28))
+    angle_deg = 2 * np.degrees(np.arctan(0.3 * 20 / 2 / 28))
     turned = changed.sagittal_deg - plan.sagittal_deg
     at = plan.numbering.levels.index(Level.T8)
     np.testing.assert_allclose(turned[:at] - turned[at], angle_deg / 2)
     np.testing.assert_allclose(turned[at] - turned[at + 1 :], angle_deg / 2)
     assert turned.mean() == pytest.approx(0, abs=1e-12)
-    assert changed.angles.thoracic_kyphosis_deg - 40 == pytest.approx(angle_deg)
-    assert changed.angles.lumbar_lordosis_deg == pytest.approx(50)
+    assert changed.angles.thoracic_kyphosis_deg - plan.angles.thoracic_kyphosis_deg == pytest.approx(angle_deg)
+    assert changed.angles.lumbar_lordosis_deg == pytest.approx(plan.angles.lumbar_lordosis_deg)
     assert changed.angles.sacral_slope_deg - 38 == pytest.approx(turned[-2])
 
 
@@ -155,8 +155,8 @@ def test_a_narrowed_disc_loses_height_and_its_share_of_the_lordosis() -> None:
     changed = apply_pathology(plan, with_disc("L4/L5", DiscState(pfirrmann=5, narrowing=2, height_factor=0.5)))
     at = plan.numbering.levels.index(Level.L4)
     assert changed.discs[at] == replace(plan.discs[at], anterior_height_mm=4.0, posterior_height_mm=3.0)
-    lost_deg = np.degrees(np.arctan(2 / 35) - np.arctan(1 / 35))
-    assert 50 - changed.angles.lumbar_lordosis_deg == pytest.approx(lost_deg)
+    lost_deg = 2 * np.degrees(np.arctan(1 / 35) - np.arctan(0.5 / 35))
+    assert plan.angles.lumbar_lordosis_deg - changed.angles.lumbar_lordosis_deg == pytest.approx(lost_deg)
     steps = np.diff(changed.sagittal_deg - plan.sagittal_deg)
     assert steps[at] == pytest.approx(-lost_deg)
     np.testing.assert_allclose(np.delete(steps, at), 0, atol=1e-12)

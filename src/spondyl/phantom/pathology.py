@@ -7,12 +7,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
-import numpy as np
-
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
-from spondyl.geometry.affine import Float
-from spondyl.phantom.column import ColumnPlan, CurveAngles, DiscSize, VertebraSize
+from spondyl.phantom.column import ColumnPlan, DiscSize, VertebraSize, measure_angles, settle_tilts
 
 __all__ = ["DiscState", "Fracture", "FractureKind", "Pathology", "SchmorlNode", "apply_pathology"]
 
@@ -137,12 +134,12 @@ def apply_pathology(plan: ColumnPlan, pathology: Pathology) -> ColumnPlan:
         disc if upper is Level.C1 else _worn(disc, pathology.discs[Disc(upper, lower)])
         for (upper, lower), disc in zip(pairwise(levels), plan.discs, strict=True)
     )
-    changed = replace(plan, sizes=sizes, discs=discs)
-    turn_deg = _turns_deg(changed) - _turns_deg(plan)
-    tilt_deg = np.append(-np.cumsum(turn_deg[::-1])[::-1], 0.0)
-    tilt_deg -= tilt_deg.mean()
-    changed = replace(changed, sagittal_deg=plan.sagittal_deg + tilt_deg)
-    return replace(changed, angles=_turned(plan, changed))
+    if (sizes, discs) == (plan.sizes, plan.discs):
+        return plan
+    settled = settle_tilts(replace(plan, sizes=sizes, discs=discs))
+    turned_deg = (settled.sagittal_deg - plan.sagittal_deg).mean()
+    straight = replace(settled, sagittal_deg=settled.sagittal_deg - turned_deg)
+    return replace(straight, angles=measure_angles(straight))
 
 
 def _fractured(size: VertebraSize, fracture: Fracture | None) -> VertebraSize:
@@ -166,36 +163,4 @@ def _worn(disc: DiscSize, state: DiscState) -> DiscSize:
         anterior_height_mm=disc.anterior_height_mm * state.height_factor,
         posterior_height_mm=disc.posterior_height_mm * state.height_factor,
         slip_mm=disc.slip_mm + state.slip_mm,
-    )
-
-
-def _turns_deg(plan: ColumnPlan) -> Float:
-    """By how much each disc and the halves of the bodies at it turn the upper body backward, (n - 1,)."""
-    wedge = _wedges_deg(plan)
-    depth_mm = np.array([size.lower_depth_mm for size in plan.sizes[:-1]])
-    rise_mm = np.array([disc.anterior_height_mm - disc.posterior_height_mm for disc in plan.discs])
-    return np.asarray(np.degrees(np.arctan(rise_mm / depth_mm)) + (wedge[:-1] + wedge[1:]) / 2)
-
-
-def _wedges_deg(plan: ColumnPlan) -> Float:
-    """Angle between the endplates of each body, positive where it is higher in front, (n,)."""
-    rise_mm = np.array([size.anterior_height_mm - size.posterior_height_mm for size in plan.sizes])
-    depth_mm = np.array([(size.upper_depth_mm + size.lower_depth_mm) / 2 for size in plan.sizes])
-    return np.asarray(np.degrees(np.arctan(rise_mm / depth_mm)))
-
-
-def _turned(before: ColumnPlan, after: ColumnPlan) -> CurveAngles:
-    """The angles before, changed by as much as the endplates that bound each curve have turned."""
-    levels, angles = before.numbering.levels, before.angles
-    tilt = after.sagittal_deg - before.sagittal_deg
-    wedge = _wedges_deg(after) - _wedges_deg(before)
-    upper = dict(zip(levels, tilt - wedge / 2, strict=True))
-    lower = dict(zip(levels, tilt + wedge / 2, strict=True))
-    last_thoracic = levels[levels.index(Level.L1) - 1]
-    return replace(
-        angles,
-        sacral_slope_deg=float(angles.sacral_slope_deg + upper[Level.S1]),
-        lumbar_lordosis_deg=float(angles.lumbar_lordosis_deg + upper[Level.S1] - upper[Level.L1]),
-        thoracic_kyphosis_deg=float(angles.thoracic_kyphosis_deg + upper[Level.T4] - lower[last_thoracic]),
-        cervical_lordosis_deg=float(angles.cervical_lordosis_deg + lower[Level.C7] - lower[Level.C2]),
     )
