@@ -19,6 +19,18 @@ __all__ = ["Coil", "CtKernel", "CtProtocol", "Field", "Imperfections", "MrProtoc
 Shape = tuple[int, int, int]
 
 
+def _check_grid(affine: Affine, shape: Shape) -> None:
+    for size in shape:
+        _check("shape", size, 1, 4096)
+    for spacing in affine.spacing_mm:
+        _check("spacing_mm", float(spacing), 0.3, 12.0)
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise SettingError(f"{name} must be between {low:g} and {high:g}, got {value}")
+
+
 class Field(StrEnum):
     """What part of the column a scan is meant to show."""
 
@@ -169,15 +181,3 @@ class CtProtocol:
         _check("gantry_mm", self.gantry_mm, 50.0, 1000.0)
         _check("streak_hu", self.streak_hu, 0.0, 3000.0)
         _check("cupping_hu", self.cupping_hu, 0.0, 100.0)
-
-
-def _check_grid(affine: Affine, shape: Shape) -> None:
-    for size in shape:
-        _check("shape", size, 1, 4096)
-    for spacing in affine.spacing_mm:
-        _check("spacing_mm", float(spacing), 0.3, 12.0)
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise SettingError(f"{name} must be between {low:g} and {high:g}, got {value}")

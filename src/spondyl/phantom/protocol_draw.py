@@ -136,7 +136,7 @@ def draw_mr_protocol(
     habits, contrast = _HABITS[Field(field)], draw_contrast(rng, sequence)
     view = _draw_view(rng, column, Field(field)) if is_varied else _usual_view(column, Field(field))
     pixel_mm = spacing_mm if spacing_mm is not None else _draw_pixel_mm(rng, habits, view) if is_varied else 0.9
-    count, slice_mm, step_mm = _draw_slices(rng, habits, view) if is_varied else (15, 4.0, 4.4)
+    count, slice_mm, step_mm = _draw_slices(rng, habits, view) if is_varied else _USUAL_SLICES[Field(field)]
     shape = (count, _even(view.height_mm / pixel_mm), _even(view.width_mm / pixel_mm))
     directions = Rotation.from_euler("xyz", view.turn_deg, degrees=True).as_matrix() @ _LEFT_INFERIOR_POSTERIOR
     affine = _centred(directions, (step_mm, pixel_mm, pixel_mm), shape, view.centre_ras_mm)
@@ -243,6 +243,11 @@ def _usual_view(column: Column, field: Field) -> _View:
         turn_deg=np.zeros(3),
     )
 
+
+_USUAL_SLICES = MappingProxyType(
+    {field: (15, 3.0, 3.3) if field is Field.CERVICAL else (15, 4.0, 4.4) for field in Field},
+)
+"""How many, how thick, and from one to the next, mm."""
 
 _SHIFTED, _SMALL, _VOLUMETRIC = 0.12, 0.08, 0.12
 """How often a field of view is off its region, shows few vertebrae, or has thin slices (assumed)."""
