@@ -52,8 +52,8 @@ _STYLES = {
     Region.CERVICAL: _Style(
         pedicle_rise=0.05,
         spinous_droop_deg=22,
-        spinous_half_height=0.24,
-        spinous_half_width_mm=2.6,
+        spinous_half_height=0.33,
+        spinous_half_width_mm=2.8,
         joint_half_mm=(5.5, 4.0),
         joint_reach_mm=(1.5, 2.5),
         transverse_half_mm=(3.0, 3.0),

@@ -118,7 +118,10 @@ def sac_tubes(line: CanalLine) -> Iterator[Tube]:
     half = line.half_mm * _SAC_SHARE * np.stack([line.remaining**0.5, line.remaining], axis=1)
     half[line.place >= _SAC_END.rank - 0.6] *= 0.7
     half[line.place >= _SAC_END.rank] *= 0.4
-    return _chain(line.points_ras_mm[upper], half[upper], line.right[upper])
+    # it lies on the posterior ligament; the room that it leaves is behind it
+    forward = np.maximum(line.half_mm[:, 1] - half[:, 1] - 0.2, 0) * np.clip(line.remaining * 2 - 1, 0, 1)
+    points = line.points_ras_mm - line.posterior * forward[:, None]
+    return _chain(points[upper], half[upper], line.right[upper])
 
 
 def fat_tubes(line: CanalLine) -> Iterator[Tube]:

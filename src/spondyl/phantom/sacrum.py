@@ -59,7 +59,7 @@ def wing_solids(sacrum: tuple[Vertebra, ...]) -> Iterator[Solid]:
         for side in (1, -1):
             inner = at((side * half * 0.7, -size.upper_depth_mm * 0.15, 0))
             outer = at((side * (half + reach), -size.upper_depth_mm * 0.35, -2))
-            thick = (max(5.0, 13.0 - 2.5 * number), height * 1.05)
+            thick = (max(5.0, 13.0 - 2.5 * number), height * 1.35)
             yield tube(inner, outer, thick, (0.85 * thick[0], thick[1]), across=vertebra.axes[:, 1])
             mass = at((side * half * 0.9, -size.upper_depth_mm * 0.5, 0)), at((side * 9, behind - 2, 0))
             yield tube(*mass, (height, 3.5), across=vertebra.axes[:, 2])

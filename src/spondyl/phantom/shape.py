@@ -85,6 +85,7 @@ def body_solid(vertebra: Vertebra) -> BodySolid:
         concavity_mm=(0.3 * size.concavity_mm if region is Region.SACRAL else size.concavity_mm,) * 2,
         waist={Region.CERVICAL: 0.06, Region.THORACIC: 0.08, Region.LUMBAR: 0.1, Region.SACRAL: 0.04}[region],
         lip_mm=3.0 if is_neck else 0.0,
+        rounding_mm=0.08 * size.posterior_height_mm,
     )
 
 

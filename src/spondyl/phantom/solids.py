@@ -168,6 +168,7 @@ class BodySolid:
         concavity_mm: how far the middles of the upper and lower endplate lie inside their rims' planes.
         waist: share of width and depth that is lost halfway up.
         lip_mm: height of the uncinate lips of the upper endplate.
+        rounding_mm: radius of the rims.
     """
 
     frame: Frame
@@ -178,6 +179,7 @@ class BodySolid:
     concavity_mm: tuple[float, float]
     waist: float = 0.08
     lip_mm: float = 0.0
+    rounding_mm: float = 0.0
 
     @property
     def box_mm(self) -> Float:
@@ -200,7 +202,7 @@ class BodySolid:
         if self.lip_mm:
             above = above + self.lip_mm * np.clip(np.abs(x) / half_width * 2 - 1, 0, 1) ** 2
         below = edge - self.concavity_mm[1] * dent + z
-        return np.asarray(np.minimum(np.minimum(above, below), (1 - radius) * (depth / 2)))
+        return _rounded(np.minimum(above, below), (1 - radius) * (depth / 2), self.rounding_mm)
 
     def rim_mm(self, *, upper: bool, n: int = 96) -> Float:
         """The edge of an endplate in the body's frame, (n, 3)."""
@@ -213,6 +215,15 @@ class BodySolid:
         depth = (self.upper_mm[1] + self.lower_mm[1]) / 2
         share = np.clip(y / depth + 0.5, 0, 1)
         return np.asarray((self.posterior_height_mm + share * (self.anterior_height_mm - self.posterior_height_mm)) / 2)
+
+
+def _rounded(first: Points, second: Points, radius_mm: float) -> Points:
+    """The lesser of two depths, where the edge at which both are small is rounded."""
+    least = np.minimum(first, second)
+    if not radius_mm:
+        return least
+    corner = np.hypot(np.maximum(radius_mm - first, 0), np.maximum(radius_mm - second, 0))
+    return np.asarray(np.minimum(least, radius_mm - corner))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
