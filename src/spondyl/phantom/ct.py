@@ -38,8 +38,8 @@ _PATH_MM = 250.0
 current modulation takes back most of that."""
 
 _METAL_HU = 3000.0
-_STREAK_REACH_MM, _SHADOW_MM = 45.0, 5.0
-"""How far streaks reach, and half the width of the shadow between two screws (assumed)."""
+_STREAK_REACH_MM, _SHADOW_MM, _SHADOW = 45.0, 5.0, 1.5
+"""How far streaks reach, half the width of the shadow between two screws, and its depth over a streak's (assumed)."""
 
 _TURN_PER_MM = np.radians(1.5)
 """How fast a fan of streaks turns along the patient, as the tube does from slice to slice (assumed)."""
@@ -184,7 +184,7 @@ def _add_streaks(
             fall = np.exp(-np.hypot(x, y) / _STREAK_REACH_MM)
             voxels[:, :, k] += (protocol.streak_hu * fall * fan.at(np.arctan2(y, x) + turn)).astype(np.float32)
         for one, other in pairwise(centres):
-            voxels[:, :, k] -= (protocol.streak_hu * _shadow(i, j, one, other)).astype(np.float32)
+            voxels[:, :, k] -= (_SHADOW * protocol.streak_hu * _shadow(i, j, one, other)).astype(np.float32)
 
 
 def _shadow(

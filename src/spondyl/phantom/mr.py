@@ -29,6 +29,9 @@ _FINE_MM, _COARSE_MM = 1.0, 4.0
 _VOID_MM = (3.0, 7.0)
 """How far metal takes the signal of spin echoes and of gradient echoes (assumed)."""
 
+_HELD = 0.15
+"""Share of a voxel above which it counts as metal."""
+
 _FAT_GHOST = 0.3
 """Ghosts of breathing, which fat at the skin shows most, over those of flow (assumed)."""
 
@@ -128,9 +131,11 @@ class _Scanner:
     def _void(self, ids: PartIds, index: int) -> _Image:
         """Factor of each pixel: no signal in metal and around it."""
         metal = mean_of_slice(self.is_metal.astype(np.float32), ids, index, self.factors)
+        if not metal.any():
+            return np.ones_like(metal)
+        away_mm = ndimage.distance_transform_edt(metal < _HELD, sampling=self.protocol.pixel_mm)
         reach_mm = _VOID_MM[self.protocol.sequence.is_gradient_echo]
-        spread = ndimage.gaussian_filter(metal, [reach_mm / pixel for pixel in self.protocol.pixel_mm])
-        return np.asarray(np.clip(1.0 - 4.0 * np.maximum(spread, metal), 0, 1), dtype=np.float32)
+        return np.asarray(np.clip(2.0 * away_mm / reach_mm - 1.0, 0, 1), dtype=np.float32)
 
     def _ghosts(self, source: _Image, rng: np.random.Generator) -> _Image:
         """Copies of what moves, to both sides along the phase axis, in or out of phase with what they fall on."""

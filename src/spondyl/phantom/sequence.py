@@ -122,7 +122,7 @@ class Contrast:
 _TIMES_MS: MappingProxyType[Sequence, tuple[tuple[float, float], tuple[float, float]]] = MappingProxyType(
     {
         Sequence.T1_TSE: ((446.0, 1000.0), (7.0, 14.0)),
-        Sequence.T2_TSE: ((2500.0, 5570.0), (80.0, 124.0)),
+        Sequence.T2_TSE: ((2800.0, 5570.0), (80.0, 124.0)),
         Sequence.PD: ((2000.0, 4000.0), (15.0, 40.0)),
         Sequence.STIR: ((3000.0, 6000.0), (35.0, 75.0)),
         Sequence.TIRM: ((3000.0, 6000.0), (35.0, 75.0)),
@@ -144,8 +144,8 @@ _ECHO_IN_CYCLES = MappingProxyType(
 )
 """Echo time over the water-fat cycle: whole numbers are in phase; four cycles are 18 ms at 1.5 T."""
 
-_FLIPS_DEG = MappingProxyType({Sequence.GRE_IN_PHASE: (30.0, 70.0), Sequence.GRE_T2STAR: (20.0, 35.0)})
-_DIXON_FLIP_DEG = (3.0, 10.0)
+_FLIPS_DEG = MappingProxyType({Sequence.GRE_IN_PHASE: (30.0, 70.0), Sequence.GRE_T2STAR: (15.0, 30.0)})
+_DIXON_FLIP_DEG = (3.0, 7.0)
 
 _CSF_T1_MS = 4000.0
 _T1_FLAIR_TI_SHARE = (0.36, 0.42)
