@@ -3,7 +3,7 @@
 import pytest
 
 from spondyl.anatomy import codes
-from spondyl.anatomy.codes import Structure
+from spondyl.anatomy.codes import Structure, Subregion
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
@@ -96,3 +96,27 @@ def test_places_past_the_top_of_the_column_and_unknown_codes_are_refused():
         codes.spider_level(1, lowest=Level.L6)
     with pytest.raises(SettingError, match="27 is no vertebra"):
         codes.level_of(27, codes.VERSE)
+
+
+@pytest.mark.parametrize(
+    ("code", "subregion"),
+    [
+        (26, Subregion.SACRUM),
+        (41, Subregion.ARCH),
+        (43, Subregion.TRANSVERSE_LEFT),
+        (46, Subregion.SUPERIOR_ARTICULAR_RIGHT),
+        (48, Subregion.INFERIOR_ARTICULAR_RIGHT),
+        (49, Subregion.BODY),
+        (60, Subregion.CORD),
+        (61, Subregion.CANAL),
+        (100, Subregion.ANNULUS),
+    ],
+)
+def test_a_subregion_has_the_code_that_its_documentation_says(code, subregion):
+    assert codes.SUBREGIONS[code] is subregion
+
+
+def test_every_subregion_has_one_code_that_reads_back():
+    assert {subregion: codes.SUBREGIONS[codes.subregion_code(subregion)] for subregion in Subregion} == {
+        subregion: subregion for subregion in Subregion
+    }

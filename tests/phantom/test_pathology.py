@@ -16,7 +16,7 @@ from spondyl.anatomy.numbering import NUMBERINGS, REGULAR
 from spondyl.errors import SettingError
 from spondyl.phantom import frequencies
 from spondyl.phantom.pathology import DiscState, Fracture, FractureKind, Pathology, apply_pathology
-from spondyl.phantom.pathology_draw import draw_fracture, draw_pathology
+from spondyl.phantom.pathology_draw import draw_fracture, draw_pathology, with_slip
 
 PATIENTS = 400
 SPIDER_PLACES = 7
@@ -166,6 +166,14 @@ def test_a_slip_goes_to_the_disc_below_the_vertebra_that_slips() -> None:
     changed = apply_pathology(a_plan(), with_disc("L5/S1", DiscState(slip_mm=7.0)))
     slips = {pair: disc.slip_mm for pair, disc in zip(pairwise(REGULAR.levels), changed.discs, strict=True)}
     assert {pair: slip for pair, slip in slips.items() if slip} == {(Level.L5, Level.S1): 7.0}
+
+
+def test_a_slip_takes_its_share_of_the_canal_and_gives_it_back() -> None:
+    state = DiscState(pfirrmann=4, canal_factor=0.95)
+    slipped = with_slip(state, 10.0, canal_depth_mm=16.0)
+    assert slipped.canal_factor == pytest.approx(0.95 - 0.4 * 10 / 16)
+    assert (slipped.slip_mm, slipped.central_stenosis) == (10.0, 2)
+    assert with_slip(slipped, 0.0, canal_depth_mm=16.0).canal_factor == pytest.approx(0.95)
 
 
 # Frequencies

@@ -12,6 +12,7 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
 
+VERSE_SACRUM = 26
 VERSE_COCCYX = 27
 SPIDER_CANAL = 100
 SPIDER_PARTIAL_OFFSET = 100
@@ -28,6 +29,26 @@ class Structure(StrEnum):
     PARTIAL_VERTEBRA = "partial vertebra"
     CANAL = "canal"
     DISC = "disc"
+
+
+class Subregion(StrEnum):
+    """A part of a vertebra or of its surroundings, as masks of subregions tell them apart."""
+
+    ARCH = "arch"
+    SPINOUS = "spinous process"
+    TRANSVERSE_LEFT = "left transverse process"
+    TRANSVERSE_RIGHT = "right transverse process"
+    SUPERIOR_ARTICULAR_LEFT = "left superior articular process"
+    SUPERIOR_ARTICULAR_RIGHT = "right superior articular process"
+    INFERIOR_ARTICULAR_LEFT = "left inferior articular process"
+    INFERIOR_ARTICULAR_RIGHT = "right inferior articular process"
+    BODY = "body"
+    SACRUM = "sacrum"
+    CORD = "cord"
+    CANAL = "canal"
+    ENDPLATE = "endplate"
+    ANNULUS = "disc"
+    NUCLEUS = "nucleus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +90,35 @@ SCT_DISCS: Mapping[int, Disc] = MappingProxyType(dict(enumerate(discs_of(REGULAR
 
 1 (top of C1), 2 (C1/C2) and 49, 50 (pontomedullary landmarks) are no discs and not in the map.
 """
+
+SUBREGIONS: Mapping[int, Subregion] = MappingProxyType(
+    {
+        VERSE_SACRUM: Subregion.SACRUM,
+        41: Subregion.ARCH,
+        42: Subregion.SPINOUS,
+        43: Subregion.TRANSVERSE_LEFT,
+        44: Subregion.TRANSVERSE_RIGHT,
+        45: Subregion.SUPERIOR_ARTICULAR_LEFT,
+        46: Subregion.SUPERIOR_ARTICULAR_RIGHT,
+        47: Subregion.INFERIOR_ARTICULAR_LEFT,
+        48: Subregion.INFERIOR_ARTICULAR_RIGHT,
+        49: Subregion.BODY,
+        60: Subregion.CORD,
+        61: Subregion.CANAL,
+        62: Subregion.ENDPLATE,
+        100: Subregion.ANNULUS,
+        101: Subregion.NUCLEUS,
+    }
+)
+"""Subregions of SPINEPS (Moeller et al. 2024, doi 10.1007/s00330-024-11155-y) and TPTBox, left and right the patient's.
+
+They know discs as a whole, 100; here that is the annulus, and 101, which they do not use, the nucleus.
+"""
+
+
+def subregion_code(subregion: Subregion) -> int:
+    """Return the code of a subregion."""
+    return next(code for code, known in SUBREGIONS.items() if known is subregion)
 
 
 def verse_code(level: Level) -> int:

@@ -8,7 +8,7 @@ the canal is narrowed by what stands in it, and the grade says by how much.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +23,7 @@ from spondyl.phantom.column import ColumnPlan
 from spondyl.phantom.frequencies import Finding
 from spondyl.phantom.pathology import DiscState, Fracture, FractureKind, Pathology, SchmorlNode
 
-__all__ = ["draw_fracture", "draw_pathology"]
+__all__ = ["draw_fracture", "draw_pathology", "with_slip"]
 
 _HEIGHT_LOADING, _ENDPLATE_LOADING = 0.6, 0.8
 """Correlation of a disc's collapse and endplates with the patient's; fitted to how much the numbers of narrowed discs
@@ -42,6 +42,12 @@ relative and absolute stenosis (Kalichman et al. 2009, doi 10.1016/j.spinee.2009
 _THICKENING = (0.0, 0.01, 0.04, 0.08, 0.12)
 """Mean share of the sac's depth that ligament and facets take, by Pfirrmann grade; set so that about a quarter of the
 patients have a relative stenosis and one in twelve an absolute one, as in Kalichman et al. 2009."""
+
+_SLIP_INTO_CANAL = 0.4
+"""Share of a slip by which the canal loses depth; the arch follows the body for the rest (assumed)."""
+
+_TIGHTEST = 0.3
+"""Share of the sac's depth that always remains: the roots need it."""
 
 _EPIDURAL_MM = 2.5
 """So far a disc may stand out before it touches the sac; the anterior epidural space at L4/L5 is about that deep."""
@@ -133,6 +139,23 @@ def draw_fracture(rng: np.random.Generator, *, kind: FractureKind | None = None,
     return Fracture(kind=kind or drawn_kind, grade=grade, loss=float(loss), is_recent=bool(rng.uniform() < 0.3))
 
 
+def with_slip(state: DiscState, slip_mm: float, canal_depth_mm: float) -> DiscState:
+    """A disc at which the vertebra above has slipped so far, with what that leaves of the canal.
+
+    Args:
+        state: with its own slip, if any.
+        slip_mm: in its place, forward.
+        canal_depth_mm: of the bony canal.
+    """
+    taken = _SLIP_INTO_CANAL * (slip_mm - state.slip_mm) / canal_depth_mm
+    canal_factor = float(np.clip(state.canal_factor - taken, _TIGHTEST, 1))
+    return replace(state, slip_mm=slip_mm, canal_factor=canal_factor, central_stenosis=_stenosis(canal_factor))
+
+
+def _stenosis(canal_factor: float) -> int:
+    return sum(canal_factor < limit for limit in _STENOSIS_LIMITS)
+
+
 def _draw_patient(rng: np.random.Generator, rank: float, *, is_given: bool) -> _Patient:
     """The factors; where the severity is given they all are as severe as it says."""
     wear = float(ndtri(np.clip(rank, 0.001, 0.999)))
@@ -188,7 +211,7 @@ def _draw_disc(rng: np.random.Generator, place: _Place, patient: _Patient) -> Di
         lower_endplate_defect=lower,
         upper_modic=modic[0],
         lower_modic=modic[1],
-        central_stenosis=sum(canal_factor < limit for limit in _STENOSIS_LIMITS),
+        central_stenosis=_stenosis(canal_factor),
         canal_factor=canal_factor,
         left_foraminal_stenosis=left,
         right_foraminal_stenosis=right,
@@ -222,8 +245,8 @@ def _draw_canal(rng: np.random.Generator, place: _Place, row: int, protrusion_mm
     thickening = max(0.0, float(rng.normal(_THICKENING[row], _THICKENING[row] / 2)))
     if place.region is Region.THORACIC:
         thickening /= 3  # the thoracic canal hardly ever narrows
-    indentation_mm = max(0.0, protrusion_mm - _EPIDURAL_MM * place.scale) + 0.4 * slip_mm
-    return float(np.clip(1 - thickening - indentation_mm / place.canal_depth_mm, 0.3, 1))
+    indentation_mm = max(0.0, protrusion_mm - _EPIDURAL_MM * place.scale) + _SLIP_INTO_CANAL * slip_mm
+    return float(np.clip(1 - thickening - indentation_mm / place.canal_depth_mm, _TIGHTEST, 1))
 
 
 def _draw_foramina(rng: np.random.Generator, narrowing: int, slip_mm: float) -> tuple[int, int]:

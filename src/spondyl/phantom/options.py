@@ -1,0 +1,279 @@
+"""What one may ask of a phantom, checked before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+from types import MappingProxyType
+from typing import Self, TypeVar
+
+from spondyl.anatomy.disc import Disc
+from spondyl.anatomy.level import Level, Region
+from spondyl.anatomy.numbering import (
+    ELEVEN_THORACIC,
+    FOUR_LUMBAR,
+    REGULAR,
+    SIX_LUMBAR,
+    THIRTEEN_THORACIC,
+    Numbering,
+)
+from spondyl.errors import SettingError
+from spondyl.imaging.volume import Modality
+from spondyl.phantom.column import Transition
+from spondyl.phantom.pathology import FractureKind
+from spondyl.phantom.protocol import Field
+from spondyl.phantom.sequence import Sequence
+
+__all__ = ["FractureWish", "PhantomOptions", "SlipWish", "Variant"]
+
+MAX_COBB_DEG = 90.0
+MAX_SLIP_MM = 20.0
+SPACING_RANGE_MM = (0.3, 6.0)
+MAX_SEED = 2**63 - 1
+
+Name = TypeVar("Name", bound=StrEnum)
+
+
+class Variant(StrEnum):
+    """Numbering variants by the vertebra that is last, missing or in between."""
+
+    REGULAR = "regular"
+    T11 = "T11"
+    T13 = "T13"
+    L4 = "L4"
+    L6 = "L6"
+    SACRALISED = "sacralised"
+    LUMBARISED = "lumbarised"
+
+    @property
+    def numbering(self) -> Numbering:
+        """The levels of such a column."""
+        return _NUMBERINGS.get(self, REGULAR)
+
+    @property
+    def transition(self) -> Transition:
+        """Of its lumbosacral junction."""
+        return _TRANSITIONS.get(self, Transition.NONE)
+
+
+_NUMBERINGS = MappingProxyType(
+    {
+        Variant.T11: ELEVEN_THORACIC,
+        Variant.T13: THIRTEEN_THORACIC,
+        Variant.L4: FOUR_LUMBAR,
+        Variant.L6: SIX_LUMBAR,
+    }
+)
+_TRANSITIONS = MappingProxyType({Variant.SACRALISED: Transition.SACRALISED, Variant.LUMBARISED: Transition.LUMBARISED})
+
+_SHOWN_BY: Mapping[Variant, tuple[Field, ...]] = MappingProxyType(
+    {
+        Variant.T11: (Field.LUMBAR, Field.THORACIC, Field.WHOLE),
+        Variant.T13: (Field.LUMBAR, Field.THORACIC, Field.WHOLE),
+        Variant.L4: (Field.LUMBAR, Field.WHOLE),
+        Variant.L6: (Field.LUMBAR, Field.WHOLE),
+        Variant.SACRALISED: (Field.LUMBAR, Field.WHOLE),
+        Variant.LUMBARISED: (Field.LUMBAR, Field.WHOLE),
+    }
+)
+"""Fields of view in which a variant can be told; asking for it in another one is a mistake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FractureWish:
+    """A fracture that a phantom must have.
+
+    Args:
+        level: the broken vertebra, C3 to L6.
+        kind: drawn when None.
+        grade: Genant's 1 to 3; drawn when None.
+
+    Raises:
+        SettingError: a vertebra without a body of its own, or a grade outside 1 to 3.
+    """
+
+    level: Level
+    kind: FractureKind | None = None
+    grade: int | None = None
+
+    def __post_init__(self) -> None:
+        if not Level.C3.rank <= self.level.rank <= Level.L6.rank:
+            raise SettingError(f"fracture must be in a vertebra from C3 to L6, got {self.level}")
+        if self.grade not in (None, 1, 2, 3):
+            raise SettingError(f"the grade of a fracture must be 1, 2 or 3, got {self.grade}")
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read "L1", "L1:wedge" or "L1:wedge:2".
+
+        Raises:
+            SettingError: it is written otherwise.
+        """
+        level, *rest = text.split(":")
+        if len(rest) > 2 or (len(rest) == 2 and not rest[1].isdecimal()):
+            raise SettingError(f'fracture must be written as "L1", "L1:wedge" or "L1:wedge:2", got "{text}"')
+        return cls(
+            level=_one_of(Level, "fracture", level),
+            kind=_one_of(FractureKind, "fracture kind", rest[0]) if rest else None,
+            grade=int(rest[1]) if len(rest) == 2 else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlipWish:
+    """A spondylolisthesis that a phantom must have.
+
+    Args:
+        disc: below the vertebra that slips.
+        slip_mm: forward, 0 to 20 mm.
+
+    Raises:
+        SettingError: the slip is outside its range.
+    """
+
+    disc: Disc
+    slip_mm: float
+
+    def __post_init__(self) -> None:
+        _check("slip", self.slip_mm, 0.0, MAX_SLIP_MM, "mm")
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read "L4/L5:6", mm.
+
+        Raises:
+            SettingError: it is written otherwise.
+        """
+        disc, _, length = text.partition(":")
+        try:
+            return cls(disc=Disc.from_name(disc), slip_mm=float(length))
+        except SettingError:
+            raise
+        except ValueError as error:
+            raise SettingError(f'slip must be written as "L4/L5:6", in mm, got "{text}"') from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomOptions:
+    """What a phantom is to be; whatever is None is drawn as often as it is among patients.
+
+    Args:
+        seed: the same seed gives the same patient, however it is scanned; the same options the same scan.
+        modality: MR or CT.
+        field: of view.
+        sequence: of an MR scan.
+        spacing_mm: of an MR scan's rows and columns, of a CT scan's voxels; 0.3 to 6 mm.
+        variant: how the column is numbered.
+        scoliosis_cobb_deg: 0 to 90.
+        severity: 0 (nothing is wrong) to 1 (the most worn of patients).
+        fractures, slips: what must be there besides what is drawn.
+        screws: vertebrae with pedicle screws.
+        is_varied: False for a well-centred scan of the whole region; True also for small, shifted and oblique ones.
+
+    Raises:
+        SettingError: a number is outside its range, or two options contradict each other.
+    """
+
+    seed: int = 0
+    modality: Modality = Modality.MR
+    field: Field = Field.LUMBAR
+    sequence: Sequence | None = None
+    spacing_mm: float | None = None
+    variant: Variant | None = None
+    scoliosis_cobb_deg: float | None = None
+    severity: float | None = None
+    fractures: tuple[FractureWish, ...] = ()
+    slips: tuple[SlipWish, ...] = ()
+    screws: tuple[Level, ...] | None = None
+    is_varied: bool = False
+
+    def __post_init__(self) -> None:
+        _check("seed", self.seed, 0, MAX_SEED)
+        _check("spacing", self.spacing_mm, *SPACING_RANGE_MM, "mm")
+        _check("cobb", self.scoliosis_cobb_deg, 0.0, MAX_COBB_DEG, "degrees")
+        _check("severity", self.severity, 0.0, 1.0)
+        if self.sequence is not None and self.modality is not Modality.MR:
+            raise SettingError(f"sequence is for modality mr only, got {self.sequence} with {self.modality}")
+        _check_variant(self.variant, self.field)
+        for level in self.screws or ():
+            if level.region is Region.CERVICAL:
+                raise SettingError(f"screws must be in vertebrae from T1 to S2, got {level}")
+
+    @classmethod
+    def from_text(
+        cls,
+        *,
+        seed: int = 0,
+        modality: str = "mr",
+        field: str = "lumbar",
+        sequence: str | None = None,
+        spacing_mm: float | None = None,
+        variant: str | None = None,
+        cobb_deg: float | None = None,
+        severity: float | None = None,
+        fractures: tuple[str, ...] = (),
+        slips: tuple[str, ...] = (),
+        screws: str | None = None,
+        is_varied: bool = False,
+    ) -> Self:
+        """Read options as a command line has them.
+
+        Args:
+            seed, spacing_mm, cobb_deg, severity, is_varied: as they are.
+            modality, field, variant: by their values.
+            sequence: by its member's name, in small letters with hyphens, such as "t2-tse"; "t1" and "t2" will do.
+            fractures: such as "L1:wedge:2".
+            slips: such as "L4/L5:6".
+            screws: levels with commas between, such as "L4,L5"; "none" for none.
+
+        Raises:
+            SettingError: a name that is none, a number outside its range, or a contradiction.
+        """
+        return cls(
+            seed=seed,
+            modality=_one_of(Modality, "modality", modality),
+            field=_one_of(Field, "fov", field),
+            sequence=None if sequence is None else _sequence(sequence),
+            spacing_mm=spacing_mm,
+            variant=None if variant is None else _one_of(Variant, "variant", variant),
+            scoliosis_cobb_deg=cobb_deg,
+            severity=severity,
+            fractures=tuple(FractureWish.from_text(text) for text in fractures),
+            slips=tuple(SlipWish.from_text(text) for text in slips),
+            screws=None if screws is None else _levels(screws),
+            is_varied=is_varied,
+        )
+
+
+def _check_variant(variant: Variant | None, field: Field) -> None:
+    if variant is None or field in _SHOWN_BY.get(variant, tuple(Field)):
+        return
+    fields = " or ".join(_SHOWN_BY[variant])
+    raise SettingError(f"variant {variant} can only be seen with fov {fields}, got {field}")
+
+
+def _one_of(kind: type[Name], name: str, text: str) -> Name:
+    try:
+        return kind(text)
+    except ValueError as error:
+        allowed = f"{next(iter(kind))} to {list(kind)[-1]}" if kind is Level else ", ".join(kind)
+        raise SettingError(f'{name} must be one of {allowed}, got "{text}"') from error
+
+
+def _sequence(text: str) -> Sequence:
+    names = {sequence.name.lower().replace("_", "-"): sequence for sequence in Sequence}
+    short = {"t1": Sequence.T1_TSE, "t2": Sequence.T2_TSE}
+    if text not in names | short:
+        raise SettingError(f'sequence must be one of {", ".join((*short, *names))}, got "{text}"')
+    return (names | short)[text]
+
+
+def _levels(text: str) -> tuple[Level, ...]:
+    return () if text == "none" else tuple(_one_of(Level, "screws", name.strip()) for name in text.split(","))
+
+
+def _check(name: str, value: float | None, low: float, high: float, unit: str = "") -> None:
+    if value is not None and not (isfinite(value) and low <= value <= high):
+        raise SettingError(f"{name} must be between {low:g} and {high:g} {unit}".rstrip() + f", got {value}")

@@ -1,0 +1,228 @@
+"""A phantom from its options: a patient is drawn, then scanned.
+
+Every stage has random numbers of its own, so that the same seed gives the same patient in every modality, field of view
+and sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import SettingError
+from spondyl.geometry.affine import Affine
+from spondyl.imaging.volume import Modality, Volume
+from spondyl.phantom.column import Column, ColumnPlan, place
+from spondyl.phantom.column_draw import draw_plan
+from spondyl.phantom.ct import acquire_ct
+from spondyl.phantom.mr import acquire_mr
+from spondyl.phantom.options import PhantomOptions
+from spondyl.phantom.partial_volume import supersampling
+from spondyl.phantom.pathology import Pathology, apply_pathology
+from spondyl.phantom.pathology_draw import draw_fracture, draw_pathology, with_slip
+from spondyl.phantom.protocol import CtProtocol, MrProtocol, Shape
+from spondyl.phantom.protocol_draw import draw_ct_protocol, draw_mr_protocol
+from spondyl.phantom.scene import Grid, PartIds, Scene, voxelise
+from spondyl.phantom.shape import build_scene
+from spondyl.phantom.surroundings import draw_surroundings
+from spondyl.phantom.truth import PhantomTruth, masks_of, truth_of
+
+__all__ = ["Patient", "Phantom", "make_patient", "make_phantom", "scan_patient"]
+
+_PLAN, _PATHOLOGY, _WISHES, _SURROUNDINGS, _SHAPE, _PROTOCOL, _ACQUISITION = range(7)
+"""The stages that draw; a number is never reused, or patients would change."""
+
+_THIN_MM = 2.0
+"""Slices below are painted once, thicker ones in three layers: a body's wall bends by that much within them."""
+
+_CT_PAINT_MM = 1.0
+"""Fineness at which CT is painted; finer, a whole spine would not fit into the memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """A patient, not yet scanned.
+
+    Args:
+        column: the vertebrae in their places, with what pathology does to them.
+        pathology: what is wrong.
+        scene: everything there is to paint.
+    """
+
+    column: Column
+    pathology: Pathology
+    scene: Scene
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phantom:
+    """A synthetic scan with its truth.
+
+    Args:
+        volume: the scan; MR in the order of a sagittal stack, CT with axes to left, posterior and superior.
+        truth: what is true of it.
+        protocol: how it was scanned.
+        options: what was asked for.
+    """
+
+    volume: Volume
+    truth: PhantomTruth
+    protocol: MrProtocol | CtProtocol
+    options: PhantomOptions
+
+
+def make_phantom(options: PhantomOptions) -> Phantom:
+    """Draw a patient and scan it; the same options give the same phantom.
+
+    Raises:
+        SettingError: a wish is for a vertebra that this patient or this field of view lacks.
+    """
+    return scan_patient(make_patient(options), options)
+
+
+def make_patient(options: PhantomOptions) -> Patient:
+    """Draw a patient.
+
+    Args:
+        options: of which those of the scan do not matter.
+
+    Raises:
+        SettingError: a wish is for a vertebra that this patient lacks.
+    """
+    plan = draw_plan(
+        _random(options, _PLAN),
+        numbering=options.variant.numbering if options.variant else None,
+        transition=options.variant.transition if options.variant else None,
+        scoliosis_cobb_deg=options.scoliosis_cobb_deg,
+    )
+    drawn = draw_pathology(_random(options, _PATHOLOGY), plan, severity=options.severity, screws=options.screws)
+    pathology = _with_wishes(drawn, plan, options)
+    column = place(apply_pathology(plan, pathology))
+    surroundings = draw_surroundings(column, _random(options, _SURROUNDINGS))
+    return Patient(
+        column=column,
+        pathology=pathology,
+        scene=build_scene(column, pathology, surroundings, _random(options, _SHAPE)),
+    )
+
+
+def scan_patient(patient: Patient, options: PhantomOptions) -> Phantom:
+    """Scan a patient.
+
+    Args:
+        patient: as drawn with these options, or with others.
+        options: of which those of the scan matter.
+
+    Raises:
+        SettingError: a wish is for a vertebra that this scan does not show.
+    """
+    protocol = _draw_protocol(patient, options)
+    ids = voxelise(patient.scene, _grid(protocol))
+    masks = masks_of(_centres(ids, protocol.shape), patient.scene.parts, patient.column.plan.transition)
+    truth = truth_of(patient.column, patient.pathology, protocol.affine, masks)
+    _require_in_view(truth, options)
+    return Phantom(
+        volume=_volume(_acquire(ids, patient.scene, protocol, options), protocol.affine, options),
+        truth=truth,
+        protocol=protocol,
+        options=options,
+    )
+
+
+def _random(options: PhantomOptions, stage: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(stage,)))
+
+
+def _with_wishes(drawn: Pathology, plan: ColumnPlan, options: PhantomOptions) -> Pathology:
+    """Add what must be there to what was drawn."""
+    rng, levels = _random(options, _WISHES), plan.numbering.levels
+    discs, fractures = dict(drawn.discs), dict(drawn.fractures)
+    for fracture in options.fractures:
+        if fracture.level not in levels:
+            raise SettingError(f"fracture must be in a vertebra that this patient has, got {fracture.level}")
+        fractures[fracture.level] = draw_fracture(rng, kind=fracture.kind, grade=fracture.grade)
+    for slip in options.slips:
+        if slip.disc not in discs:
+            raise SettingError(f"slip must be at a disc that this patient has, got {slip.disc}")
+        canal_depth_mm = plan.sizes[levels.index(slip.disc.lower)].canal_depth_mm
+        discs[slip.disc] = with_slip(discs[slip.disc], slip.slip_mm, canal_depth_mm)
+    return replace(drawn, discs=discs, fractures=fractures)
+
+
+def _require_in_view(truth: PhantomTruth, options: PhantomOptions) -> None:
+    """Refuse what nobody could see.
+
+    Raises:
+        SettingError: a vertebra that was asked for lies outside the scan.
+    """
+    seen = {vertebra.level for vertebra in truth.vertebrae}
+    wished = [("fracture", wish.level) for wish in options.fractures]
+    wished += [("slip", wish.disc.upper) for wish in options.slips]
+    wished += [("screws", level) for level in options.screws or ()]
+    for name, level in wished:
+        if level not in seen:
+            ends = f"{truth.vertebrae[0].level} to {truth.vertebrae[-1].level}" if truth.vertebrae else "nothing"
+            raise SettingError(f"{name} must be in the field of view, which shows {ends}, got {level}")
+
+
+def _draw_protocol(patient: Patient, options: PhantomOptions) -> MrProtocol | CtProtocol:
+    rng = _random(options, _PROTOCOL)
+    if options.modality is Modality.CT:
+        return draw_ct_protocol(
+            rng, patient.column, options.field, spacing_mm=options.spacing_mm, is_varied=options.is_varied
+        )
+    return draw_mr_protocol(
+        rng,
+        patient.column,
+        options.field,
+        sequence=options.sequence,
+        spacing_mm=options.spacing_mm,
+        is_varied=options.is_varied,
+    )
+
+
+def _grid(protocol: MrProtocol | CtProtocol) -> Grid:
+    """Where the scene is painted: MR pixels in four, thick slices in three layers; CT at about a millimetre."""
+    if isinstance(protocol, CtProtocol):
+        i, j, k = np.maximum(1, np.rint(protocol.affine.spacing_mm / _CT_PAINT_MM)).astype(int).tolist()
+        return Grid(affine=protocol.affine, shape=protocol.shape, supersampling=(i, j, k))
+    return Grid(
+        affine=protocol.affine,
+        shape=protocol.shape,
+        supersampling=(3 if protocol.slice_mm > _THIN_MM else 1, 2, 2),
+        filled=min(1.0, protocol.slice_mm / float(protocol.affine.spacing_mm[0])),
+    )
+
+
+def _acquire(
+    ids: PartIds, scene: Scene, protocol: MrProtocol | CtProtocol, options: PhantomOptions
+) -> NDArray[np.float32]:
+    rng = _random(options, _ACQUISITION)
+    if isinstance(protocol, CtProtocol):
+        return acquire_ct(ids, scene.parts, protocol, rng)
+    return acquire_mr(ids, scene.parts, protocol, rng)
+
+
+def _volume(voxels: NDArray[np.float32], affine: Affine, options: PhantomOptions) -> Volume:
+    source: dict[str, str | int | float] = {"format": "phantom", "seed": options.seed}
+    return Volume(voxels=voxels, affine=affine, modality=options.modality, source=source)
+
+
+def _centres(ids: PartIds, shape: Shape) -> PartIds:
+    """The part in the middle of each voxel; of the sub-voxels around the middle what most of them are."""
+    middles = [_middle(factor) for factor in supersampling(ids.shape, shape)]
+    steps = supersampling(ids.shape, shape)
+    around = [
+        ids[a :: steps[0], b :: steps[1], c :: steps[2]] for a in middles[0] for b in middles[1] for c in middles[2]
+    ]
+    if len(around) == 1:
+        return around[0]
+    votes = np.stack([sum((one == other).astype(np.uint8) for other in around) for one in around])
+    return np.asarray(np.take_along_axis(np.stack(around), votes.argmax(axis=0)[None], axis=0)[0])
+
+
+def _middle(factor: int) -> tuple[int, ...]:
+    """The middle one or two of so many sub-voxels."""
+    return (factor // 2,) if factor % 2 else (factor // 2 - 1, factor // 2)

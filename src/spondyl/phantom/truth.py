@@ -1,0 +1,239 @@
+"""What is true of a phantom: where every vertebra and disc lies, what is wrong with it, and which voxel is what.
+
+Points are RAS mm. Vertebrae and discs count as in view where their middle lies within the scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.anatomy.codes import (
+    DISC_OFFSET,
+    VERSE_COCCYX,
+    VERSE_SACRUM,
+    Subregion,
+    subregion_code,
+    verse_code,
+)
+from spondyl.anatomy.disc import Disc
+from spondyl.anatomy.level import Level
+from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.resample import to_sagittal
+from spondyl.phantom.column import Column, CurveAngles, Transition, corners_ras_mm, pedicle_points_ras_mm
+from spondyl.phantom.material import Tissue
+from spondyl.phantom.pathology import DiscState, Fracture, Pathology
+from spondyl.phantom.protocol import Shape
+from spondyl.phantom.scene import Part, PartIds, Structure
+from spondyl.phantom.shape import body_outlines, disc_place
+
+__all__ = ["DiscTruth", "Masks", "PhantomTruth", "VertebraTruth", "masks_of", "truth_of"]
+
+Codes = NDArray[np.uint8]
+
+_SUBREGION_OF: Mapping[Structure, Subregion] = MappingProxyType(
+    {
+        Structure.BODY: Subregion.BODY,
+        Structure.ARCH: Subregion.ARCH,
+        Structure.SPINOUS: Subregion.SPINOUS,
+        Structure.TRANSVERSE_LEFT: Subregion.TRANSVERSE_LEFT,
+        Structure.TRANSVERSE_RIGHT: Subregion.TRANSVERSE_RIGHT,
+        Structure.SUPERIOR_ARTICULAR_LEFT: Subregion.SUPERIOR_ARTICULAR_LEFT,
+        Structure.SUPERIOR_ARTICULAR_RIGHT: Subregion.SUPERIOR_ARTICULAR_RIGHT,
+        Structure.INFERIOR_ARTICULAR_LEFT: Subregion.INFERIOR_ARTICULAR_LEFT,
+        Structure.INFERIOR_ARTICULAR_RIGHT: Subregion.INFERIOR_ARTICULAR_RIGHT,
+        Structure.SACRUM: Subregion.SACRUM,
+        Structure.NUCLEUS: Subregion.NUCLEUS,
+        Structure.ANNULUS: Subregion.ANNULUS,
+        Structure.CANAL: Subregion.CANAL,
+        Structure.CORD: Subregion.CORD,
+    }
+)
+_DISC = frozenset((Structure.NUCLEUS, Structure.ANNULUS))
+_BESIDE_VERTEBRAE = frozenset((Structure.RIB, Structure.IMPLANT, Structure.CANAL, Structure.CORD, Structure.OTHER))
+"""Structures that may know a vertebra and yet are none of it; VerSe's masks leave them out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertebraTruth:
+    """A vertebra in view.
+
+    Args:
+        level: its name.
+        centroid_ras_mm: middle of the body, (3,); of C1 the middle of the ring's front.
+        corners_ras_mm: of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`.
+        pedicles_ras_mm: middle of the right and left pedicle, (2, 3); None where there are none.
+        instance: its outlines in the sagittal stack; None where no slice shows it, and for C1.
+        is_whole: its mid-sagittal corners all lie within the scan.
+        fracture: if it is broken.
+        has_screws: in its pedicles.
+    """
+
+    level: Level
+    centroid_ras_mm: Float
+    corners_ras_mm: Float
+    pedicles_ras_mm: Float | None
+    instance: VertebraInstance | None
+    is_whole: bool
+    fracture: Fracture | None
+    has_screws: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscTruth:
+    """A disc in view.
+
+    Args:
+        disc: its name.
+        centre_ras_mm: its middle, (3,).
+        posterior_edge_ras_mm: middle of its posterior edge, without bulge and herniation, (3,).
+        state: its gradings and their causes.
+    """
+
+    disc: Disc
+    centre_ras_mm: Float
+    posterior_edge_ras_mm: Float
+    state: DiscState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Masks:
+    """What each voxel of the scan is, index order and shape of the scan, uint8.
+
+    Args:
+        instances: `anatomy.codes.VERSE`, discs 100 plus the code of the vertebra above, sacrum 26, coccyx 27.
+        subregions: `anatomy.codes.SUBREGIONS`, cord and canal included.
+    """
+
+    instances: Codes
+    subregions: Codes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomTruth:
+    """Everything that is true of a phantom.
+
+    Args:
+        numbering: name of the column's numbering.
+        transition: of the lumbosacral junction.
+        angles: of the whole column's curves.
+        vertebrae, discs: in view, head to foot.
+        stack_affine: (slice, row, column) of the sagittal stack, as `to_sagittal` makes it of the scan, to RAS mm.
+        masks: on the scan's own grid.
+    """
+
+    numbering: str
+    transition: Transition
+    angles: CurveAngles
+    vertebrae: tuple[VertebraTruth, ...]
+    discs: tuple[DiscTruth, ...]
+    stack_affine: Affine
+    masks: Masks
+
+
+def truth_of(column: Column, pathology: Pathology, affine: Affine, masks: Masks) -> PhantomTruth:
+    """Collect the truth of a scan.
+
+    Args:
+        column: in its place.
+        pathology: what is wrong with it.
+        affine: of the scan, (i, j, k) to RAS mm.
+        masks: on the scan's grid.
+    """
+    shape = masks.instances.shape
+    stack, _ = to_sagittal(np.broadcast_to(np.float32(0), shape), affine)
+    view = _View(affine=affine, shape=(shape[0], shape[1], shape[2]))
+    return PhantomTruth(
+        numbering=column.plan.numbering.name,
+        transition=column.plan.transition,
+        angles=column.plan.angles,
+        vertebrae=tuple(_vertebrae(column, pathology, view, stack.affine, stack.voxels.shape)),
+        discs=tuple(_discs(column, pathology, view)),
+        stack_affine=stack.affine,
+        masks=masks,
+    )
+
+
+def masks_of(centres: PartIds, parts: tuple[Part, ...], transition: Transition) -> Masks:
+    """Read masks off a painted grid.
+
+    Args:
+        centres: the part in the middle of each voxel.
+        parts: what the numbers mean.
+        transition: the disc S1/S2 is a disc where S1 is lumbarised, else part of the sacrum.
+    """
+    is_disc = transition is Transition.LUMBARISED
+    instances, subregions = np.array(
+        [(_instance_code(part, is_disc), _subregion_code(part, is_disc)) for part in parts], dtype=np.uint8
+    ).T
+    return Masks(instances=instances[centres], subregions=subregions[centres])
+
+
+def _instance_code(part: Part, is_sacral_disc: bool) -> int:
+    if part.structure is Structure.COCCYX:
+        return VERSE_COCCYX
+    if part.level is None or part.structure in _BESIDE_VERTEBRAE:
+        return 0
+    is_disc = part.structure in _DISC and (part.level is not Level.S1 or is_sacral_disc)
+    return verse_code(part.level) + DISC_OFFSET * is_disc
+
+
+def _subregion_code(part: Part, is_sacral_disc: bool) -> int:
+    if part.structure in _DISC and part.level is Level.S1 and not is_sacral_disc:
+        return VERSE_SACRUM
+    if part.material.tissue is Tissue.ENDPLATE:
+        return subregion_code(Subregion.ENDPLATE)
+    return subregion_code(_SUBREGION_OF[part.structure]) if part.structure in _SUBREGION_OF else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """A scan's grid."""
+
+    affine: Affine
+    shape: Shape
+
+    def holds(self, points_ras_mm: Float) -> bool:
+        """Whether all points (..., 3) lie within its voxels."""
+        index = self.affine.to_index(points_ras_mm)
+        return bool(((index >= -0.5) & (index <= np.array(self.shape) - 0.5)).all())
+
+
+def _vertebrae(
+    column: Column, pathology: Pathology, view: _View, stack_affine: Affine, stack_shape: Shape
+) -> Iterator[VertebraTruth]:
+    for vertebra in column.vertebrae:
+        if not view.holds(vertebra.centre_ras_mm):
+            continue
+        corners = corners_ras_mm(vertebra)
+        has_pedicles = Level.C2.rank <= vertebra.level.rank < Level.S1.rank
+        yield VertebraTruth(
+            level=vertebra.level,
+            centroid_ras_mm=vertebra.centre_ras_mm,
+            corners_ras_mm=corners,
+            pedicles_ras_mm=pedicle_points_ras_mm(vertebra) if has_pedicles else None,
+            instance=body_outlines(vertebra, stack_affine, stack_shape),
+            is_whole=view.holds(corners),
+            fracture=pathology.fractures.get(vertebra.level),
+            has_screws=vertebra.level in pathology.screws,
+        )
+
+
+def _discs(column: Column, pathology: Pathology, view: _View) -> Iterator[DiscTruth]:
+    for upper, lower in pairwise(column.vertebrae[1:]):
+        if upper.level is Level.S1 and column.plan.transition is not Transition.LUMBARISED:
+            continue
+        place, disc = disc_place(upper, lower), Disc(upper.level, lower.level)
+        if view.holds(place.frame.origin_ras_mm):
+            yield DiscTruth(
+                disc=disc,
+                centre_ras_mm=place.frame.origin_ras_mm,
+                posterior_edge_ras_mm=place.posterior_edge_ras_mm,
+                state=pathology.discs[disc],
+            )
