@@ -91,7 +91,7 @@ def test_doubtful_bodies_are_not_taught_and_certain_ones_are():
 
 
 def test_the_body_above_the_topmost_is_doubtful_and_one_step_up():
-    made = stream(rotation_deg=0, log_scale=0, shrink=0, stretch=0, bend_mm=0, shift=0)
+    made = stream(rotation_deg=0, log_scale=0, stretch=0, bend_mm=0, shift=0)
     for batch in batches(made, 3):
         assert not batch.certain[:, 0].any()
         centres = batch.corners[:, :4].mean(2)

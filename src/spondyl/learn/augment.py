@@ -23,7 +23,6 @@ class Augmentation:
     Args:
         rotation_deg: turn in the plane.
         log_scale: natural logarithm of the zoom.
-        shrink: most by which a third of the slices shrink further, natural logarithm: lumbar bodies of neck size.
         stretch: relative change of the rows' spacing against the columns'.
         bend_mm: amplitude of a sideways wave along the column.
         shift: displacement over the image's edge.
@@ -32,8 +31,7 @@ class Augmentation:
     """
 
     rotation_deg: float = 25.0
-    log_scale: float = 0.25
-    shrink: float = 0.6
+    log_scale: float = 0.3
     stretch: float = 0.12
     bend_mm: float = 8.0
     shift: float = 0.15
@@ -68,8 +66,7 @@ class SlicePlacement:
             return torch.as_tensor(rng.uniform(-half_width, half_width, batch), dtype=torch.float32)
 
         angle = torch.deg2rad(uniform(how.rotation_deg))
-        shrink = np.where(rng.random(batch) < 1 / 3, rng.uniform(0, how.shrink, batch), 0)
-        zoom = torch.exp(uniform(how.log_scale) + torch.as_tensor(shrink, dtype=torch.float32))
+        zoom = torch.exp(uniform(how.log_scale))
         stretch = 1 + uniform(how.stretch)
         turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).view(batch, 2, 2)
         scale = torch.stack([zoom * stretch, zoom], -1) * working_mm

@@ -12,7 +12,8 @@ from spondyl.errors import SettingError
 from spondyl.learn.appearance import AppearanceRecipe, CropStream
 from spondyl.learn.bilstm import BiLstmRecipe, SequenceStream
 from spondyl.learn.context import ContextRecipe, MapStream
-from spondyl.learn.exams import load_exams
+from spondyl.learn.exams import Exam, load_exams
+from spondyl.learn.phantoms import load_phantoms, make_phantoms
 from spondyl.learn.trainer import Recipe, Stream, fit
 from spondyl.learn.vfr import SliceStream, VfrRecipe
 from spondyl.nets.cards import Card, find_card
@@ -21,6 +22,9 @@ from spondyl.nets.weights import load_card, save
 
 STEPS = {"vfr": 4800, "appearance": 1200, "context": 700, "bilstm": 3000}
 """Steps with which the shipped weights were trained."""
+
+PHANTOM_SEEDS = range(320)
+"""Patients from which the shipped weights learnt; benches draw others."""
 
 _PRESETS = {"vfr": "compact", "appearance": "compact", "context": "spinenet", "bilstm": "compact"}
 
@@ -41,9 +45,10 @@ def run_recipe(
 
     Args:
         name: "vfr", "appearance", "context" or "bilstm".
-        sources: (kind, path) of the data; the only kind is "exams", a folder of scans with masks, of which the training
-            part of the published split is used. Every folder is drawn from equally often. The recipes "context"
-            and "bilstm" simulate what they learn from and read none.
+        sources: (kind, path) of the data. "exams" is a folder of scans with masks, of which the training part of the
+            published split is used; "phantoms" a folder in which phantoms are kept, and made where they are missing.
+            Every folder of exams and every field of view of the phantoms is drawn from equally often. The recipes
+            "context" and "bilstm" simulate what they learn from and read none.
         run: folder of checkpoints.
         start: name of the weights to go on from; random ones when None.
         steps: in all; the recipe's own number when None.
@@ -57,15 +62,15 @@ def run_recipe(
     """
     if name not in STEPS:
         raise SettingError(f"the recipes are {', '.join(STEPS)}, got {name!r}")
-    unknown = {kind for kind, _ in sources} - {"exams"}
+    unknown = {kind for kind, _ in sources} - {"exams", "phantoms"}
     if unknown:
-        raise SettingError(f"--data must be exams:PATH, got the kind {unknown.pop()!r}")
+        raise SettingError(f"--data must be exams:PATH or phantoms:PATH, got the kind {unknown.pop()!r}")
     if name not in _SIMULATING and not sources:
-        raise SettingError(f"the recipe {name} needs labelled scans: --data exams:PATH")
+        raise SettingError(f"the recipe {name} needs labelled scans: --data exams:PATH or phantoms:PATH")
     torch.manual_seed(seed)
     network = build(name, _PRESETS[name]) if start is None else _started(name, start)
     steps = steps or STEPS[name]
-    fit(*_recipe_and_stream(name, network, [path for _, path in sources], steps, seed), run)
+    fit(*_recipe_and_stream(name, network, sources, steps, seed), run)
     card = Card(
         name=f"trained-{name}",
         network=name,
@@ -79,6 +84,14 @@ def run_recipe(
     save(network, card, run)
 
 
+def _groups(kind: str, folder: Path) -> list[list[Exam]]:
+    """The exams of one source, in groups that are drawn from equally often."""
+    if kind == "exams":
+        return [list(load_exams(folder, "train"))]
+    make_phantoms(folder, PHANTOM_SEEDS)
+    return list(load_phantoms(folder, PHANTOM_SEEDS).values())
+
+
 def _started(name: str, start: str) -> nn.Module:
     card = find_card(start)
     if (card.network, card.preset) != (name, _PRESETS[name]):
@@ -87,13 +100,13 @@ def _started(name: str, start: str) -> nn.Module:
 
 
 def _recipe_and_stream(
-    name: str, network: nn.Module, folders: list[Path], steps: int, seed: int
+    name: str, network: nn.Module, sources: Sequence[tuple[str, Path]], steps: int, seed: int
 ) -> tuple[Recipe, Stream[object]]:
     if name == "context":
         return ContextRecipe(network, steps=steps), MapStream(batch=16, seed=seed)
     if name == "bilstm":
         return BiLstmRecipe(network, steps=steps), SequenceStream(batch=64, seed=seed)
-    exams = [list(load_exams(folder, "train")) for folder in folders]
+    exams = [group for kind, folder in sources for group in _groups(kind, folder)]
     if name == "vfr":
         return VfrRecipe(network, steps=steps), SliceStream(exams, batch=16, size=224, seed=seed)
     return AppearanceRecipe(network, steps=steps), CropStream(exams, exams_per_batch=6, seed=seed)

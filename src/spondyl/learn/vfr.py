@@ -107,7 +107,7 @@ class _Prepared:
     """An exam with its intensities normalised once, and its outlines by slice, head to foot."""
 
     def __init__(self, exam: Exam) -> None:
-        self.voxels = normalise(exam.stack.voxels)
+        self.voxels = normalise(exam.stack.voxels).astype(np.float16)  # hundreds of exams must fit in memory
         self.pixel_mm = exam.stack.pixel_mm
         self.slice_mm = exam.stack.slice_mm
         o = exam.outlines
@@ -120,9 +120,9 @@ class _Prepared:
     def view(self, rng: np.random.Generator) -> _View:
         slices = (self.with_all, self.with_bodies, self.with_any)[rng.choice(3, p=_SLICE_SHARES)]
         k = int(rng.choice(slices))
-        image = self.voxels[k]
+        image = self.voxels[k].astype(np.float32)
         if self.slice_mm < 3 and rng.random() < 0.5:  # a thicker slice
-            image = self.voxels[max(0, k - 1) : k + 2].mean(0)
+            image = self.voxels[max(0, k - 1) : k + 2].mean(0, dtype=np.float32)
         here = self.slices == k
         corners, certain = self.corners[here], self.certain[here]
         unseen = self._body_above(corners)

@@ -130,7 +130,7 @@ def fat_tubes(line: CanalLine) -> Iterator[Tube]:
         line.place, (Level.C7.rank, Level.T4.rank, Level.L2.rank, Level.S1.rank), (0.0, 0.22, 0.42, 0.25)
     )
     points = line.points_ras_mm + line.posterior * (behind * line.half_mm[:, 1])[:, None]
-    half = line.half_mm * np.stack([np.full(len(behind), 0.9), np.interp(line.place, (7, 24), (0.86, 0.95))], axis=1)
+    half = line.half_mm * np.stack([np.full(len(behind), 0.9), np.interp(line.place, (7, 24), (1.0, 1.15))], axis=1)
     return _chain(points, half, line.right)
 
 

@@ -179,7 +179,12 @@ def _paint_backdrop(backdrop: Backdrop, grid: Grid) -> PartIds:
     ids = np.concatenate([backdrop.paint(*_coordinates(grid.affine.matrix[:3], (slab, j, k))) for slab in slabs])
     for axis, factor in enumerate(grid.supersampling):
         ids = np.repeat(ids, factor, axis=axis) if factor > 1 else ids
-    return np.ascontiguousarray(ids)
+    fine = np.ascontiguousarray(ids)
+    # sub-slices moved against each other give its edges partial volume
+    for offset in range(grid.supersampling[0]):
+        shift = offset - grid.supersampling[0] // 2
+        fine[offset :: grid.supersampling[0]] = np.roll(fine[offset :: grid.supersampling[0]], shift, axis=(1, 2))
+    return fine
 
 
 def _coordinates(matrix: Float, indices: Sequence[NDArray[np.generic]]) -> tuple[Points, Points, Points]:

@@ -28,9 +28,6 @@ __all__ = ["DiscPlace", "body_outlines", "body_solid", "build_scene", "disc_plac
 _FORAMEN_LEFT = (1.0, 0.8, 0.55, 0.3)
 """Share of a foramen's fat that is left, by grade of stenosis."""
 
-_SEEN_SHARE = 0.5
-"""A slice shows a body where its section there is at least this share of the longest one's depth."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscPlace:
@@ -89,13 +86,16 @@ def body_solid(vertebra: Vertebra) -> BodySolid:
     )
 
 
-def body_outlines(vertebra: Vertebra, affine: Affine, shape: tuple[int, int, int]) -> VertebraInstance | None:
+def body_outlines(
+    vertebra: Vertebra, affine: Affine, shape: tuple[int, int, int], *, least_share: float = 0.5
+) -> VertebraInstance | None:
     """The quadrilateral that a body shows in each sagittal slice, as the published networks are taught it.
 
     Args:
         vertebra: in its place.
         affine: (slice, row, column) of a sagittal stack to RAS mm.
         shape: of the stack.
+        least_share: a slice shows the body where its section is at least this share of the longest one's depth.
 
     Returns:
         its outlines in the slices that show it, in index space; None where no slice does, and for C1, which has no
@@ -113,7 +113,7 @@ def body_outlines(vertebra: Vertebra, affine: Affine, shape: tuple[int, int, int
             found[k] = np.stack([back_high, back_low, front_low, front_high])
     lengths = {k: float(np.linalg.norm(quad[:2] - quad[2:][::-1], axis=1).mean()) for k, quad in found.items()}
     longest = max(lengths.values(), default=0.0)
-    seen = [k for k in found if lengths[k] >= _SEEN_SHARE * longest]
+    seen = [k for k in found if lengths[k] >= least_share * longest]
     if not seen:
         return None
     return VertebraInstance(slices=tuple(seen), outlines=np.stack([found[k] for k in seen]), score=1.0)

@@ -1,0 +1,151 @@
+"""Phantoms as training exams: patients drawn by seed, each scanned in several contrasts, kept as plain arrays.
+
+A patient is painted once for all its contrasts. Files hold 8-bit voxels, so that hundreds of patients fit in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from spondyl.anatomy.level import Level
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.stack import SagittalStack
+from spondyl.learn.exams import Exam, Outlines
+from spondyl.phantom.column import Column, place
+from spondyl.phantom.column_draw import draw_plan
+from spondyl.phantom.mr import acquire_mr
+from spondyl.phantom.pathology import apply_pathology
+from spondyl.phantom.pathology_draw import draw_pathology
+from spondyl.phantom.protocol import Field
+from spondyl.phantom.protocol_draw import draw_mr_protocol
+from spondyl.phantom.scene import Grid, voxelise
+from spondyl.phantom.sequence import Sequence as Pulse
+from spondyl.phantom.sequence import draw_contrast
+from spondyl.phantom.shape import body_outlines, build_scene
+from spondyl.phantom.surroundings import draw_surroundings
+
+__all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
+
+_TAUGHT = (Level.C2, Level.S1)
+"""First and last body that detectors are taught, as in the published networks."""
+
+_DOUBT_SHARE = 0.12
+"""A slice that shows less of a body than half of it but more than this share neither teaches nor denies it."""
+
+_FIELDS = (Field.CERVICAL, Field.LUMBAR, Field.WHOLE, Field.THORACIC)
+"""In turn, by seed."""
+
+_CONTRASTS: tuple[Pulse | None, ...] = (None, Pulse.RANDOM)
+"""Of each patient: one as scanners make it, one with a random signal for every tissue."""
+
+
+def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
+    """Make the phantoms of some seeds that a folder does not hold yet, on all processors.
+
+    Args:
+        folder: of the files; made if it is missing.
+        seeds: one patient each; its field of view is the seed's remainder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [seed for seed in seeds if not _path(folder, seed).exists()]
+    if not missing:
+        return
+    # threads of a parent process do not survive a fork
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for _ in pool.map(partial(_make, folder), missing):
+            pass
+
+
+def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[Field, list[Exam]]:
+    """Read phantoms, by field of view; each contrast is an exam of its own."""
+    exams: dict[Field, list[Exam]] = {field: [] for field in _FIELDS}
+    for seed in seeds:
+        exams[_field(seed)] += _load(_path(folder, seed))
+    return exams
+
+
+def outlines_of(column: Column, affine: Affine, shape: tuple[int, int, int]) -> Outlines:
+    """What a sagittal stack shows of the bodies that detectors are taught; those that it cuts are doubtful."""
+    corners, slices, levels, certain = [], [], [], []
+    low, high = np.zeros(2) - 0.5, np.array(shape[1:]) - 0.5
+    for vertebra in column.vertebrae:
+        shown = body_outlines(vertebra, affine, shape, least_share=_DOUBT_SHARE)
+        plain = body_outlines(vertebra, affine, shape)
+        if shown is None or plain is None or not _TAUGHT[0].rank <= vertebra.level.rank <= _TAUGHT[1].rank:
+            continue
+        for k, outline in zip(shown.slices, shown.outlines, strict=True):
+            if ((outline.max(0) > low) & (outline.min(0) < high)).all():
+                corners.append(outline)
+                slices.append(k)
+                levels.append(vertebra.level)
+                certain.append(k in plain.slices and bool(((outline > low) & (outline < high)).all()))
+    return Outlines(
+        corners=np.array(corners).reshape(-1, 4, 2),
+        slices=np.array(slices, dtype=np.intp),
+        levels=np.array(levels, dtype=object),
+        certain=np.array(certain, dtype=np.bool_),
+    )
+
+
+def _field(seed: int) -> Field:
+    return _FIELDS[seed % len(_FIELDS)]
+
+
+def _path(folder: Path, seed: int) -> Path:
+    return folder / f"phantom_{seed:06}.npz"
+
+
+def _make(folder: Path, seed: int) -> None:
+    """Draw, paint, scan and keep one patient."""
+    rng = np.random.default_rng(seed)
+    plan = draw_plan(rng)
+    pathology = draw_pathology(rng, plan)
+    column = place(apply_pathology(plan, pathology))
+    scene = build_scene(column, pathology, draw_surroundings(column, rng), rng)
+    first = draw_mr_protocol(rng, column, _field(seed))
+    filled = min(1.0, first.slice_mm / float(first.affine.spacing_mm[0]))
+    in_plane = 2 if min(first.pixel_mm) > 0.45 else 1
+    fine = (3 if first.slice_mm > 1.5 else 1, in_plane, in_plane)
+    ids = voxelise(scene, Grid(affine=first.affine, shape=first.shape, supersampling=fine, filled=filled))
+    scans = []
+    for pulse in _CONTRASTS:
+        protocol = first if pulse is None else replace(first, contrast=draw_contrast(rng, pulse))
+        voxels = acquire_mr(ids, scene.parts, protocol, rng)
+        scans.append(
+            (255 * np.clip(voxels / max(1.0, float(np.quantile(voxels[::2, ::3, ::3], 0.998))), 0, 1)).astype(np.uint8)
+        )
+    outlines = outlines_of(column, first.affine, first.shape)
+    path = _path(folder, seed)
+    partial_path = path.with_suffix(".partial.npz")
+    np.savez_compressed(
+        partial_path,
+        scans=np.stack(scans),
+        affine=first.affine.matrix,
+        corners=outlines.corners,
+        slices=outlines.slices,
+        levels=np.array([level.value for level in outlines.levels], dtype="U3"),
+        certain=outlines.certain,
+    )
+    partial_path.rename(path)
+
+
+def _load(path: Path) -> Iterator[Exam]:
+    with np.load(path, allow_pickle=False) as kept:
+        outlines = Outlines(
+            corners=kept["corners"],
+            slices=kept["slices"],
+            levels=np.array([Level(name) for name in kept["levels"]], dtype=object),
+            certain=kept["certain"],
+        )
+        affine = Affine(kept["affine"])
+        for number, scan in enumerate(kept["scans"]):
+            stack = SagittalStack(voxels=scan.astype(np.float32), affine=affine)
+            yield Exam(name=f"{path.stem}_{number}", stack=stack, outlines=outlines)
