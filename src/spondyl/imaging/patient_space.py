@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spondyl.geometry.affine import Affine
+from spondyl.geometry.affine import Affine, Float
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""Its own inverse."""
 
 
 def affine_from_lps(steps_mm: ArrayLike, origin_mm: ArrayLike) -> Affine:
@@ -21,4 +24,10 @@ def affine_from_lps(steps_mm: ArrayLike, origin_mm: ArrayLike) -> Affine:
     matrix = np.eye(4)
     matrix[:3, :3] = steps_mm
     matrix[:3, 3] = origin_mm
-    return Affine(np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix)
+    return Affine(_LPS_TO_RAS @ matrix)
+
+
+def lps_from_affine(affine: Affine) -> tuple[Float, Float]:
+    """What a file must state in LPS mm for an affine to RAS mm: steps (3, 3) and origin (3,), see `affine_from_lps`."""
+    matrix = _LPS_TO_RAS @ affine.matrix
+    return matrix[:3, :3], matrix[:3, 3]
