@@ -14,23 +14,21 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 from spondyl.learn.exams import Exam, Outlines
-from spondyl.phantom.column import Column, place
-from spondyl.phantom.column_draw import draw_plan
+from spondyl.phantom.column import Column
 from spondyl.phantom.mr import acquire_mr
-from spondyl.phantom.pathology import apply_pathology
-from spondyl.phantom.pathology_draw import draw_pathology
-from spondyl.phantom.protocol import Field
-from spondyl.phantom.protocol_draw import draw_mr_protocol
-from spondyl.phantom.scene import Grid, voxelise
+from spondyl.phantom.options import PhantomOptions
+from spondyl.phantom.patient import draw_protocol, grid_of, make_patient
+from spondyl.phantom.protocol import Field, MrProtocol
+from spondyl.phantom.scene import voxelise
 from spondyl.phantom.sequence import Sequence as Pulse
 from spondyl.phantom.sequence import draw_contrast
-from spondyl.phantom.shape import body_outlines, build_scene
-from spondyl.phantom.surroundings import draw_surroundings
+from spondyl.phantom.shape import body_outlines
 
 __all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
 
@@ -105,24 +103,17 @@ def _path(folder: Path, seed: int) -> Path:
 
 def _make(folder: Path, seed: int) -> None:
     """Draw, paint, scan and keep one patient."""
+    options = PhantomOptions(seed=seed, field=_field(seed), is_varied=True)
+    patient = make_patient(options)
+    first = draw_protocol(patient, options)
+    assert isinstance(first, MrProtocol)
+    ids = voxelise(patient.scene, grid_of(first))
     rng = np.random.default_rng(seed)
-    plan = draw_plan(rng)
-    pathology = draw_pathology(rng, plan)
-    column = place(apply_pathology(plan, pathology))
-    scene = build_scene(column, pathology, draw_surroundings(column, rng), rng)
-    first = draw_mr_protocol(rng, column, _field(seed))
-    filled = min(1.0, first.slice_mm / float(first.affine.spacing_mm[0]))
-    in_plane = 2 if min(first.pixel_mm) > 0.45 else 1
-    fine = (3 if first.slice_mm > 1.5 else 1, in_plane, in_plane)
-    ids = voxelise(scene, Grid(affine=first.affine, shape=first.shape, supersampling=fine, filled=filled))
     scans = []
     for pulse in _CONTRASTS:
         protocol = first if pulse is None else replace(first, contrast=draw_contrast(rng, pulse))
-        voxels = acquire_mr(ids, scene.parts, protocol, rng)
-        scans.append(
-            (255 * np.clip(voxels / max(1.0, float(np.quantile(voxels[::2, ::3, ::3], 0.998))), 0, 1)).astype(np.uint8)
-        )
-    outlines = outlines_of(column, first.affine, first.shape)
+        scans.append(_to_bytes(acquire_mr(ids, patient.scene.parts, protocol, rng)))
+    outlines = outlines_of(patient.column, first.affine, first.shape)
     path = _path(folder, seed)
     partial_path = path.with_suffix(".partial.npz")
     np.savez_compressed(
@@ -135,6 +126,12 @@ def _make(folder: Path, seed: int) -> None:
         certain=outlines.certain,
     )
     partial_path.rename(path)
+
+
+def _to_bytes(voxels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Eight bits, of which the brightest few in a thousand voxels share the last."""
+    top = max(1.0, float(np.quantile(voxels[::2, ::3, ::3], 0.998)))
+    return np.asarray(255 * np.clip(voxels / top, 0, 1), dtype=np.uint8)
 
 
 def _load(path: Path) -> Iterator[Exam]:

@@ -29,7 +29,7 @@ from spondyl.phantom.shape import build_scene
 from spondyl.phantom.surroundings import draw_surroundings
 from spondyl.phantom.truth import PhantomTruth, masks_of, truth_of
 
-__all__ = ["Patient", "Phantom", "make_patient", "make_phantom", "scan_patient"]
+__all__ = ["Patient", "Phantom", "draw_protocol", "grid_of", "make_patient", "make_phantom", "scan_patient"]
 
 _PLAN, _PATHOLOGY, _WISHES, _SURROUNDINGS, _SHAPE, _PROTOCOL, _ACQUISITION = range(7)
 """The stages that draw; a number is never reused, or patients would change."""
@@ -118,8 +118,8 @@ def scan_patient(patient: Patient, options: PhantomOptions) -> Phantom:
     Raises:
         SettingError: a wish is for a vertebra that this scan does not show.
     """
-    protocol = _draw_protocol(patient, options)
-    ids = voxelise(patient.scene, _grid(protocol))
+    protocol = draw_protocol(patient, options)
+    ids = voxelise(patient.scene, grid_of(protocol))
     masks = masks_of(_centres(ids, protocol.shape), patient.scene.parts, patient.column.plan.transition)
     truth = truth_of(patient.column, patient.pathology, protocol.affine, masks)
     _require_in_view(truth, options)
@@ -167,7 +167,8 @@ def _require_in_view(truth: PhantomTruth, options: PhantomOptions) -> None:
             raise SettingError(f"{name} must be in the field of view, which shows {ends}, got {level}")
 
 
-def _draw_protocol(patient: Patient, options: PhantomOptions) -> MrProtocol | CtProtocol:
+def draw_protocol(patient: Patient, options: PhantomOptions) -> MrProtocol | CtProtocol:
+    """How a patient is scanned with these options."""
     rng = _random(options, _PROTOCOL)
     if options.modality is Modality.CT:
         return draw_ct_protocol(
@@ -183,7 +184,7 @@ def _draw_protocol(patient: Patient, options: PhantomOptions) -> MrProtocol | Ct
     )
 
 
-def _grid(protocol: MrProtocol | CtProtocol) -> Grid:
+def grid_of(protocol: MrProtocol | CtProtocol) -> Grid:
     """Where the scene is painted: MR pixels in four, thick slices in three layers; CT at about a millimetre."""
     if isinstance(protocol, CtProtocol):
         i, j, k = np.maximum(1, np.rint(protocol.affine.spacing_mm / _CT_PAINT_MM)).astype(int).tolist()
