@@ -12,6 +12,7 @@ from spondyl.phantom.scene import Part, PartIds
 from spondyl.phantom.surroundings_back import Back, draw_back
 from spondyl.phantom.surroundings_body import Body, draw_body, draw_habitus
 from spondyl.phantom.surroundings_frame import Guide, Points, make_guide
+from spondyl.phantom.surroundings_head import Head, draw_head
 from spondyl.phantom.surroundings_shapes import Tube, draw_parts
 from spondyl.phantom.surroundings_trunk import Trunk, draw_trunk
 from spondyl.phantom.surroundings_vessels import draw_runners
@@ -32,14 +33,15 @@ class Surroundings:
     Args:
         parts: what its voxels can be, see `Paint`.
         guide: curves along the column.
-        body, back, trunk, runners: what is painted, in this order.
+        body, trunk, back, head, runners: what is painted, in this order.
     """
 
     parts: tuple[Part, ...]
     guide: Guide
     body: Body
-    back: Back
     trunk: Trunk
+    back: Back
+    head: Head
     runners: tuple[Tube, ...]
 
     def paint(
@@ -51,7 +53,8 @@ class Surroundings:
         ids = np.zeros(int(np.prod(shape)), dtype=np.uint16)
         for start in range(0, ids.size, _AT_ONCE):
             chunk = slice(start, start + _AT_ONCE)
-            self._paint(self._points(*(axis[chunk] for axis in axes)), ids[chunk])
+            right, y, z = (axis[chunk] for axis in axes)
+            self._paint(self._points(right, y, z), right, ids[chunk])
         return ids.reshape(shape)
 
     def _points(self, right: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]) -> Points:
@@ -61,14 +64,14 @@ class Surroundings:
         x = right - self.guide.midline_mm[row] - self.guide.twist[row] * lever
         return Points(x=x.astype(np.float32), y=y.astype(np.float32), z=z.astype(np.float32), row=row)
 
-    def _paint(self, points: Points, ids: PartIds) -> None:
+    def _paint(self, points: Points, right_mm: NDArray[np.float32], ids: PartIds) -> None:
         wall, cavity = self.body.paint(points, ids)
-        if not ids.any():
-            return
         self.trunk.paint(points, ids, wall, cavity)
         self.back.paint(points, ids, wall, cavity)
+        self.head.paint(points, ids, right_mm)
         for runner in self.runners:
             runner.paint(points, ids)
+        self.trunk.bones.paint_heads(points, ids)
 
 
 def draw_surroundings(column: Column, rng: np.random.Generator) -> Surroundings:
@@ -85,7 +88,8 @@ def draw_surroundings(column: Column, rng: np.random.Generator) -> Surroundings:
         parts=draw_parts(rng),
         guide=guide,
         body=body,
-        back=draw_back(guide, habitus, rng),
         trunk=draw_trunk(guide, body, habitus, rng),
+        back=draw_back(guide, habitus, rng),
+        head=draw_head(column, rng),
         runners=draw_runners(guide, habitus, rng),
     )

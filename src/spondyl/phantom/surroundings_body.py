@@ -98,6 +98,8 @@ class Body:
         wall: below the subcutaneous fat.
         cavity: of chest, belly and pelvis.
         mound_mm: see `_MOUND_MM`.
+        throat_mm: anterior coordinate of the column's front in the neck, beyond which fat fills what nothing else
+            does; far in front of the trunk.
         top_mm: height where the head takes over.
         waves: unevenness of the layers.
         septa: sheets of connective tissue in the fat.
@@ -108,6 +110,7 @@ class Body:
     wall: Shell
     cavity: Shell
     mound_mm: Curve
+    throat_mm: Curve
     top_mm: float
     waves: Waves
     septa: Waves
@@ -130,13 +133,20 @@ class Body:
         is_fat = is_below & (self.fat.within(shallow) > 0)
         ids[is_fat] = Paint.FAT
         ids[wall > 0] = Paint.FASCIA
+        is_muscle = (wall > 0.03) & (cavity < 0)
         ids[wall > 0.03] = Paint.MUSCLE
-        self._paint_septa(points, ids, is_fat & (wall <= 0))
+        self._paint_sheets(points, ids, is_fat & (wall <= 0) & (uneven > 0.4), is_muscle & (uneven > -0.2))
+        ids[(wall > 0.1) & (points.y + 3 * uneven > self.throat_mm[points.row])] = Paint.FAT
         return wall, cavity
 
-    def _paint_septa(self, points: Points, ids: PartIds, is_fat: NDArray[np.bool_]) -> None:
-        where = np.flatnonzero(is_fat)
-        ids[where[np.abs(self.septa.at(points.take(where))) < 0.035]] = Paint.INTERSPINOUS
+    def _paint_sheets(
+        self, points: Points, ids: PartIds, is_fat: NDArray[np.bool_], is_muscle: NDArray[np.bool_]
+    ) -> None:
+        """Septa in the fat, and fat between muscles."""
+        where = np.flatnonzero(is_fat | is_muscle)
+        sheet = np.abs(self.septa.at(points.take(where)))
+        ids[where[(sheet < 0.035) & is_fat[where]]] = Paint.INTERSPINOUS
+        ids[where[(sheet < 0.06) & is_muscle[where]]] = Paint.FAT
 
 
 def draw_body(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Body:
@@ -165,9 +175,10 @@ def draw_body(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Body:
         wall=Shell(front_mm=wall_front, back_mm=wall_back, half_width_mm=half_width, square=0.4),
         cavity=_cavity(guide, wall_front, cavity_half_width, habitus),
         mound_mm=mound,
-        top_mm=guide.height_mm("O", -0.3),
+        top_mm=guide.height_mm("O", -1.0),
         waves=draw_waves(rng, 40.0),
-        septa=draw_waves(rng, 60.0, 22.0, 14.0),
+        throat_mm=guide.front_mm - 12 + guide.by_level({"T1": 0, "T3": 150}),
+        septa=draw_waves(rng, 70.0, 26.0, 90.0),
     )
 
 
@@ -183,8 +194,8 @@ def _wall_front(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Cur
         "L1": belly + 8,
         "L3": belly,
         "L5": belly + droop,
-        "S2": max(belly, 80.0) + droop,
-        "Co": 95.0,
+        "S2": max(belly, 62.0) + droop,
+        "Co": 82.0,
     }
     return np.asarray(guide.axis_mm + guide.by_level(in_front), dtype=np.float32)
 

@@ -65,7 +65,7 @@ class Guide:
         front_mm, back_mm: anterior coordinates of the bodies' walls.
         canal_mm: of the middle of the canal.
         tip_mm: of the envelope of the spinous tips.
-        axis_mm: of the bodies' front without its lordoses, which the front of the trunk does not follow.
+        axis_mm: of the bodies' front without its lordosis, which the belly does not follow; that of S1 below it.
         half_width_mm: of the bodies.
     """
 
@@ -198,9 +198,16 @@ def make_guide(column: Column) -> Guide:
         back_mm=back,
         canal_mm=canal,
         tip_mm=np.minimum(_curve(heights, tips, 10.0), canal - np.float32(least_mm)),
-        axis_mm=_smooth(front, 45.0),
+        axis_mm=_axis(front, place),
         half_width_mm=_curve(heights, widths, 10.0),
     )
+
+
+def _axis(front: Curve, place: Float) -> Curve:
+    promontory = np.interp(_PLACES["S1"], place[::-1], front[::-1])
+    straight = np.where(place > _PLACES["S1"], promontory, front)
+    in_neck = np.clip((_PLACES["T3"] - place) / 3, 0, 1)
+    return np.asarray(in_neck * _smooth(front, 8.0) + (1 - in_neck) * _smooth(straight, 45.0), dtype=np.float32)
 
 
 def _places(column: Column) -> Float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from spondyl.phantom.scene import PartIds
 from spondyl.phantom.surroundings_body import Body, Habitus
+from spondyl.phantom.surroundings_bones import Bones, draw_bones
 from spondyl.phantom.surroundings_frame import Curve, Field, Guide, Points, Waves, draw_waves
 from spondyl.phantom.surroundings_shapes import Ellipsoid, Paint
 
@@ -21,6 +22,7 @@ class Trunk:
     Args:
         guide: the column.
         body: its layers.
+        bones: in its walls.
         domes_mm: heights of the right and left dome of the diaphragm.
         mediastinum_mm: its half width at each height.
         liver_low_mm: height of the liver's lower edge far to the right.
@@ -35,6 +37,7 @@ class Trunk:
 
     guide: Guide
     body: Body
+    bones: Bones
     domes_mm: tuple[float, float]
     mediastinum_mm: Curve
     liver_low_mm: float
@@ -107,15 +110,16 @@ class Trunk:
         branches = np.hypot(self.vessels[0].at(points), first)
         ids[(ids == Paint.FAT) & (branches < 0.1) & (ahead > 15)] = Paint.VEIN
         lower = self.liver_low_mm + np.clip(95 - points.x, 0, None) * 0.6 + 6 * contents
-        is_liver = (points.z > lower) & (points.x > -self.liver_reach_mm + 0.25 * ahead * 0) & (over < -3)
-        is_liver &= points.y > self.guide.canal_mm[points.row] + np.where(points.x > 35, -30, 45)
+        is_liver = (points.z > lower) & (points.x > -self.liver_reach_mm) & (over < -3)
+        behind = 30 - 75 * np.clip((50 - points.x) / 35, 0, 1)
+        is_liver &= points.y > self.guide.canal_mm[points.row] - behind
         ids[is_liver] = Paint.LIVER
         ids[is_liver & (np.hypot(first, contents) < 0.13)] = Paint.VEIN
         self._paint_organs(points, ids, chest=False)
 
     def _paint_loops(self, points: Points, ids: PartIds, ahead: Field, radius: Field, contents: Field) -> None:
         """Bowel in front of the column and beside it, with its wall and what it holds."""
-        room = np.clip((ahead - 22) / 25, 0, 1) + np.clip((np.abs(points.x) - 70) / 20, 0, 1)
+        room = np.clip((ahead - 16) / 16, 0, 1) + np.clip((np.abs(points.x) - 70) / 20, 0, 1)
         size = np.float32(self.loop_radius) * np.minimum(room, 1)
         is_loop = radius < size
         ids[is_loop] = Paint.BOWEL_WALL
@@ -132,7 +136,7 @@ class Trunk:
 
     def _paint_wall(self, points: Points, ids: PartIds, wall: Field, cavity: Field) -> None:
         """Muscle layers of the belly's wall, ribs and breastbone in the chest's, pelvic bones below."""
-        is_wall = (wall > 0.03) & (cavity < 0) & (points.y > self.guide.canal_mm[points.row])
+        is_wall = (wall > 0.03) & (cavity < 0)
         where = np.flatnonzero(is_wall)
         if not where.size:
             return
@@ -140,28 +144,15 @@ class Trunk:
         share = wall[where] / (wall[where] - cavity[where])
         place = self.guide.place[some.row]
         x = np.abs(some.x)
-        belly = (place > 18.5) & (place < 25.5)
+        ahead = some.y - self.guide.canal_mm[some.row]
+        belly = (place > 18.5) & (place < 25.5) & (ahead > 0)
         part[belly & (x > 70) & (np.abs(share - 0.36) < 0.05)] = Paint.FAT
         part[belly & (x > 70) & (np.abs(share - 0.7) < 0.05)] = Paint.FAT
-        part[belly & (x < 5 + 4 * self.contents.at(some))] = Paint.FASCIA
-        part[belly & (x > 62) & (x < 70) & (some.y > self.guide.front_mm[some.row] + 20)] = Paint.FASCIA
-        self._paint_ribs(some, part, share, place)
+        midline = belly & (ahead > 50) & (x < 5 + 3 * self.contents.at(some))
+        part[midline] = np.where(share > 0.35, Paint.FAT, Paint.FASCIA)[midline]
+        part[belly & (x > 62) & (x < 70) & (ahead > 50)] = Paint.FASCIA
+        self.bones.paint(some, part, share)
         ids[where] = part
-
-    def _paint_ribs(self, points: Points, ids: PartIds, share: Field, place: Field) -> None:
-        ahead = points.y - self.guide.axis_mm[points.row]
-        chest = (place > 7.8) & (place < 19) & (share > 0.4) & (share < 0.97)
-        rows = self.guide.row(points.z + 0.5 * np.minimum(ahead, 90) + 0.8 * np.maximum(ahead - 90, 0) * -1)
-        phase = np.abs(np.mod(self.guide.place[rows], 1) - 0.5)
-        is_rib = chest & (phase > 0.24) & (ahead > 40) & (np.abs(points.x) > 22)
-        is_gristle = np.abs(points.x) < 60
-        ids[is_rib] = np.where(is_gristle, Paint.CARTILAGE, Paint.BONE)[is_rib]
-        ids[is_rib & ~is_gristle & (phase > 0.32) & (share > 0.5) & (share < 0.87)] = Paint.MARROW
-        ids[chest & (phase <= 0.24) & (phase > 0.2) & (ahead > 40)] = Paint.FAT
-        sternum = (np.abs(points.x) < 18) & (ahead > 40) & (place > 9.3) & (place < 17.5) & (share > 0.45)
-        ids[sternum] = Paint.BONE
-        gaps = np.abs(np.mod(place, 2.0) - 1.2) > 0.05
-        ids[sternum & (np.abs(points.x) < 16.5) & (share > 0.55) & (share < 0.9) & gaps] = Paint.MARROW
 
 
 def draw_trunk(guide: Guide, body: Body, habitus: Habitus, rng: np.random.Generator) -> Trunk:
@@ -170,6 +161,7 @@ def draw_trunk(guide: Guide, body: Body, habitus: Habitus, rng: np.random.Genera
     return Trunk(
         guide=guide,
         body=body,
+        bones=draw_bones(guide, rng),
         domes_mm=(guide.height_mm("T9", 0.1 + breath), guide.height_mm("T9", 0.6 + breath)),
         mediastinum_mm=guide.by_level({"C7": 60, "T1": 34, "T3": 30, "T6": 36, "T8": 48, "T10": 56}),
         liver_low_mm=guide.height_mm("L2", rng.normal(0.2, 0.5)),
@@ -177,7 +169,7 @@ def draw_trunk(guide: Guide, body: Body, habitus: Habitus, rng: np.random.Genera
         organs=_draw_organs(guide, habitus, rng),
         loops=(draw_waves(rng, 75.0), draw_waves(rng, 75.0)),
         contents=draw_waves(rng, 55.0),
-        loop_radius=rng.uniform(0.8, 1.15),
+        loop_radius=rng.uniform(0.85, 1.3),
         vessels=(draw_waves(rng, 45.0), draw_waves(rng, 45.0)),
     )
 
@@ -217,25 +209,19 @@ def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tu
     add(Paint.BOWEL_FLUID, "T11", 0.6, stomach, 37, 33, 47)
     add(Paint.AIR, "T11", 0.5, (stomach[0], stomach[1] + 12), 26, 18, 38)
     add(Paint.GLAND, "L1", 0.2, (-8, 36), 60, 9, 13)
-    fill = rng.uniform(0.35, 1.15)
-    bladder = (rng.normal(0, 4), 72 + rng.normal(0, 6))
-    add(Paint.MUSCLE, "S5", 0.3 - 0.9 * fill, bladder, 40 * fill + 8, 36 * fill + 6, 34 * fill + 6)
-    add(Paint.URINE, "S5", 0.3 - 0.9 * fill, bladder, 40 * fill + 4, 36 * fill + 2, 34 * fill + 2)
-    add(Paint.MUSCLE, "Co", 0.0, (0, 60), 22, 18, 20)
+    fill = rng.uniform(0.3, 1.1)
+    bladder = (rng.normal(0, 4), 30 + rng.normal(0, 6))
+    add(Paint.MUSCLE, "Co", 0.5 - 1.2 * fill, bladder, 42 * fill + 8, 38 * fill + 6, 30 * fill + 6)
+    add(Paint.URINE, "Co", 0.5 - 1.2 * fill, bladder, 42 * fill + 4, 38 * fill + 2, 30 * fill + 2)
+    add(Paint.MUSCLE, "Co", 1.8, (0, 22), 22, 18, 20)
     if rng.random() < 0.5:  # a womb, or in the others nothing but bowel above the bladder
-        womb = (rng.normal(0, 6), 45.0)
-        add(Paint.MUSCLE, "S4", 0.0, womb, 26, 22, 36, pitch=35)
-        add(Paint.MUCOSA, "S4", 0.0, womb, 10, 4, 24, pitch=35)
-    for z, level in ((0, "S3"), (0, "S5")):
-        add(
-            Paint.BOWEL_WALL,
-            level,
-            z,
-            (rng.normal(0, 5), rng.uniform(-30, -10)),
-            rng.uniform(14, 24),
-            rng.uniform(12, 20),
-            26,
-        )
+        womb = (rng.normal(0, 6), -2.0)
+        add(Paint.MUSCLE, "S5", 0.2, womb, 26, 22, 36, pitch=40)
+        add(Paint.MUCOSA, "S5", 0.2, womb, 10, 4, 24, pitch=40)
+    for level in ("S3", "S5"):  # rectum
+        before = guide.at(guide.front_mm, level) - guide.at(guide.axis_mm, level) + rng.uniform(16, 24)
+        radii = (rng.uniform(14, 22), rng.uniform(11, 16), 26.0)
+        add(Paint.BOWEL_WALL, level, 0.0, (rng.normal(0, 5), before), *radii)
         organs.append(_inside(organs[-1], Paint.AIR if rng.random() < 0.4 else Paint.STOOL))
     return tuple(organs)
 

@@ -154,9 +154,11 @@ _RUNNERS = (
         is_paired=True,
     ),
     _Runner(part=Paint.VEIN, table={"T2": (20, 40, 8, 7), "T4": (27, 50, 9, 8), "T7": (30, 48, 10, 10)}),
+    _Runner(part=Paint.ARTERY, table={"T1": (12, 26, 5, 5), "T3": (2, 34, 7, 7)}),  # brachiocephalic trunk
+    _Runner(part=Paint.VEIN, table={"T2": (0, 46, 30, 6), "T3": (10, 50, 22, 6)}),  # brachiocephalic veins
     _Runner(part=Paint.ARTERY, table={"T4": (20, 62, 15, 15), "T5": (20, 66, 15, 15), "T7": (8, 70, 15, 15)}),
     _Runner(part=Paint.ARTERY, table={"T4": (-18, 66, 13, 14), "T6": (-8, 82, 14, 15)}),  # pulmonary trunk
-    _Runner(part=Paint.ARTERY, table={"T2": (-12, 36, 5, 5), "T4": (-8, 40, 9, 30)}),  # arch of the aorta
+    _Runner(part=Paint.ARTERY, table={"T3": (-4, 40, 12, 24), "T4": (-8, 36, 13, 32)}),  # arch of the aorta
     _Runner(
         part=Paint.ARTERY,  # aorta
         table={
