@@ -136,6 +136,13 @@ class Tube:
     lumen: Paint | None = None
     lumen_share: float = 0.0
 
+    @property
+    def reach_mm(self) -> tuple[float, float]:
+        """Its leftmost and rightmost coordinate; the first is the larger where there is none of it."""
+        rows = self.rows[np.isfinite(self.rows[:, 1])]
+        ends = rows[:, 0] - 1 / rows[:, 2], rows[:, 0] + 1 / rows[:, 2]
+        return float(ends[0].min(initial=np.inf)), float(ends[1].max(initial=-np.inf))
+
     def paint(self, points: Points, ids: PartIds) -> None:
         """Paint the points inside it."""
         section = self.rows[points.row]
