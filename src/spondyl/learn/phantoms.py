@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
-from spondyl.geometry.affine import Affine
+from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
 from spondyl.learn.exams import Exam, Outlines
-from spondyl.phantom.column import Column
+from spondyl.phantom.column import Column, Vertebra
 from spondyl.phantom.mr import acquire_mr
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import draw_protocol, grid_of, make_patient
@@ -71,26 +71,37 @@ def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[Field, list[Exam]]
 
 
 def outlines_of(column: Column, affine: Affine, shape: tuple[int, int, int]) -> Outlines:
-    """What a sagittal stack shows of the bodies that detectors are taught; those that it cuts are doubtful."""
-    corners, slices, levels, certain = [], [], [], []
-    low, high = np.zeros(2) - 0.5, np.array(shape[1:]) - 0.5
+    """What a sagittal stack shows of the bodies that detectors are taught.
+
+    Bodies that the image cuts are doubtful, and so are slices that show little of a body or lie just beside it.
+    """
+    rows: list[tuple[Float, int, Level, bool]] = []
     for vertebra in column.vertebrae:
-        shown = body_outlines(vertebra, affine, shape, least_share=_DOUBT_SHARE)
-        plain = body_outlines(vertebra, affine, shape)
-        if shown is None or plain is None or not _TAUGHT[0].rank <= vertebra.level.rank <= _TAUGHT[1].rank:
-            continue
-        for k, outline in zip(shown.slices, shown.outlines, strict=True):
-            if ((outline.max(0) > low) & (outline.min(0) < high)).all():
-                corners.append(outline)
-                slices.append(k)
-                levels.append(vertebra.level)
-                certain.append(k in plain.slices and bool(((outline > low) & (outline < high)).all()))
+        if _TAUGHT[0].rank <= vertebra.level.rank <= _TAUGHT[1].rank:
+            rows += _rows_of(vertebra, affine, shape)
     return Outlines(
-        corners=np.array(corners).reshape(-1, 4, 2),
-        slices=np.array(slices, dtype=np.intp),
-        levels=np.array(levels, dtype=object),
-        certain=np.array(certain, dtype=np.bool_),
+        corners=np.array([row[0] for row in rows]).reshape(-1, 4, 2),
+        slices=np.array([row[1] for row in rows], dtype=np.intp),
+        levels=np.array([row[2] for row in rows], dtype=object),
+        certain=np.array([row[3] for row in rows], dtype=np.bool_),
     )
+
+
+def _rows_of(
+    vertebra: Vertebra, affine: Affine, shape: tuple[int, int, int]
+) -> Iterator[tuple[Float, int, Level, bool]]:
+    """Outline, slice, level and whether it is certain, of each slice that shows a body at least in doubt."""
+    shown = body_outlines(vertebra, affine, shape, least_share=_DOUBT_SHARE)
+    plain = body_outlines(vertebra, affine, shape)
+    if shown is None or plain is None:
+        return
+    low, high = np.zeros(2) - 0.5, np.array(shape[1:]) - 0.5
+    seen = dict(zip(shown.slices, shown.outlines, strict=True))
+    beside = {shown.slices[0] - 1: shown.outlines[0], shown.slices[-1] + 1: shown.outlines[-1]}
+    for k, outline in (beside | seen).items():
+        if 0 <= k < shape[0] and ((outline.max(0) > low) & (outline.min(0) < high)).all():
+            is_whole = bool(((outline > low) & (outline < high)).all())
+            yield outline, k, vertebra.level, is_whole and k in plain.slices
 
 
 def _field(seed: int) -> Field:
