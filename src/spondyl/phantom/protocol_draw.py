@@ -314,8 +314,8 @@ def _draw_slices(rng: np.random.Generator, habits: _Habits, view: _View) -> tupl
 
 def _draw_coil(rng: np.random.Generator, height_mm: float) -> Coil:
     return Coil(
-        surface_share=float(rng.uniform(0.1, 1.0)),
-        depth_mm=float(rng.uniform(60.0, 220.0)),
+        surface_share=float(rng.uniform(0.3, 1.0)),
+        depth_mm=float(rng.uniform(50.0, 160.0)),
         half_length_mm=float(height_mm * rng.uniform(0.5, 0.9)),
         unevenness=float(rng.uniform(0.0, 0.2)),
     )
@@ -362,13 +362,13 @@ def _draw_side(rng: np.random.Generator) -> tuple[float, float]:
 def _ct_protocol(rng: np.random.Generator, affine: Affine, shape: Shape, side_mm: float) -> CtProtocol:
     """A sharp kernel has two to four times a soft one's noise; thick slices average some of it away."""
     kernel = CtKernel.BONE if rng.random() < 0.5 else CtKernel.SOFT
-    noise_hu = rng.uniform(8.0, 25.0) * (2.5 if kernel is CtKernel.BONE else 1.0) / np.sqrt(affine.spacing_mm[2])
+    noise_hu = rng.uniform(8.0, 28.0) * (2.5 if kernel is CtKernel.BONE else 1.0) / np.sqrt(affine.spacing_mm[2])
     return CtProtocol(
         affine=affine,
         shape=shape,
         kernel=kernel,
         noise_hu=float(noise_hu),
         gantry_mm=float(side_mm * (1.0 if rng.random() < 0.4 else 1.5)),
-        streak_hu=float(rng.uniform(100.0, 450.0)),
+        streak_hu=float(rng.uniform(60.0, 350.0)),
         cupping_hu=float(rng.uniform(0.0, 10.0)),
     )
