@@ -13,7 +13,7 @@ from spondyl.phantom.surroundings_back import Back, draw_back
 from spondyl.phantom.surroundings_body import Body, draw_body, draw_habitus
 from spondyl.phantom.surroundings_frame import Guide, Points, make_guide
 from spondyl.phantom.surroundings_head import Head, draw_head
-from spondyl.phantom.surroundings_shapes import Tube, draw_parts
+from spondyl.phantom.surroundings_shapes import Paint, Tube, draw_parts, paint_shapes
 from spondyl.phantom.surroundings_trunk import Trunk, draw_trunk
 from spondyl.phantom.surroundings_vessels import draw_runners
 
@@ -69,9 +69,11 @@ class Surroundings:
         self.trunk.paint(points, ids, wall, cavity)
         self.back.paint(points, ids, wall, cavity)
         self.head.paint(points, ids, right_mm)
-        for runner in self.runners:
-            runner.paint(points, ids)
-        self.trunk.bones.paint_heads(points, ids)
+        outside = np.flatnonzero((wall <= 0) & (ids <= Paint.FAT))
+        kept = ids[outside]
+        paint_shapes(self.runners, points, ids)
+        paint_shapes(self.trunk.bones.heads, points, ids)
+        ids[outside] = kept  # in a slender body nothing stands out of the wall
 
 
 def draw_surroundings(column: Column, rng: np.random.Generator) -> Surroundings:
@@ -90,6 +92,6 @@ def draw_surroundings(column: Column, rng: np.random.Generator) -> Surroundings:
         body=body,
         trunk=draw_trunk(guide, body, habitus, rng),
         back=draw_back(guide, habitus, rng),
-        head=draw_head(column, rng),
+        head=draw_head(column, guide, rng),
         runners=draw_runners(guide, habitus, rng),
     )

@@ -49,7 +49,7 @@ def draw_habitus(rng: np.random.Generator) -> Habitus:
 
 
 _HALF_WIDTH_MM = {
-    "C2": 58, "C4": 55, "C6": 62, "C7": 78, "T1": 125, "T2": 168, "T3": 190, "T5": 180, "T8": 158,
+    "C2": 58, "C4": 55, "C6": 62, "C7": 78, "T1": 138, "T2": 180, "T3": 190, "T5": 180, "T8": 158,
     "T11": 150, "L2": 142, "L4": 148, "S1": 168, "S3": 178, "Co": 178,
 }  # fmt: skip
 """Of a lean trunk without its subcutaneous fat, arms cut at the armpits; about an adult's breadths at each height."""
@@ -75,7 +75,7 @@ _MOUND_MM = {
 }
 """How far the muscles beside the midline (lower down the buttocks) stand out behind the spinous tips."""
 
-_NECK_FRONT_MM = {"C2": 62, "C3": 56, "C4": 50, "C5": 46, "C6": 44, "C7": 46, "T1": 52, "T2": 60}
+_NECK_FRONT_MM = {"C2": 62, "C3": 53, "C4": 46, "C5": 42, "C6": 41, "C7": 43, "T1": 52, "T2": 60}
 _CAVITY_HALF_WIDTH_MM = {
     "C7": 12, "T1": 42, "T2": 64, "T4": 91, "T7": 110, "T10": 114, "T12": 108, "L2": 112, "L4": 112,
     "S1": 98, "S3": 66, "Co": 48,
@@ -136,7 +136,9 @@ class Body:
         is_muscle = (wall > 0.03) & (cavity < 0)
         ids[wall > 0.03] = Paint.MUSCLE
         self._paint_sheets(points, ids, is_fat & (wall <= 0) & (uneven > 0.4), is_muscle & (uneven > -0.2))
-        ids[(wall > 0.1) & (points.y + 3 * uneven > self.throat_mm[points.row])] = Paint.FAT
+        ids[
+            (wall > 0.1) & (np.abs(points.x) < 50 + 4 * uneven) & (points.y + 3 * uneven > self.throat_mm[points.row])
+        ] = Paint.FAT
         return wall, cavity
 
     def _paint_sheets(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,60 +65,54 @@ class Bones:
     Args:
         guide: the column.
         plates: hips and shoulder blades.
-        heads: of upper arm and thigh, and the pubic bones; each has a cortex.
+        heads: of upper arm and thigh, and the pubic bones, which reach beyond the walls.
     """
 
     guide: Guide
     plates: tuple[Plate, ...]
     heads: tuple[Ellipsoid, ...]
 
-    def paint(self, points: Points, ids: PartIds, share: Field) -> None:
+    def paint(self, points: Points, ids: PartIds, outside_mm: Field) -> None:
         """Paint ribs, breastbone and plates over the walls.
 
         Args:
             points, ids: what to paint, in the walls.
-            share: 0 on the wall's outside to 1 on its inside.
+            outside_mm: how far outside the cavity the points are.
         """
-        self._paint_ribs(points, ids, share)
+        self._paint_ribs(points, ids, outside_mm)
         for plate in self.plates:
             plate.paint(points, ids)
 
-    def paint_heads(self, points: Points, ids: PartIds) -> None:
-        """Paint the bones that reach beyond the walls."""
-        for head in self.heads:
-            radius2 = head.radius2(points)
-            ids[radius2 < 1] = Paint.BONE
-            ids[radius2 < (1 - _CORTEX_MM / min(head.radii_mm)) ** 2] = Paint.MARROW
-
-    def _paint_ribs(self, points: Points, ids: PartIds, share: Field) -> None:
+    def _paint_ribs(self, points: Points, ids: PartIds, outside_mm: Field) -> None:
         """The ribs' front, which sinks forward and then rises as cartilage to the breastbone."""
         place = self.guide.place[points.row]
         ahead = points.y - self.guide.axis_mm[points.row]
-        chest = (place > 7.8) & (place < 18.5) & (ahead > 35) & (share > 0.6)
+        chest = (place > 7.8) & (place < 18.5) & (ahead > 35) & (outside_mm < 11)
         x = np.abs(points.x)
         sunk = 0.45 * np.clip(ahead, 0, None) - 0.6 * np.clip(70 - x, 0, None)
         phase = np.abs(np.mod(self.guide.place[self.guide.row(points.z + sunk)], 1) - 0.5)
         is_rib, is_gristle = chest & (phase > 0.2) & (x > 20), x < 68
         ids[is_rib] = Paint.BONE
-        ids[is_rib & (phase > 0.27) & (share > 0.55) & (share < 0.9)] = Paint.MARROW
+        ids[is_rib & (phase > 0.27) & (np.abs(outside_mm - 5.5) < 4)] = Paint.MARROW
         ids[is_rib & is_gristle] = Paint.CARTILAGE
         sternum = chest & (x < 18) & (place > 9.3) & (place < 17.0)
         ids[sternum] = Paint.BONE
         gaps = np.abs(np.mod(place, 2.0) - 1.2) > 0.05
-        ids[sternum & (x < 16.5) & (share > 0.55) & (share < 0.9) & gaps] = Paint.MARROW
+        ids[sternum & (x < 16.5) & (np.abs(outside_mm - 5.5) < 4) & gaps] = Paint.MARROW
 
 
 def draw_bones(guide: Guide, rng: np.random.Generator) -> Bones:
     """Draw bones of the trunk's walls."""
     heads = []
     for level, below, x, forward, radii in (
-        ("T2", 0.2, 172.0, 30.0, (23.0, 23.0, 24.0)),
+        ("T3", 0.0, 160.0, -10.0, (23.0, 23.0, 24.0)),
         ("Co", 0.3, 90.0, 30.0, (25.0, 25.0, 25.0)),
         ("Co", 1.3, 17.0, 52.0, (19.0, 9.0, 17.0)),
     ):
         z = guide.height_mm(level, below + float(rng.normal(0, 0.15)))
         y = float(guide.axis_mm[guide.row(np.array(z))]) + forward + float(rng.normal(0, 3))
-        heads += [Ellipsoid(part=Paint.BONE, centre_mm=(side * x, y, z), radii_mm=radii) for side in (1, -1)]
+        bone = Ellipsoid(part=Paint.BONE, centre_mm=(x, y, z), radii_mm=radii, core=Paint.MARROW, shell_mm=_CORTEX_MM)
+        heads += [bone, replace(bone, centre_mm=(-x, y, z))]
     return Bones(guide=guide, plates=(_plate(guide, _ILIUM), _plate(guide, _SCAPULA)), heads=tuple(heads))
 
 

@@ -85,10 +85,14 @@ class Guide:
         row = np.rint((superior_mm - np.float32(self.lowest_mm)) * np.float32(1 / STEP_MM))
         return np.asarray(np.clip(row, 0, self.place.size - 1), dtype=np.intp)
 
+    @property
+    def heights_mm(self) -> Float:
+        """Superior coordinate of each row."""
+        return np.asarray(self.lowest_mm + STEP_MM * np.arange(self.place.size), dtype=np.float64)
+
     def height_mm(self, level: str, levels_below: float = 0.0) -> float:
         """Superior coordinate of the middle of a level, or of a place so many levels below it."""
-        heights = self.lowest_mm + STEP_MM * np.arange(self.place.size)
-        return float(np.interp(_PLACES[level] + levels_below, self.place[::-1], heights[::-1]))
+        return float(np.interp(_PLACES[level] + levels_below, self.place[::-1], self.heights_mm[::-1]))
 
     def at(self, curve: Curve, level: str) -> float:
         """A curve's value at a level."""
@@ -123,6 +127,19 @@ class Points:
     def take(self, where: NDArray[np.intp]) -> Points:
         """Some of the points."""
         return Points(x=self.x[where], y=self.y[where], z=self.z[where], row=self.row[where])
+
+    def box_mm(self) -> Float:
+        """Lowest and highest x, y and z, (2, 3)."""
+        axes = (self.x, self.y, self.z)
+        return np.array([[axis.min() for axis in axes], [axis.max() for axis in axes]])
+
+    def inside(self, box_mm: Float) -> NDArray[np.intp]:
+        """Which points lie in a box, (2, 3) as of `box_mm`."""
+        (x0, y0, z0), (x1, y1, z1) = np.asarray(box_mm, dtype=np.float32)
+        near = (self.y > y0) & (self.y < y1)
+        near &= (self.z > z0) & (self.z < z1)
+        near &= (self.x > x0) & (self.x < x1)
+        return np.flatnonzero(near)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

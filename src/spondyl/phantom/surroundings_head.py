@@ -6,7 +6,7 @@ adult heads as sectional atlases show them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +14,33 @@ from numpy.typing import NDArray
 from spondyl.geometry.affine import Float
 from spondyl.phantom.column import Column
 from spondyl.phantom.scene import PartIds
-from spondyl.phantom.surroundings_frame import Field, Points, Waves, draw_waves
-from spondyl.phantom.surroundings_shapes import Ellipsoid, Paint
+from spondyl.phantom.surroundings_frame import Curve, Field, Guide, Points, Waves, draw_waves
+from spondyl.phantom.surroundings_shapes import Ellipsoid, Paint, paint_shapes
 
 __all__ = ["Head", "draw_head"]
 
 _Row = tuple[Paint, tuple[float, float, float], tuple[float, float, float], float]
-"""Part, centre, semi-axes (mm), and how far the y axis rises forward (degrees); x > 0 stands for both sides."""
+"""Part, centre, semi-axes (mm), and how far the y axis rises forward (degrees)."""
 
-_VAULT_CENTRE, _VAULT_RADII = (0.0, 12.0, 59.0), (73.0, 92.0, 73.0)
-_FACE: tuple[_Row, ...] = (
+
+def _both_sides(*rows: _Row) -> tuple[Ellipsoid, ...]:
+    """Ellipsoids in the order of painting; what lies to the right of the midline is there on the left as well."""
+    return tuple(
+        Ellipsoid(part=part, centre_mm=(side * x, y, z), radii_mm=radii, pitch_deg=pitch)
+        for part, (x, y, z), radii, pitch in rows
+        for side in ((1, -1) if x > 0 else (1,))
+    )
+
+
+_VAULT = Ellipsoid(part=Paint.BONE, centre_mm=(0.0, 12.0, 59.0), radii_mm=(73.0, 92.0, 73.0))
+_FACE = _both_sides(
     (Paint.SKIN, (0, 46, 4), (66, 68, 72), 0),
-    (Paint.SKIN, (0, 62, -42), (50, 54, 34), -12),
+    (Paint.SKIN, (0, 62, -42), (58, 54, 34), -12),
     (Paint.SKIN, (0, 112, 10), (12, 13, 17), 0),
 )
 _FACE_SKIN_MM = 2.0
 
-_INSIDE_FACE: tuple[_Row, ...] = (
+_INSIDE_FACE = _both_sides(
     (Paint.MUSCLE, (0, 42, -8), (52, 50, 52), 0),
     (Paint.FAT, (52, 50, -12), (10, 24, 20), 0),
     (Paint.GLAND, (55, 16, -18), (10, 15, 24), 0),
@@ -54,9 +64,9 @@ _INSIDE_FACE: tuple[_Row, ...] = (
     (Paint.MARROW, (49, 27, -18), (3, 12, 27), 0),
     (Paint.BONE, (12, 54, -69), (9, 6, 3), 0),
     (Paint.MUCOSA, (0, 74, 18), (18, 41, 22), 0),
-    (Paint.AIR, (0, 74, 18), (15.5, 39, 20), 0),
-    (Paint.MUCOSA, (9, 70, 7), (5, 26, 5), 0),
-    (Paint.MUCOSA, (8, 66, 20), (4.5, 22, 5), 0),
+    (Paint.AIR, (0, 74, 18), (14, 39, 19), 0),
+    (Paint.MUCOSA, (6.5, 70, 7), (5.2, 27, 5.5), 0),
+    (Paint.MUCOSA, (6, 64, 20), (4.6, 23, 5.5), 0),
     (Paint.MUCOSA, (0, 74, 18), (1.6, 40, 20), 0),
     (Paint.MUCOSA, (0, 36, 6), (17, 16, 17), 0),
     (Paint.AIR, (0, 37, 6), (14, 12.5, 13), 0),
@@ -66,7 +76,7 @@ _INSIDE_FACE: tuple[_Row, ...] = (
     (Paint.AIR, (0, 30, -32), (11, 5, 20), -8),
 )
 
-_SKULL_BASE: tuple[_Row, ...] = (
+_SKULL_BASE = _both_sides(
     (Paint.BONE, (52, -2, 2), (13, 17, 19), 0),
     (Paint.BONE, (35, 14, 14), (24, 10, 10), 0),
     (Paint.BONE, (17, 6, -8), (8, 13, 8), 0),
@@ -77,20 +87,22 @@ _SKULL_BASE: tuple[_Row, ...] = (
     (Paint.AIR, (0, 54, 29), (14, 12, 11), 0),
 )
 
-_HINDBRAIN: tuple[_Row, ...] = (
+_MASTOID_CELLS = _both_sides((Paint.AIR, (52, -2, 2), (11, 15, 17), 0))
+
+_HINDBRAIN = _both_sides(
     (Paint.CSF, (0, 12, 24), (24, 25, 34), 0),
     (Paint.CSF, (0, -18, 2), (16, 15, 11), 0),
 )
-_STEM: tuple[_Row, ...] = (
+_STEM = _both_sides(
     (Paint.GREY_MATTER, (8, -17, 5), (7, 8, 10), 0),
     (Paint.WHITE_MATTER, (0, 16, 54), (15, 11, 12), 0),
-    (Paint.WHITE_MATTER, (0, 21, 35), (17, 12.5, 14), 0),
-    (Paint.WHITE_MATTER, (0, 5, 14), (8.5, 7, 22), -68 + 90),
-    (Paint.CSF, (0, 4, 36), (6, 4.5, 12), 12),
-    (Paint.CSF, (0, 6, 53), (1.2, 1.2, 12), 30),
+    (Paint.WHITE_MATTER, (0, 20, 35), (17, 13, 15), -12),
+    (Paint.WHITE_MATTER, (0, 6, 12), (8.5, 7.5, 27), -22),
+    (Paint.CSF, (0, 4, 36), (6, 4.5, 12), -12),
+    (Paint.CSF, (0, 10, 53), (1.2, 1.2, 12), -25),
 )
-_CEREBELLUM_CENTRE, _CEREBELLUM_RADII = (0.0, -37.0, 25.0), (51.0, 33.0, 25.0)
-_FOREBRAIN: tuple[_Row, ...] = (
+_CEREBELLUM = Ellipsoid(part=Paint.GREY_MATTER, centre_mm=(0.0, -37.0, 25.0), radii_mm=(51.0, 33.0, 25.0))
+_FOREBRAIN = _both_sides(
     (Paint.WHITE_MATTER, (0, 12, 82), (16, 42, 14), 0),
     (Paint.CSF, (12, 8, 82), (7, 38, 8), 0),
     (Paint.GREY_MATTER, (10, 22, 68), (9, 16, 9), 0),
@@ -106,6 +118,7 @@ class Head:
         origin_ras_mm: middle of the foramen magnum.
         axes: (3, 3), columns are right, forward and up in RAS.
         size: 1 for the usual.
+        column_mm: anterior coordinate of the front of the neck's column at each height; lowest where there is none.
         folds: of the brain.
         cells: of the mastoid bone and of fat between muscles.
     """
@@ -113,6 +126,7 @@ class Head:
     origin_ras_mm: Float
     axes: Float
     size: float
+    column_mm: Curve
     folds: Waves
     cells: Waves
 
@@ -128,7 +142,7 @@ class Head:
         if not near.size:
             return
         own, part = self._to_head(points.take(near), right_mm[near]), ids[near]
-        self._paint_face(own, part)
+        self._paint_face(own, part, points.y[near] > self.column_mm[points.row[near]])
         self._paint_skull(own, part)
         ids[near] = part
 
@@ -142,38 +156,37 @@ class Head:
         )
         return Points(x=np.asarray(x), y=np.asarray(y), z=np.asarray(z), row=points.row)
 
-    def _paint_face(self, points: Points, ids: PartIds) -> None:
+    def _paint_face(self, points: Points, ids: PartIds, is_before_column: NDArray[np.bool_]) -> None:
         outside = ids == Paint.AIR
         for part, shrink in ((Paint.SKIN, 0.0), (Paint.FAT, _FACE_SKIN_MM)):
-            for _, centre, radii, pitch in _FACE:
-                less = (radii[0] - shrink, radii[1] - shrink, radii[2] - shrink)
-                solid = Ellipsoid(part=part, centre_mm=centre, radii_mm=less, pitch_deg=pitch)
-                ids[outside & (solid.radius2(points) < 1)] = part
-        front = np.flatnonzero(points.y > _THROAT_MM)
+            for solid in _FACE:
+                share = 1 - shrink / min(solid.radii_mm)
+                ids[outside & (solid.radius2(points) < share * share)] = part
+        front = np.flatnonzero((points.y > _THROAT_MM) & is_before_column)
         if not front.size:
             return
         part_, some = ids[front], points.take(front)
-        _paint(_INSIDE_FACE, some, part_)
+        paint_shapes(_INSIDE_FACE, some, part_)
         muscle = part_ == Paint.MUSCLE
-        muscle[muscle] = np.abs(self.cells.at(some.take(np.flatnonzero(muscle)))) < 0.12
+        muscle[muscle] = np.abs(self.cells.at(some.take(np.flatnonzero(muscle)))) < 0.07
         part_[muscle] = Paint.FAT
         ids[front] = part_
 
     def _paint_skull(self, points: Points, ids: PartIds) -> None:
-        vault = Ellipsoid(part=Paint.BONE, centre_mm=_VAULT_CENTRE, radii_mm=_VAULT_RADII)
         above = points.z - _base_mm(points)
-        near = np.flatnonzero((vault.radius2(points) < _SCALP) & ((above > -12) | (points.y < 15)))
+        near = np.flatnonzero((_VAULT.radius2(points) < _SCALP) & ((above > -12) | (points.y < 15)))
         if not near.size:
             return
         part, some, above = ids[near], points.take(near), above[near]
-        depth = (1 - np.sqrt(vault.radius2(some))) * 78
+        depth = (1 - np.sqrt(_VAULT.radius2(some))) * 78
         over_base = above > 0
-        opening = (np.square(some.x / 15) + np.square((some.y - 1) / 18) < 1) & (some.z < 12)
+        opening = (np.square(some.x / 15) + np.square((some.y - 1) / 18) < 1) & (some.z < 12) & (some.z > -9)
         for outer_mm, layer in ((-6.5, Paint.SKIN), (-4.5, Paint.FAT)):
             part[(depth > outer_mm) & (over_base | (depth < 0)) & ((part < Paint.MUSCLE) | over_base)] = layer
         for outer_mm, layer in ((0.0, Paint.BONE), (1.8, Paint.MARROW), (4.5, Paint.BONE), (6.2, Paint.CSF)):
             part[(depth > outer_mm) & over_base & ~opening] = layer
-        _paint(_SKULL_BASE, some, part)
+        part[opening & (depth > 0)] = Paint.CSF
+        paint_shapes(_SKULL_BASE, some, part)
         self._paint_cells(some, part)
         slope = (above > -11) & ~over_base & (np.abs(some.x) < 17) & (some.y < 44) & (some.z > -4) & (some.y > 14)
         part[slope] = np.where((above < -1.5) & (above > -9), Paint.MARROW, Paint.BONE)[slope]
@@ -186,25 +199,24 @@ class Head:
 
     def _paint_cells(self, points: Points, ids: PartIds) -> None:
         """Air cells in the mastoid processes."""
-        solid = Ellipsoid(part=Paint.AIR, centre_mm=(52, -2, 2), radii_mm=(11, 15, 17))
-        both = replace_x(points)
-        ids[(solid.radius2(both) < 1) & (self.cells.at(points) > -0.2)] = Paint.AIR
+        for solid in _MASTOID_CELLS:
+            near = points.inside(solid.box_mm)
+            some = points.take(near)
+            ids[near[(solid.radius2(some) < 1) & (self.cells.at(some) > -0.2)]] = Paint.AIR
 
     def _paint_brain(self, points: Points, ids: PartIds, depth: Field) -> None:
         folds = self.folds.at(points)
         ids[:] = Paint.GREY_MATTER
         ids[depth + 2.5 * folds > 12] = Paint.WHITE_MATTER
         ids[(np.abs(folds) < 0.22) & (depth < 26)] = Paint.CSF
-        ids[(np.abs(points.x) < 0.9) & (points.z > 60) & (depth < 34)] = Paint.CSF
-        _paint(_FOREBRAIN, points, ids)
+        paint_shapes(_FOREBRAIN, points, ids)
         self._paint_cerebellum(points, ids)
-        _paint(_HINDBRAIN, points, ids, over=(Paint.GREY_MATTER, Paint.WHITE_MATTER, Paint.CSF, Paint.BONE))
+        paint_shapes(_HINDBRAIN, points, ids)
         self._paint_cerebellum(points, ids, inner=True)
-        _paint(_STEM, points, ids)
+        paint_shapes(_STEM, points, ids)
 
     def _paint_cerebellum(self, points: Points, ids: PartIds, *, inner: bool = False) -> None:
-        solid = Ellipsoid(part=Paint.GREY_MATTER, centre_mm=_CEREBELLUM_CENTRE, radii_mm=_CEREBELLUM_RADII)
-        radius2 = solid.radius2(points)
+        radius2 = _CEREBELLUM.radius2(points)
         if not inner:
             ids[radius2 < 1.2] = Paint.CSF
             ids[(radius2 > 1.14) & (radius2 < 1.2) & (points.z > 22)] = Paint.FASCIA
@@ -226,11 +238,6 @@ _THROAT_MM = 12.0
 _SCALP = (1 + 6.5 / 78) ** 2
 
 
-def replace_x(points: Points) -> Points:
-    """The points with both sides laid on the right one."""
-    return replace(points, x=np.abs(points.x))
-
-
 def _base_mm(points: Points) -> Field:
     """Height of the floor of the cranial cavity: clivus, middle and anterior fossa."""
     clivus = np.minimum((points.y - 15) * 1.5, 45)
@@ -239,25 +246,18 @@ def _base_mm(points: Points) -> Field:
     return np.asarray(np.where(points.y < 15, -99, floor), dtype=np.float32)
 
 
-def _paint(rows: tuple[_Row, ...], points: Points, ids: PartIds, over: tuple[Paint, ...] = ()) -> None:
-    both = replace_x(points)
-    free: NDArray[np.bool_] | bool = np.isin(ids, over) if over else True
-    for part, centre, radii, pitch in rows:
-        solid = Ellipsoid(part=part, centre_mm=centre, radii_mm=radii, pitch_deg=pitch)
-        ids[(solid.radius2(both if centre[0] > 0 else points) < 1) & free] = part
-
-
-def draw_head(column: Column, rng: np.random.Generator) -> Head:
+def draw_head(column: Column, guide: Guide, rng: np.random.Generator) -> Head:
     """Draw a head on a column: near level, whatever the neck does."""
     atlas = column.vertebrae[0]
     behind_mm, above_mm = 8 + min(atlas.size.canal_depth_mm, 20.0) / 2, 20.0
     tilt = np.arctan2(atlas.axes[2, 1], atlas.axes[1, 1])
-    pitch = 0.4 * tilt + np.radians(rng.normal(0, 5))
+    pitch = 0.55 * tilt + np.radians(rng.normal(0, 5))
     c, s = np.cos(pitch), np.sin(pitch)
     return Head(
         origin_ras_mm=atlas.to_world((0, -behind_mm, above_mm)),
         axes=np.array([(1, 0, 0), (0, c, -s), (0, s, c)]),
         size=float(np.clip(rng.normal(1, 0.035), 0.9, 1.1)),
+        column_mm=np.where(guide.is_between("C1", "S2"), guide.front_mm + 5, np.float32(-np.inf)),
         folds=draw_waves(rng, 26.0),
         cells=draw_waves(rng, 12.0),
     )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum, auto
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.geometry.affine import Float
 from spondyl.phantom.material import Material, Tissue
 from spondyl.phantom.materials import marrow, material
 from spondyl.phantom.scene import Part, PartIds
 from spondyl.phantom.surroundings_frame import Curve, Field, Guide, Points
 
-__all__ = ["Ellipsoid", "Paint", "Shell", "Tube", "draw_parts", "make_tube"]
+__all__ = ["Ellipsoid", "Paint", "Shape", "Shell", "Tube", "do_meet", "draw_parts", "make_tube", "paint_shapes"]
 
 
 class Paint(IntEnum):
@@ -119,6 +122,35 @@ class Shell:
         return np.asarray(1 - across - along + np.float32(self.square) * np.minimum(across * along, 1))
 
 
+def do_meet(box_mm: Float, other_mm: Float) -> bool:
+    """Say whether two boxes (2, 3) share a place."""
+    return bool((box_mm[0] < other_mm[1]).all() and (other_mm[0] < box_mm[1]).all())
+
+
+class Shape(Protocol):
+    """Something that is painted with one part, or with one inside another."""
+
+    @property
+    def box_mm(self) -> Float:
+        """Lowest and highest x, y and z that it reaches, (2, 3)."""
+        ...
+
+    def paint(self, points: Points, ids: PartIds) -> None:
+        """Paint the points inside it."""
+        ...
+
+
+def paint_shapes(shapes: Iterable[Shape], points: Points, ids: PartIds) -> None:
+    """Paint shapes one over another, each on the points near it."""
+    box = points.box_mm()
+    for shape in shapes:
+        if do_meet(shape.box_mm, box):
+            near = points.inside(shape.box_mm)
+            part = ids[near]
+            shape.paint(points.take(near), part)
+            ids[near] = part
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tube:
     """Something that runs along the spine with an elliptic section: a vessel, a muscle, an airway.
@@ -127,21 +159,16 @@ class Tube:
         part: what it is made of.
         rows: x, y, and one over the semi-axes along both of its section at each row, (rows, 4); y is infinite where
             there is none of it.
+        box_mm: see `Shape`.
         lumen: what it holds; `part` as well when None.
         lumen_share: of its radius.
     """
 
     part: Paint
     rows: NDArray[np.float32]
+    box_mm: Float
     lumen: Paint | None = None
     lumen_share: float = 0.0
-
-    @property
-    def reach_mm(self) -> tuple[float, float]:
-        """Its leftmost and rightmost coordinate; the first is the larger where there is none of it."""
-        rows = self.rows[np.isfinite(self.rows[:, 1])]
-        ends = rows[:, 0] - 1 / rows[:, 2], rows[:, 0] + 1 / rows[:, 2]
-        return float(ends[0].min(initial=np.inf)), float(ends[1].max(initial=-np.inf))
 
     def paint(self, points: Points, ids: PartIds) -> None:
         """Paint the points inside it."""
@@ -162,7 +189,7 @@ def make_tube(
     lumen: Paint | None = None,
     lumen_share: float = 0.0,
 ) -> Tube:
-    """Run a tube along a column.
+    """Run a tube with round ends along a column.
 
     Args:
         guide: the column.
@@ -173,12 +200,16 @@ def make_tube(
         lumen, lumen_share: see `Tube`.
     """
     levels = list(table)
-    x, forward, half_width, half_depth = (
-        guide.by_level({level: table[level][i] for level in levels}) for i in range(4)
-    )
-    y = np.where(guide.is_between(levels[0], levels[-1]), anchor + forward, np.float32(np.inf))
-    rows = np.stack([side * x, y, 1 / half_width, 1 / half_depth], axis=1).astype(np.float32)
-    return Tube(part=part, rows=rows, lumen=lumen, lumen_share=lumen_share)
+    x, forward, a, b = (guide.by_level({level: table[level][i] for level in levels}) for i in range(4))
+    z = guide.heights_mm
+    beyond = np.maximum(z - guide.height_mm(levels[0]), guide.height_mm(levels[-1]) - z)
+    taper = np.sqrt(np.clip(1 - np.square(np.maximum(beyond, 0) / np.minimum(a, b)), 0, 1))
+    there = taper > 0
+    x, y, a, b = side * x, anchor + forward, np.maximum(a * taper, 1e-3), np.maximum(b * taper, 1e-3)
+    ends = [np.stack([x + sign * a, y + sign * b, z], axis=1)[there] for sign in (-1, 1)]
+    box = np.array([ends[0].min(axis=0), ends[1].max(axis=0)])
+    rows = np.stack([x, np.where(there, y, np.inf), 1 / a, 1 / b], axis=1).astype(np.float32)
+    return Tube(part=part, rows=rows, box_mm=box, lumen=lumen, lumen_share=lumen_share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,27 +221,40 @@ class Ellipsoid:
         centre_mm: x, y, z, (3,).
         radii_mm: semi-axes, (3,).
         pitch_deg: how far its y axis rises forward.
+        core: what lies below its outermost `shell_mm`; `part` as well when None.
+        shell_mm: thickness of that layer.
     """
 
     part: Paint
     centre_mm: tuple[float, float, float]
     radii_mm: tuple[float, float, float]
     pitch_deg: float = 0.0
+    core: Paint | None = None
+    shell_mm: float = 0.0
+
+    @property
+    def box_mm(self) -> Float:
+        """See `Shape`."""
+        a, b, c = self.radii_mm
+        cosine, sine = math.cos(math.radians(self.pitch_deg)), math.sin(math.radians(self.pitch_deg))
+        reach = (a, math.hypot(b * cosine, c * sine), math.hypot(b * sine, c * cosine))
+        ends = [(middle - away, middle + away) for middle, away in zip(self.centre_mm, reach, strict=True)]
+        return np.array(ends).T
 
     def radius2(self, points: Points) -> Field:
         """Squared distance from its centre, 1 on the surface."""
-        x, y, z = (
-            value - np.float32(c) for value, c in zip((points.x, points.y, points.z), self.centre_mm, strict=True)
-        )
+        axes = zip((points.x, points.y, points.z), self.centre_mm, strict=True)
+        x, y, z = (value - np.float32(centre) for value, centre in axes)
         if self.pitch_deg:
-            cosine, sine = (
-                np.float32(np.cos(np.radians(self.pitch_deg))),
-                np.float32(np.sin(np.radians(self.pitch_deg))),
-            )
+            pitch = np.radians(self.pitch_deg)
+            cosine, sine = np.float32(np.cos(pitch)), np.float32(np.sin(pitch))
             y, z = cosine * y + sine * z, cosine * z - sine * y
         a, b, c = (np.float32(1 / radius) for radius in self.radii_mm)
         return np.asarray((x * a) ** 2 + (y * b) ** 2 + (z * c) ** 2)
 
     def paint(self, points: Points, ids: PartIds) -> None:
         """Paint the points inside it."""
-        ids[self.radius2(points) < 1] = self.part
+        radius2 = self.radius2(points)
+        ids[radius2 < 1] = self.part
+        if self.core is not None:
+            ids[radius2 < (1 - self.shell_mm / min(self.radii_mm)) ** 2] = self.core

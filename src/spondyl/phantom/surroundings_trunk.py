@@ -10,9 +10,13 @@ from spondyl.phantom.scene import PartIds
 from spondyl.phantom.surroundings_body import Body, Habitus
 from spondyl.phantom.surroundings_bones import Bones, draw_bones
 from spondyl.phantom.surroundings_frame import Curve, Field, Guide, Points, Waves, draw_waves
-from spondyl.phantom.surroundings_shapes import Ellipsoid, Paint
+from spondyl.phantom.surroundings_shapes import Ellipsoid, Paint, paint_shapes
 
 __all__ = ["Trunk", "draw_trunk"]
+
+
+_MM_OUTSIDE = 45.0
+"""Distance to the cavity over how far outside it `Shell.within` says, for a chest's usual breadth and depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +135,7 @@ class Trunk:
 
     def _paint_organs(self, points: Points, ids: PartIds, *, chest: bool) -> None:
         del chest
-        for organ in self.organs:
-            organ.paint(points, ids)
+        paint_shapes(self.organs, points, ids)
 
     def _paint_wall(self, points: Points, ids: PartIds, wall: Field, cavity: Field) -> None:
         """Muscle layers of the belly's wall, ribs and breastbone in the chest's, pelvic bones below."""
@@ -151,7 +154,7 @@ class Trunk:
         midline = belly & (ahead > 50) & (x < 5 + 3 * self.contents.at(some))
         part[midline] = np.where(share > 0.35, Paint.FAT, Paint.FASCIA)[midline]
         part[belly & (x > 62) & (x < 70) & (ahead > 50)] = Paint.FASCIA
-        self.bones.paint(some, part, share)
+        self.bones.paint(some, part, -_MM_OUTSIDE * cavity[where])
         ids[where] = part
 
 

@@ -52,13 +52,13 @@ _RUNNERS = (
     ),
     _Runner(
         part=Paint.MUSCLE,  # sternocleidomastoid
-        table={"O": (56, -8, 9, 12), "C3": (48, 14, 9, 15), "C6": (36, 32, 13, 9), "T2": (18, 50, 10, 5)},
+        table={"O": (56, -8, 9, 12), "C3": (44, 8, 9, 14), "C6": (35, 22, 12, 8), "T2": (18, 44, 10, 5)},
         is_paired=True,
         is_muscle=True,
     ),
     _Runner(
         part=Paint.MUSCLE,  # strap muscles
-        table={"C4": (12, 34, 10, 3), "T2": (12, 42, 10, 3)},
+        table={"C4": (12, 36, 10, 3), "C6": (12, 35, 11, 3), "T2": (12, 44, 10, 3)},
         is_paired=True,
         is_muscle=True,
     ),
