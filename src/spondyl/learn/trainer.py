@@ -86,7 +86,9 @@ def fit(recipe: Recipe, stream: Stream[object], run: Path, *, steps_per_checkpoi
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    trainer.fit(recipe, DataLoader(stream, batch_size=None), ckpt_path=last if last.exists() else None)
+    # a process of its own draws the next batches while the network learns from this one
+    batches = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4)
+    trainer.fit(recipe, batches, ckpt_path=last if last.exists() else None)
 
 
 def _average(average: Tensor, current: Tensor, averaged: Tensor | int) -> Tensor:
