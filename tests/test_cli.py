@@ -194,18 +194,69 @@ def test_too_little_memory_is_said(
     assert "memory" in capsys.readouterr().err
 
 
-def test_a_phantom_can_be_made_read_and_not_overwritten(tmp_path: Path) -> None:
+FOUR = ["p.nii.gz", "p_seg.nii.gz", "p_subregions.nii.gz", "p_truth.json"]
+
+
+def test_a_phantom_is_made_with_its_truth_and_not_overwritten(tmp_path: Path) -> None:
     from spondyl.imaging.read import read_volume
 
-    out = tmp_path / "phantom.nii.gz"
-    assert run("phantom", out, "--seed", "1") == 0
-    first = out.read_bytes()
-    assert read_volume(out).voxels.max() > 0
+    out = tmp_path / "p.nii.gz"
+    options = ["--seed", "1", "--spacing", "3", "--variant", "L6", "--sequence", "stir", "--fracture", "L1:crush:3"]
+    assert run("phantom", out, *options) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == FOUR
+    truth = json.loads((tmp_path / "p_truth.json").read_bytes())
+    assert truth["options"]["variant"] == "L6"
+    assert next(v for v in truth["vertebrae"] if v["level"] == "L1")["fracture"]["kind"] == "crush"
+    assert read_volume(out).affine.spacing_mm[1:] == pytest.approx(3)
+    first = {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert run("phantom", out) == 2
-    assert out.read_bytes() == first
-    assert run("phantom", tmp_path / "missing" / "phantom.nii.gz") == 2
-    assert run("phantom", tmp_path / "ct.nii.gz", "--modality", "ct") == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["phantom.nii.gz"]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == first
+
+
+def test_a_phantom_is_a_dicom_series_that_can_be_analysed(scan: Path, tmp_path: Path) -> None:
+    series = scan.parent / "p"
+    assert run("phantom", series, "--format", "dicom", "--modality", "mr", "--fov", "cervical", "--spacing", "3") == 0
+    assert all(path.suffix == ".dcm" for path in series.iterdir())
+    assert run("analyze", series, "-o", tmp_path / "report") == 0
+    report = Findings.from_json((tmp_path / "report" / "report.json").read_bytes())
+    assert report.input["files"] == len(list(series.iterdir()))
+    assert not [warning for warning in report.warnings if "left aside" in warning or "interpolated" in warning]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--cobb", "200"], "cobb must be between 0 and 90 degrees, got 200"),
+        (
+            ["--variant", "L6", "--fov", "cervical"],
+            "variant L6 can only be seen with fov lumbar or whole, got cervical",
+        ),
+        (["--spacing", "-1"], "spacing must be between 0.3 and 6 mm, got -1"),
+        (["--seed", "-1"], "seed must be between 0 and"),
+        (["--modality", "ct", "--sequence", "t2"], "sequence is for modality mr only"),
+        (["--screws", "C4"], "screws must be in vertebrae from T1 to S2, got C4"),
+    ],
+)
+def test_an_impossible_phantom_is_refused_in_one_sentence(
+    tmp_path: Path, options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("phantom", tmp_path / "p.nii.gz", *options) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert sentence in said[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_phantom_for_which_there_is_no_place_is_not_even_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from spondyl.phantom import patient
+
+    monkeypatch.setattr(patient, "make_phantom", lambda options: pytest.fail("was made"))
+    assert run("phantom", tmp_path / "missing" / "p.nii.gz") == 2
+    assert run("phantom", tmp_path / "p.nii") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_models_lists_shows_and_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from spondyl import __version__
-from spondyl.errors import MissingExtraError, OutputError, SettingError, SpondylError
+from spondyl.errors import MissingExtraError, SettingError, SpondylError
 
 if TYPE_CHECKING:
     from spondyl.findings import Findings
@@ -98,28 +98,45 @@ def schema() -> None:
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to make, ending in .nii.gz.")],
-    modality: Annotated[Literal["mr", "ct"], typer.Option(help="This version makes MR.")] = "mr",
-    fov: Annotated[str, typer.Option(help="Field of view; this version makes lumbar spines.")] = "lumbar",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same patient.")] = 0,
-    format_: Annotated[Literal["nifti", "dicom"], typer.Option("--format", help="This version: NIfTI.")] = "nifti",
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File ending in .nii.gz, or DICOM folder, to make.")],
+    modality: Annotated[Literal["mr", "ct"], typer.Option(help="How it is scanned.")] = "mr",
+    fov: Annotated[Literal["lumbar", "cervical", "thoracic", "whole"], typer.Option(help="Field of view.")] = "lumbar",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same patient.")] = 0,
+    format_: Annotated[Literal["nifti", "dicom"], typer.Option("--format", help="Of the scan.")] = "nifti",
+    sequence: Annotated[str | None, typer.Option(help="Of MR: t2, t1, stir, dixon-water ... else drawn.")] = None,
+    spacing: Annotated[float | None, typer.Option(help="Of pixels, mm, 0.3 to 6; else as usual.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="regular, T11, T13, L4, L6, sacralised or lumbarised; else drawn.")
+    ] = None,
+    cobb: Annotated[float | None, typer.Option(help="Scoliosis, degrees, 0 to 90; else drawn.")] = None,
+    severity: Annotated[float | None, typer.Option(help="Wear and tear, 0 (none) to 1; else drawn.")] = None,
+    fracture: Annotated[list[str] | None, typer.Option(help="L1, L1:wedge or L1:wedge:2; several times.")] = None,
+    slip: Annotated[list[str] | None, typer.Option(help="L4/L5:6, mm; several times.")] = None,
+    screws: Annotated[str | None, typer.Option(help="L4,L5 or none; else drawn.")] = None,
+    varied: Annotated[bool, typer.Option("--varied", help="Also small, shifted and oblique scans.")] = False,
 ) -> None:
-    """Make a simple synthetic scan."""
-    if (modality, fov, format_) != ("mr", "lumbar", "nifti"):
-        raise SettingError("this version makes only --modality mr --fov lumbar --format nifti")
-    if not out.name.endswith(".nii.gz") or out.exists():
-        raise OutputError("the phantom needs the name of a new file that ends in .nii.gz")
-    from spondyl.imaging.write import to_nifti_gz
-    from spondyl.phantom.simple import simple_lumbar
+    """Make a synthetic patient, scan it, and write the scan with its masks and its truth beside it."""
+    from spondyl.phantom.options import PhantomOptions
+    from spondyl.phantom.write import Format, require_new, write_phantom
 
-    volume = simple_lumbar(seed).volume
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.write_bytes(to_nifti_gz(volume.voxels, volume.affine))
-        partial.rename(out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"the phantom cannot be written: {error.strerror}") from error
+    options = PhantomOptions.from_text(
+        modality=modality,
+        field=fov,
+        seed=seed,
+        sequence=sequence,
+        spacing_mm=spacing,
+        variant=variant,
+        cobb_deg=cobb,
+        severity=severity,
+        fractures=tuple(fracture or ()),
+        slips=tuple(slip or ()),
+        screws=screws,
+        is_varied=varied,
+    )
+    require_new(out, Format(format_))
+    from spondyl.phantom.patient import make_phantom
+
+    write_phantom(make_phantom(options), out, Format(format_))
 
 
 @models.command("list")

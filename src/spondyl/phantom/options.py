@@ -276,4 +276,5 @@ def _levels(text: str) -> tuple[Level, ...]:
 
 def _check(name: str, value: float | None, low: float, high: float, unit: str = "") -> None:
     if value is not None and not (isfinite(value) and low <= value <= high):
-        raise SettingError(f"{name} must be between {low:g} and {high:g} {unit}".rstrip() + f", got {value}")
+        ends = " and ".join(f"{end:g}" if isinstance(end, float) else str(end) for end in (low, high))
+        raise SettingError(f"{name} must be between {ends} {unit}".rstrip() + f", got {value}")
