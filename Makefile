@@ -4,16 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 PIP := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
-DEMO := ../shared/data/mr/lumbar_t2_unlabelled.nii.gz
-SYNTHETIC := build/phantom.nii.gz
+# A synthetic patient, as a scanner would send one; the truth about it lies beside the folder.
+DEMO := build/phantom
 
-INPUT := $(if $(SCAN),$(SCAN),$(firstword $(wildcard $(DEMO)) $(SYNTHETIC)))
-# A demonstration never writes beside its input.
+INPUT := $(if $(SCAN),$(SCAN),$(DEMO))
 RESULT := $(if $(OUT),$(OUT),$(if $(SCAN),,build/demo))
 
 .PHONY: analyze test lint
 
-analyze: $(READY) $(filter $(SYNTHETIC),$(INPUT))
+analyze: $(READY) $(if $(SCAN),,$(DEMO))
 	$(VENV)/bin/spondyl analyze "$(INPUT)" $(if $(RESULT),--out "$(RESULT)") $(ARGS)
 
 test: $(READY)
@@ -24,9 +23,10 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-$(SYNTHETIC): | $(READY)
+$(DEMO): | $(READY)
 	mkdir -p $(@D)
-	$(VENV)/bin/spondyl phantom $@
+	rm -f $@_*
+	$(VENV)/bin/spondyl phantom $@ --format dicom --sequence t2 --variant regular
 
 # Made anew only when what it depends on changes; torch first, see constraints.txt.
 $(READY): pyproject.toml constraints.txt

@@ -11,12 +11,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from phantoms import lumbar
 from spondyl import pipeline
 from spondyl.anatomy.level import Level
 from spondyl.errors import InputError, SettingError
 from spondyl.findings import RESEARCH_USE, WeightsUsed
 from spondyl.geometry.affine import Affine
-from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.instance import VertebraInstance, polygon_centroids
 from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
@@ -31,7 +32,6 @@ from spondyl.nets.cards import Card
 from spondyl.nets.places import user_weights_folder
 from spondyl.nets.presets import build
 from spondyl.nets.weights import save
-from spondyl.phantom.simple import simple_lumbar
 from spondyl.pipeline import NO_ANCHOR, Networks, Plan, analyze, analyze_file, load_networks
 
 LEVELS = [Level.L4, Level.L5, Level.S1]
@@ -185,8 +185,8 @@ def test_a_level_that_the_weights_were_not_taught_is_named(knowing_stages: dict[
 
 
 def test_the_context_network_is_shown_maps_drawn_as_its_card_says() -> None:
-    truth = simple_lumbar(0)
-    stack, _ = to_sagittal(truth.volume.voxels, truth.volume.affine)
+    volume = a_volume()
+    stack, _ = to_sagittal(volume.voxels, volume.affine)
     bodies = [replace(body, score=0.9) for body in instances_in(stack)]
     seen: list[NDArray[np.float32]] = []
 
@@ -289,11 +289,12 @@ def test_published_weights_are_run_on_patches_as_they_were_trained() -> None:
 
 def test_the_real_stages_find_the_phantom_where_it_is_when_the_networks_are_right() -> None:
     """Only the networks are replaced, by ones that draw the phantom's truth; everything between is what users run."""
-    truth = simple_lumbar(0)
-    stack, _ = to_sagittal(truth.volume.voxels, truth.volume.affine)
-    seen = [level for level in truth.corners_ras_mm if Level.T12.rank <= level.rank <= Level.S1.rank]
+    phantom = lumbar()
+    stack, _ = to_sagittal(phantom.volume.voxels, phantom.volume.affine)
+    whole = {vertebra.level: vertebra for vertebra in phantom.truth.vertebrae if vertebra.is_whole}
+    seen = [level for level in whole if Level.T12.rank <= level.rank <= Level.S1.rank]
     _, scale = resize_slices(stack.voxels, stack.pixel_mm, WORKING_MM)
-    indices = np.stack([stack.affine.to_index(truth.corners_ras_mm[level])[:, 1:] for level in seen])
+    indices = np.stack([stack.affine.to_index(whole[level].corners_ras_mm)[:, 1:] for level in seen])
     corners = torch.from_numpy((indices + 0.5) / scale - 0.5).float()
 
     def vfr(slices: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -309,10 +310,14 @@ def test_the_real_stages_find_the_phantom_where_it_is_when_the_networks_are_righ
         return logits
 
     networks = Networks(vfr=vfr, appearance=appearance, context=lambda picture: 400 * picture, crops=COMPACT)
-    findings = analyze(truth.volume, networks=networks)
+    findings = analyze(phantom.volume, networks=networks)
     assert [vertebra.level for vertebra in findings.vertebrae] == seen
     assert NO_ANCHOR not in findings.warnings
     for vertebra in findings.vertebrae:
-        assert np.linalg.norm(np.array(vertebra.centroid_mm) - truth.centroids_ras_mm[vertebra.level]) < 0.5
+        corners = whole[vertebra.level].corners_ras_mm
+        in_plane = stack.affine.to_index(vertebra.centroid_mm)[1:] * stack.pixel_mm
+        expected = polygon_centroids(stack.affine.to_index(corners)[:, 1:]) * stack.pixel_mm
+        assert np.linalg.norm(in_plane - expected) < 0.5
         assert vertebra.slices == tuple(range(4, 11))
-        assert np.abs(np.array(vertebra.outline_mm)[3] - truth.corners_ras_mm[vertebra.level]).max() < 0.6
+        outline = stack.affine.to_index(np.array(vertebra.outline_mm)[3])[:, 1:]
+        assert np.abs((outline - stack.affine.to_index(corners)[:, 1:]) * stack.pixel_mm).max() < 0.6

@@ -3,41 +3,40 @@
 import os
 import sys
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
 
+from phantoms import lumbar
 from spondyl.errors import SettingError, WeightsError
 from spondyl.evaluate import speed_bench
 from spondyl.evaluate.speed_bench import SCANS, ScanSize, synthetic_scan
 from spondyl.geometry.resample import to_sagittal
 from spondyl.identify.crops import COMPACT
-from spondyl.phantom.simple import simple_lumbar
 from spondyl.pipeline import Networks, Plan
 
-PHANTOM = cache(simple_lumbar)
 SMALL = ScanSize(name="small", rows=64, columns=48, pixel_mm=4.0, published_s=31, target_s=1.2)
 
 
 @pytest.fixture(autouse=True)
 def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The phantom takes a second to draw."""
-    monkeypatch.setattr(speed_bench, "simple_lumbar", PHANTOM)
+    """A phantom takes seconds to draw."""
+    monkeypatch.setattr(speed_bench, "make_phantom", lambda options: lumbar())
 
 
 @pytest.mark.parametrize("size", [SMALL, replace(SMALL, rows=30, columns=90)])
 def test_a_synthetic_scan_has_the_size_and_spacing_it_is_named_for(size: ScanSize) -> None:
     volume = synthetic_scan(size)
     assert volume.voxels.shape == (15, size.rows, size.columns)
-    assert volume.affine.spacing_mm == pytest.approx([4, size.pixel_mm, size.pixel_mm])
+    assert volume.affine.spacing_mm == pytest.approx([4.4, size.pixel_mm, size.pixel_mm])
     stack, notes = to_sagittal(volume.voxels, volume.affine)
     assert not notes
     assert np.array_equal(stack.voxels, volume.voxels)
 
 
 def test_a_tall_scan_repeats_the_phantom_from_head_to_foot() -> None:
-    once = round(PHANTOM(0).volume.affine.spacing_mm[2] * 320 / SMALL.pixel_mm)
+    volume = lumbar().volume
+    once = round(volume.affine.spacing_mm[1] * volume.voxels.shape[1] / SMALL.pixel_mm)
     voxels = synthetic_scan(replace(SMALL, rows=2 * once)).voxels
     np.testing.assert_array_equal(voxels[:, :once], voxels[:, once:])
     assert voxels[:, :once].std() > 0.1 * voxels.max()
