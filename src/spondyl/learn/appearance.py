@@ -28,6 +28,9 @@ _SCALE = 0.12
 
 _TURN_DEG = 12.0
 
+_MOST_BODIES = 8
+"""Of one exam in a batch; the bodies of a whole spine tell little more than some of them."""
+
 
 class CropBatch(NamedTuple):
     """Crops (n, 1, size, size, slices) and the column of each one's level (n,), `IGNORED` where it has none."""
@@ -41,7 +44,7 @@ class CropStream(Stream[CropBatch]):
 
     Args:
         exams: groups of exams; each group is drawn from equally often, whatever its size.
-        exams_per_batch: all bodies of so many exams make a batch.
+        exams_per_batch: bodies of so many exams make a batch.
         seed: of all randomness.
         grid: size and reach of the crops.
     """
@@ -55,7 +58,7 @@ class CropStream(Stream[CropBatch]):
         self.augmentation = Augmentation()
 
     def draw(self, rng: np.random.Generator) -> CropBatch:
-        """All bodies of a few exams."""
+        """Bodies of a few exams."""
         drawn = [self._exam(rng) for _ in range(self.exams_per_batch)]
         return CropBatch(torch.cat([crops for crops, _ in drawn]), torch.cat([classes for _, classes in drawn]))
 
@@ -66,6 +69,9 @@ class CropStream(Stream[CropBatch]):
         seen = {level: body for level, body in bodies.items() if _is_in_view(body, view)}
         if not seen:  # the window lies above or below all that is labelled
             view, seen = stack, bodies
+        if len(seen) > _MOST_BODIES:
+            chosen = sorted(rng.permutation(len(seen))[:_MOST_BODIES])
+            seen = {level: seen[level] for level in [list(seen)[place] for place in chosen]}
         moved = [_move(body, view, rng) for body in seen.values()]
         crops = appearance_crops(view, moved, replace(self.grid, through_plane_margin=float(rng.uniform(0.2, 0.8))))
         if rng.random() < 0.5:
