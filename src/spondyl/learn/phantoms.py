@@ -154,6 +154,8 @@ def _load(path: Path) -> Iterator[Exam]:
             certain=kept["certain"],
         )
         affine = Affine(kept["affine"])
+        if not outlines.certain.any():  # a field of view beside every body teaches nothing
+            return
         for number, scan in enumerate(kept["scans"]):
             stack = SagittalStack(voxels=scan.astype(np.float32), affine=affine)
             yield Exam(name=f"{path.stem}_{number}", stack=stack, outlines=outlines)
