@@ -185,6 +185,13 @@ def test_fat_is_displaced_along_the_frequency_axis_only() -> None:
     assert centres[1.5, False] - centres[0.0, True] == pytest.approx((1.4, 0), abs=0.2)
 
 
+def test_nothing_shifted_or_blurred_comes_in_at_the_opposite_edge() -> None:
+    faults = Imperfections(snr=1e6, texture=0.0, chemical_shift_px=1.7, resolution=(0.6, 0.6))
+    image = scan(halves(Tissue.AIR, Tissue.FAT), protocol((2, 32, 32), imperfections=faults))
+    assert image[:, :, :3].max() < 0.05 * image.max()
+    assert image[:, :, -1].min() > 0.9 * image[:, :, 24:].mean()
+
+
 def test_ghosts_of_flow_lie_along_the_phase_axis_at_the_asked_distance() -> None:
     ids = np.full((1, 40, 40), NUMBER[Tissue.AIR], dtype=np.uint16)
     ids[:, 18:22, 18:22] = NUMBER[Tissue.CSF]

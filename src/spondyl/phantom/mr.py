@@ -16,7 +16,7 @@ from scipy import fft, ndimage
 from spondyl.phantom.material import Tissue
 from spondyl.phantom.mr_signal import part_signals
 from spondyl.phantom.partial_volume import central, mean_of_slice, supersampling
-from spondyl.phantom.protocol import Coil, Imperfections, MrProtocol
+from spondyl.phantom.protocol import Coil, Imperfections, MrProtocol, Shape
 from spondyl.phantom.scene import Part, PartIds
 
 __all__ = ["acquire_mr"]
@@ -37,6 +37,10 @@ _FAT_GHOST = 0.3
 
 _BAND_EDGE_MM, _BAND_LEFT = 4.0, 0.12
 """How blurred a saturation band's edge is, and what it leaves of the signal (assumed)."""
+
+_MARGIN = 12
+"""Pixels added around a slice before the Fourier transform, so that nothing shifted or blurred comes in at the opposite
+edge: what phase oversampling and the receiver's filter do."""
 
 _EDGE_SHARE = 0.2
 """Share of the acquired k-space over which it fades, the usual mild filter against ringing."""
@@ -105,8 +109,8 @@ class _Scanner:
             flow=np.where(is_flowing, np.abs(water), 0).astype(np.float32),
             is_body=np.array([tissue is not Tissue.AIR for tissue in tissues]),
             is_metal=is_metal if np.isin(np.flatnonzero(is_metal), ids).any() else np.zeros_like(is_metal),
-            window=_window(protocol.shape[1:], protocol.imperfections.resolution),
-            fat_shift=_fat_shift(protocol.shape[1:], protocol.imperfections),
+            window=_window(_padded(protocol.shape), protocol.imperfections.resolution),
+            fat_shift=_fat_shift(_padded(protocol.shape), protocol.imperfections),
         )
 
     def slice_signal(self, ids: PartIds, index: int, rng: np.random.Generator) -> _Image:
@@ -119,8 +123,9 @@ class _Scanner:
             void = self._void(ids, index)
             water, fat = water * void, fat * void
         water += self._ghosts(self.flow[middle] + _FAT_GHOST * np.abs(fat), rng)
+        water, fat = np.pad(water, _MARGIN, mode="edge"), np.pad(fat, _MARGIN, mode="edge")
         spectrum = fft.rfft2(water) + fft.rfft2(fat) * self.fat_shift
-        return np.asarray(fft.irfft2(spectrum * self.window, s=water.shape), dtype=np.float32)
+        return _inner(fft.irfft2(spectrum * self.window, s=water.shape))
 
     def _grain(self, middle: PartIds, rng: np.random.Generator) -> _Image:
         """Factor of each pixel: smooth noise on two scales, as strong as each tissue's texture."""
@@ -144,6 +149,15 @@ class _Scanner:
         shift = round(faults.ghost_shift * source.shape[axis])
         strength = np.float32(faults.ghost * rng.choice((-1.0, 1.0)))
         return np.asarray(strength * (np.roll(source, shift, axis) + np.roll(source, -shift, axis)))
+
+
+def _padded(shape: Shape) -> tuple[int, int]:
+    return shape[1] + 2 * _MARGIN, shape[2] + 2 * _MARGIN
+
+
+def _inner(image: _Image) -> _Image:
+    """What is left of a slice when its margin is taken away."""
+    return np.asarray(image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], dtype=np.float32)
 
 
 def _slice_profile(depth: int) -> _Image:
@@ -225,10 +239,10 @@ def _body_mean(clean: _Image, ids: PartIds, scanner: _Scanner) -> float:
 
 def _magnitude(image: _Image, noise: float, window: _Image, rng: np.random.Generator) -> _Image:
     """Rician noise: Gaussian in both channels, as finely resolved as the image, then the magnitude."""
-    gain = float(np.sqrt(np.mean(_whole_window(window, image.shape[1]) ** 2)))
+    shape = _padded((1, *image.shape))
+    gain = float(np.sqrt(np.mean(_whole_window(window, shape[1]) ** 2)))
     real, imaginary = (
-        fft.irfft2(fft.rfft2(rng.standard_normal(image.shape, dtype=np.float32)) * window, s=image.shape)
-        for _ in range(2)
+        _inner(fft.irfft2(fft.rfft2(rng.standard_normal(shape, dtype=np.float32)) * window, s=shape)) for _ in range(2)
     )
     return np.asarray(np.hypot(image + noise / gain * real, noise / gain * imaginary), dtype=np.float32)
 
