@@ -137,7 +137,7 @@ class Body:
         ids[wall > 0.03] = Paint.MUSCLE
         self._paint_sheets(points, ids, is_fat & (wall <= 0) & (uneven > 0.4), is_muscle & (uneven > -0.2))
         ids[
-            (wall > 0.1) & (np.abs(points.x) < 50 + 4 * uneven) & (points.y + 3 * uneven > self.throat_mm[points.row])
+            (wall > 0.1) & (np.abs(points.x) < 44 + 9 * uneven) & (points.y + 3 * uneven > self.throat_mm[points.row])
         ] = Paint.FAT
         return wall, cavity
 

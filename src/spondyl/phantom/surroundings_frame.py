@@ -214,7 +214,7 @@ def make_guide(column: Column) -> Guide:
         front_mm=front,
         back_mm=back,
         canal_mm=canal,
-        tip_mm=np.minimum(_curve(heights, tips, 10.0), canal - np.float32(least_mm)),
+        tip_mm=np.minimum(_envelope(heights, tips), canal - np.float32(least_mm)),
         axis_mm=_axis(front, place),
         half_width_mm=_curve(heights, widths, 10.0),
     )
@@ -281,6 +281,12 @@ def _curve(heights: Float, points: Float, smooth_mm: float, axis: int = 1) -> Cu
     """One coordinate of points (n, 3) as a smooth curve of height, level beyond the ends."""
     order = np.argsort(points[:, 2])
     return _smooth(np.interp(heights, points[order, 2], points[order, axis]), smooth_mm)
+
+
+def _envelope(heights: Float, points: Float) -> Curve:
+    """A smooth curve that passes behind points (n, 3), or through them."""
+    hull = np.minimum(_curve(heights, points, 1.0), _curve(heights, points, 12.0))
+    return np.minimum(_smooth(hull, 6.0), hull)
 
 
 def _smooth(values: Float | Curve | Sequence[float], sigma_mm: float) -> Curve:

@@ -89,7 +89,7 @@ _SKULL_BASE = _both_sides(
 
 _MASTOID_CELLS = _both_sides((Paint.AIR, (52, -2, 2), (11, 15, 17), 0))
 
-_HINDBRAIN = _both_sides(
+_CISTERNS = _both_sides(
     (Paint.CSF, (0, 12, 24), (24, 25, 34), 0),
     (Paint.CSF, (0, -18, 2), (16, 15, 11), 0),
 )
@@ -138,7 +138,7 @@ class Head:
             right_mm: right coordinates of the points.
         """
         reach = np.float32(_REACH_MM * self.size)
-        near = np.flatnonzero(points.z > np.float32(self.origin_ras_mm[2] - 0.7 * reach))
+        near = np.flatnonzero(points.z > np.float32(self.origin_ras_mm[2] - reach))
         if not near.size:
             return
         own, part = self._to_head(points.take(near), right_mm[near]), ids[near]
@@ -162,35 +162,32 @@ class Head:
             for solid in _FACE:
                 share = 1 - shrink / min(solid.radii_mm)
                 ids[outside & (solid.radius2(points) < share * share)] = part
-        front = np.flatnonzero((points.y > _THROAT_MM) & is_before_column)
-        if not front.size:
-            return
-        part_, some = ids[front], points.take(front)
-        paint_shapes(_INSIDE_FACE, some, part_)
-        muscle = part_ == Paint.MUSCLE
-        muscle[muscle] = np.abs(self.cells.at(some.take(np.flatnonzero(muscle)))) < 0.07
-        part_[muscle] = Paint.FAT
-        ids[front] = part_
+        front = np.flatnonzero((points.y > _THROAT_MM) & is_before_column & (ids > Paint.SKIN))
+        if front.size:
+            inner, some = ids[front], points.take(front)
+            paint_shapes(_INSIDE_FACE, some, inner)
+            muscle = np.flatnonzero(inner == Paint.MUSCLE)
+            inner[muscle[np.abs(self.cells.at(some.take(muscle))) < 0.07]] = Paint.FAT
+            ids[front] = inner
 
     def _paint_skull(self, points: Points, ids: PartIds) -> None:
         above = points.z - _base_mm(points)
-        near = np.flatnonzero((_VAULT.radius2(points) < _SCALP) & ((above > -12) | (points.y < 15)))
+        is_near = (_VAULT.radius2(points) < _SCALP) & ((above > -12) | (points.y < _BASION_MM))
+        near = np.flatnonzero(is_near)
         if not near.size:
             return
         part, some, above = ids[near], points.take(near), above[near]
-        depth = (1 - np.sqrt(_VAULT.radius2(some))) * 78
-        over_base = above > 0
-        opening = (np.square(some.x / 15) + np.square((some.y - 1) / 18) < 1) & (some.z < 12) & (some.z > -9)
-        for outer_mm, layer in ((-6.5, Paint.SKIN), (-4.5, Paint.FAT)):
-            part[(depth > outer_mm) & (over_base | (depth < 0)) & ((part < Paint.MUSCLE) | over_base)] = layer
+        depth = (1 - np.sqrt(_VAULT.radius2(some))) * np.float32(_VAULT_MM)
+        is_opening = (np.square(some.x / 15) + np.square((some.y - 1) / 18) < 1) & (some.z < 12) & (some.z > -9)
+        for outer_mm, layer in ((-_SCALP_MM, Paint.SKIN), (-_SCALP_MM + 2, Paint.FAT)):
+            part[(depth > outer_mm) & ((part == Paint.AIR) | (part == Paint.SKIN))] = layer
         for outer_mm, layer in ((0.0, Paint.BONE), (1.8, Paint.MARROW), (4.5, Paint.BONE), (6.2, Paint.CSF)):
-            part[(depth > outer_mm) & over_base & ~opening] = layer
-        part[opening & (depth > 0)] = Paint.CSF
+            part[(depth > outer_mm) & (above > 0) & ~is_opening] = layer
+        part[is_opening & (depth > 0)] = Paint.CSF
         paint_shapes(_SKULL_BASE, some, part)
         self._paint_cells(some, part)
-        slope = (above > -11) & ~over_base & (np.abs(some.x) < 17) & (some.y < 44) & (some.z > -4) & (some.y > 14)
-        part[slope] = np.where((above < -1.5) & (above > -9), Paint.MARROW, Paint.BONE)[slope]
-        inside = np.flatnonzero((depth > 7.5) & over_base & ~(opening & (some.z < -3)))
+        _paint_clivus(some, part, above)
+        inside = np.flatnonzero((depth > 7.5) & (above > 0) & ~(is_opening & (some.z < -3)))
         if inside.size:
             brain = part[inside]
             self._paint_brain(some.take(inside), brain, depth[inside])
@@ -210,40 +207,58 @@ class Head:
         ids[depth + 2.5 * folds > 12] = Paint.WHITE_MATTER
         ids[(np.abs(folds) < 0.22) & (depth < 26)] = Paint.CSF
         paint_shapes(_FOREBRAIN, points, ids)
-        self._paint_cerebellum(points, ids)
-        paint_shapes(_HINDBRAIN, points, ids)
-        self._paint_cerebellum(points, ids, inner=True)
+        radius2 = _CEREBELLUM.radius2(points)
+        ids[radius2 < 1.2] = Paint.CSF
+        ids[(radius2 > 1.14) & (radius2 < 1.2) & (points.z > 22)] = Paint.FASCIA  # tentorium
+        paint_shapes(_CISTERNS, points, ids)
+        _paint_cerebellum(points, ids, radius2)
         paint_shapes(_STEM, points, ids)
 
-    def _paint_cerebellum(self, points: Points, ids: PartIds, *, inner: bool = False) -> None:
-        radius2 = _CEREBELLUM.radius2(points)
-        if not inner:
-            ids[radius2 < 1.2] = Paint.CSF
-            ids[(radius2 > 1.14) & (radius2 < 1.2) & (points.z > 22)] = Paint.FASCIA
-            return
-        angle = np.arctan2(points.z - 28, -points.y - 12)
-        leaves = np.sin(22 * angle + 0.06 * np.abs(points.x))
-        ids[radius2 < 1] = Paint.GREY_MATTER
-        ids[(radius2 < 0.9) & (leaves < -0.5)] = Paint.WHITE_MATTER
-        ids[(radius2 < 1) & (radius2 > 0.5) & (leaves > 0.8)] = Paint.CSF
-        ids[radius2 < 0.3] = Paint.WHITE_MATTER
 
-
-_REACH_MM = 120.0
-"""No part of the head lies farther below the foramen magnum than seven tenths of this."""
+_REACH_MM = 115.0
+"""No part of the head lies farther below the foramen magnum, however it nods."""
 
 _THROAT_MM = 12.0
 """What lies in front of this is face; behind it are column and neck."""
 
-_SCALP = (1 + 6.5 / 78) ** 2
+_BASION_MM = 15.0
+"""Where the clivus begins, in front of the foramen magnum."""
+
+_VAULT_MM, _SCALP_MM = 78.0, 6.5
+"""Mean radius of the skull, and thickness of the scalp."""
+
+_SCALP = (1 + _SCALP_MM / _VAULT_MM) ** 2
+
+
+def _paint_clivus(points: Points, ids: PartIds, above: Field) -> None:
+    """The slope of bone in front of the brain stem, some 10 mm thick.
+
+    Args:
+        points, ids: what to paint.
+        above: height of the points over the floor of the cranial cavity, mm.
+    """
+    is_slope = (above <= 0) & (above > -11) & (np.abs(points.x) < 17)
+    is_slope &= (points.y > _BASION_MM - 1) & (points.y < 44) & (points.z > -4)
+    ids[is_slope] = Paint.BONE
+    ids[is_slope & (above < -1.5) & (above > -9)] = Paint.MARROW
+
+
+def _paint_cerebellum(points: Points, ids: PartIds, radius2: Field) -> None:
+    """Leaves that fan out from the fourth ventricle around the white middle."""
+    angle = np.arctan2(points.z - 28, -points.y - 12)
+    leaves = np.sin(22 * angle + 0.06 * np.abs(points.x))
+    ids[radius2 < 1] = Paint.GREY_MATTER
+    ids[(radius2 < 0.9) & (leaves < -0.5)] = Paint.WHITE_MATTER
+    ids[(radius2 < 1) & (radius2 > 0.5) & (leaves > 0.8)] = Paint.CSF
+    ids[radius2 < 0.3] = Paint.WHITE_MATTER
 
 
 def _base_mm(points: Points) -> Field:
     """Height of the floor of the cranial cavity: clivus, middle and anterior fossa."""
-    clivus = np.minimum((points.y - 15) * 1.5, 45)
+    clivus = np.minimum((points.y - _BASION_MM) * 1.5, 45)
     beside = 10 - 0.1 * np.abs(points.x) + 42 * np.clip((points.y - 56) / 12, 0, 1)
     floor = np.where(np.abs(points.x) < 19, clivus, np.minimum(beside, clivus + 30))
-    return np.asarray(np.where(points.y < 15, -99, floor), dtype=np.float32)
+    return np.asarray(np.where(points.y < _BASION_MM, -99, floor), dtype=np.float32)
 
 
 def draw_head(column: Column, guide: Guide, rng: np.random.Generator) -> Head:

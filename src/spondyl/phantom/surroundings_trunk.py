@@ -36,7 +36,6 @@ class Trunk:
         contents: what a loop holds.
         loop_radius: of bowel, in units of the two fields.
         vessels: two fields for vessels in lungs, liver and mesentery.
-        belly_levels: first and last row that bowel fills.
     """
 
     guide: Guide
@@ -104,7 +103,7 @@ class Trunk:
         branches = np.square(self.vessels[0].at(some)) + np.square(self.vessels[1].at(some))
         hilum = np.clip(1.2 - np.hypot(np.abs(some.x) - 25, some.y - guide.axis_mm[some.row] - 30) / 130, 0.1, 1)
         ids[where[branches < 0.03 * hilum]] = Paint.VEIN
-        self._paint_organs(points, ids, chest=True)
+        paint_shapes(self.organs, points, ids)
 
     def _paint_belly(self, points: Points, ids: PartIds, over: Field) -> None:
         first, second = (waves.at(points) for waves in self.loops)
@@ -119,7 +118,7 @@ class Trunk:
         is_liver &= points.y > self.guide.canal_mm[points.row] - behind
         ids[is_liver] = Paint.LIVER
         ids[is_liver & (np.hypot(first, contents) < 0.13)] = Paint.VEIN
-        self._paint_organs(points, ids, chest=False)
+        paint_shapes(self.organs, points, ids)
 
     def _paint_loops(self, points: Points, ids: PartIds, ahead: Field, radius: Field, contents: Field) -> None:
         """Bowel in front of the column and beside it, with its wall and what it holds."""
@@ -132,10 +131,6 @@ class Trunk:
         ids[lumen & (contents < -0.55)] = Paint.STOOL
         ids[lumen & (contents > 0.9 - 0.004 * ahead)] = Paint.AIR
         ids[lumen & (np.abs(contents) < 0.25)] = Paint.BOWEL_WALL
-
-    def _paint_organs(self, points: Points, ids: PartIds, *, chest: bool) -> None:
-        del chest
-        paint_shapes(self.organs, points, ids)
 
     def _paint_wall(self, points: Points, ids: PartIds, wall: Field, cavity: Field) -> None:
         """Muscle layers of the belly's wall, ribs and breastbone in the chest's, pelvic bones below."""
@@ -172,7 +167,7 @@ def draw_trunk(guide: Guide, body: Body, habitus: Habitus, rng: np.random.Genera
         organs=_draw_organs(guide, habitus, rng),
         loops=(draw_waves(rng, 75.0), draw_waves(rng, 75.0)),
         contents=draw_waves(rng, 55.0),
-        loop_radius=rng.uniform(0.85, 1.3),
+        loop_radius=rng.uniform(1.0, 1.6),
         vessels=(draw_waves(rng, 45.0), draw_waves(rng, 45.0)),
     )
 
