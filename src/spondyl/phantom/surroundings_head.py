@@ -161,7 +161,8 @@ class Head:
         for part, shrink in ((Paint.SKIN, 0.0), (Paint.FAT, _FACE_SKIN_MM)):
             for solid in _FACE:
                 share = 1 - shrink / min(solid.radii_mm)
-                ids[outside & (solid.radius2(points) < share * share)] = part
+                is_inside = solid.radius2(points) < share * share
+                ids[is_inside & (outside | (ids == Paint.SKIN))] = part
         front = np.flatnonzero((points.y > _THROAT_MM) & is_before_column & (ids > Paint.SKIN))
         if front.size:
             inner, some = ids[front], points.take(front)
