@@ -1,16 +1,15 @@
 """The speed benchmark's scans are of the sizes it names, and its processes are measured as they are."""
 
-import os
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from phantoms import lumbar
-from spondyl.errors import SettingError, WeightsError
+from spondyl.errors import WeightsError
 from spondyl.evaluate import speed_bench
 from spondyl.evaluate.speed_bench import SCANS, ScanSize, synthetic_scan
+from spondyl.evaluate.timing import Run
 from spondyl.geometry.resample import to_sagittal
 from spondyl.identify.crops import COMPACT
 from spondyl.pipeline import Networks, Plan
@@ -46,30 +45,8 @@ def test_the_sizes_are_those_of_the_targets() -> None:
     assert [(size.rows, size.columns, size.pixel_mm) for size in SCANS] == [(512, 512, 0.6), (1000, 450, 0.8)]
 
 
-def test_a_processs_memory_and_time_are_its_own() -> None:
-    code = "import time; block = bytearray(300_000_000); block[::4096] = block[::4096]; time.sleep(0.2)"
-    run = speed_bench._process([sys.executable, "-c", code], os.environ)
-    assert run.peak_gb > 0.3
-    assert run.seconds > 0.2
-    assert run.cpu_s > 0
-
-
-def test_a_process_that_fails_is_an_error_with_its_last_words() -> None:
-    code = "import sys; print('read', file=sys.stderr); sys.exit('no weights')"
-    with pytest.raises(SettingError, match="status 1: no weights"):
-        speed_bench._process([sys.executable, "-c", code], os.environ)
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system that pins processes")
-def test_cores_are_given_back() -> None:
-    before = os.sched_getaffinity(0)
-    with speed_bench._few_cores(1) as cores:
-        assert cores == len(os.sched_getaffinity(0)) == 1
-    assert os.sched_getaffinity(0) == before
-
-
 def test_missing_weights_are_said_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed_bench, "_process", lambda command, environment: pytest.fail("was run"))
+    monkeypatch.setattr(speed_bench, "run_process", lambda command, environment: pytest.fail("was run"))
     with pytest.raises(WeightsError, match="no weights named 'absent-vfr'"):
         speed_bench.speed_bench(Plan(weights="absent"))
 
@@ -81,7 +58,7 @@ def test_the_table_names_every_target_beside_the_published_number(monkeypatch: p
         context=lambda x: x,
         crops=COMPACT,
     )
-    run = speed_bench._Run(seconds=2.5, cpu_s=3.25, peak_gb=0.9)
+    run = Run(seconds=2.5, cpu_s=3.25, peak_gb=0.9)
     monkeypatch.setattr(speed_bench, "SCANS", (SMALL,))
     monkeypatch.setattr(speed_bench, "load_networks", lambda plan: networks)
     monkeypatch.setattr(speed_bench, "_cold_run", lambda scan, folder, plan: run)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from spondyl.errors import SettingError
 from spondyl.evaluate.tables import markdown_table
+from spondyl.evaluate.timing import Run, few_cores, processor_name, run_process
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.resize import resize_slices
@@ -69,15 +67,6 @@ _ABOUT = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """One process: wall time, processors' time, and the most memory that it held."""
-
-    seconds: float
-    cpu_s: float
-    peak_gb: float
-
-
 def speed_bench(plan: Plan) -> tuple[str, Networks]:
     """Measure.
 
@@ -92,7 +81,7 @@ def speed_bench(plan: Plan) -> tuple[str, Networks]:
         SettingError: a process of its own fails.
     """
     cards = [find_card(f"{plan.weights}-{part}") for part in ("vfr", "appearance", "context")]  # before minutes pass
-    with _few_cores(CORES) as cores:
+    with few_cores(CORES) as cores:
         # before this process grows, since Linux counts a parent's memory at the fork as the child's
         cold = [_cold_runs(size, plan) for size in SCANS]
         networks = load_networks(plan)
@@ -104,7 +93,7 @@ def speed_bench(plan: Plan) -> tuple[str, Networks]:
         rows.append((f"... the first time ever, {size.name}", _cold_cell(first), "-", "-"))
         peak = max(first.peak_gb, again.peak_gb)
         rows.append((f"... peak memory, {size.name}", f"{peak:.2f} GB", f"{_TARGET_GB} GB", f"{_PUBLISHED_GB} GB"))
-    machine = f"{cores} cores of {_processor()}."
+    machine = f"{cores} cores of {processor_name()}."
     return "\n\n".join([_ABOUT, machine, markdown_table(_HEADER, rows), rate]), networks
 
 
@@ -140,11 +129,11 @@ def _warm_row(size: ScanSize, best: float, middle: float, found: int) -> tuple[s
     return name, f"{best:.2f} s ({middle:.2f})", f"{size.target_s} s", f"{size.published_s:.0f} s"
 
 
-def _cold_cell(run: _Run) -> str:
+def _cold_cell(run: Run) -> str:
     return f"{run.seconds:.1f} s (CPU {run.cpu_s:.1f})"
 
 
-def _cold_runs(size: ScanSize, plan: Plan) -> tuple[_Run, _Run]:
+def _cold_runs(size: ScanSize, plan: Plan) -> tuple[Run, Run]:
     """`spondyl analyze` as processes of their own: with no compiled network kept yet, and with them."""
     volume = synthetic_scan(size)
     with TemporaryDirectory() as folder:
@@ -154,31 +143,11 @@ def _cold_runs(size: ScanSize, plan: Plan) -> tuple[_Run, _Run]:
     return runs[0], min(runs[1:], key=lambda run: run.seconds)
 
 
-def _cold_run(scan: Path, folder: Path, plan: Plan) -> _Run:
+def _cold_run(scan: Path, folder: Path, plan: Plan) -> Run:
     command = [sys.executable, "-m", "spondyl.cli", "analyze", str(scan), "-o", str(folder / "report")]
     command += ["--weights", plan.weights, "--engine", plan.engine, "--device", plan.device]
     # an empty cache, whatever the user's own holds; SPONDYL_HOME, where set, holds weights too and stays
-    return _process(command, os.environ | {"XDG_CACHE_HOME": str(folder / "cache")})
-
-
-def _process(command: Sequence[str], environment: Mapping[str, str]) -> _Run:
-    """Run a program to its end.
-
-    Raises:
-        SettingError: it fails.
-    """
-    with TemporaryFile() as said:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in (0, 3):
-            said.seek(0)
-            reason = said.read().decode(errors="replace").strip().rpartition("\n")[2]
-            raise SettingError(f"a synthetic scan was not analysed, status {process.returncode}: {reason}")
-    cpu_s = usage.ru_utime + usage.ru_stime
-    return _Run(seconds=seconds, cpu_s=cpu_s, peak_gb=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9)
+    return run_process(command, os.environ | {"XDG_CACHE_HOME": str(folder / "cache")})
 
 
 def _rate_sentence(networks: Networks, card: Card) -> str:
@@ -191,30 +160,6 @@ def _rate_sentence(networks: Networks, card: Card) -> str:
         f"{'x'.join(map(str, rate.shape))}, {100 * rate.share:.0f} % of the {rate.matrix_gflops:.0f} GFLOP/s of a "
         "large matrix product in PyTorch in the same precision beside it."
     )
-
-
-@contextmanager
-def _few_cores(wanted: int) -> Iterator[int]:
-    """Keep this process and those it starts on so many cores, where the system lets it."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield os.cpu_count() or 1
-        return
-    usable = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, set(sorted(usable)[:wanted]))
-    try:
-        yield min(wanted, len(usable))
-    finally:
-        os.sched_setaffinity(0, usable)
-
-
-def _processor() -> str:
-    """What the system calls the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return "an unnamed processor"
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else "an unnamed processor"
 
 
 def _seconds(run: Callable[[], object]) -> float:
