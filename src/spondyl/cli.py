@@ -193,7 +193,7 @@ def evaluate(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="spinenet-detection or speed")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Another name lists them.")],
     data: Annotated[Path | None, typer.Option(help="Where the labelled scans are.")] = None,
 ) -> None:
     """Measure, and print the table beside the paper's numbers."""

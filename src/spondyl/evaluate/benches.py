@@ -53,11 +53,26 @@ def _run_speed(_data: Path | None, _checkout: Path | None) -> tuple[str, Network
     return speed_bench(Plan())
 
 
-BENCHES: dict[str, Callable[[Path | None, Path | None], tuple[str, Networks]]] = {
+def _run_phantom_speed(_data: Path | None, _checkout: Path | None) -> tuple[str, None]:
+    from spondyl.evaluate.phantom_speed import phantom_speed
+
+    return phantom_speed(), None
+
+
+def _run_realism(data: Path | None, checkout: Path | None) -> tuple[str, None]:
+    from spondyl.evaluate.phantom_intensities import phantom_intensities
+    from spondyl.evaluate.phantom_realism import phantom_realism
+
+    return phantom_realism(_data(data, checkout), intensities=phantom_intensities), None
+
+
+BENCHES: dict[str, Callable[[Path | None, Path | None], tuple[str, Networks | None]]] = {
     "spinenet-detection": _run_detection,
     "speed": _run_speed,
+    "phantom-realism": _run_realism,
+    "phantom-speed": _run_phantom_speed,
 }
-"""Each takes the data folder and the checkout, and gives a text and the networks that it ran."""
+"""Each takes the data folder and the checkout, and gives a text and the networks that it ran, if any."""
 
 
 def _data(given: Path | None, checkout: Path | None) -> Path:
@@ -75,10 +90,13 @@ def _checkout(folder: Path) -> Path | None:
     return None
 
 
-def _provenance(name: str, networks: Networks) -> str:
+def _provenance(name: str, networks: Networks | None) -> str:
     """How to make the table again; no date, so that the same numbers give the same file."""
+    made = f"Printed by `spondyl bench {name}`, Spondyl {__version__}."
+    if networks is None:
+        return made
     weights = "\n".join(f"- {used.name}: sha256 {used.sha256}" for used in networks.weights)
-    return f"Printed by `spondyl bench {name}`, Spondyl {__version__}. Weights:\n\n{weights}"
+    return f"{made} Weights:\n\n{weights}"
 
 
 def _keep(text: str, path: Path) -> None:

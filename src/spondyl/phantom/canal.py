@@ -34,8 +34,8 @@ _CONUS_LEVEL = (Level.L1.rank + 0.2, 0.6)
 _SAC_SHARE = (0.80, 0.84)
 """Width and depth of the dural sac over those of the bony canal."""
 
-_ABOVE_ATLAS_MM = 26.0
-"""Where the cord has become the medulla and the backdrop's brain stem begins."""
+_CORD_ABOVE_MM, _SAC_ABOVE_MM = 30.0, 14.0
+"""How far above the atlas the cord runs into the backdrop's medulla, and where the sac opens into its cisterns."""
 
 _BEHIND_DENS_MM = -6.0
 _DEEPEST_MM, _WIDEST_MM = 20.0, 26.0
@@ -72,7 +72,7 @@ def canal_line(column: Column, remaining: Mapping[Level, float]) -> CanalLine:
         column: in its place.
         remaining: share of the sac's size left at the disc below a level; 1 where it is missing.
     """
-    points = [_point(column.vertebrae[0], _ABOVE_ATLAS_MM, column.vertebrae[0].level.rank - 1.0)]
+    points = [_point(column.vertebrae[0], _CORD_ABOVE_MM, column.vertebrae[0].level.rank - 1.0)]
     for upper, lower in pairwise(column.vertebrae):
         points.append(_point(upper, 0.0, upper.level.rank))
         ends = (
@@ -121,6 +121,7 @@ def sac_tubes(line: CanalLine) -> Iterator[Tube]:
     # it lies on the posterior ligament; the room that it leaves is behind it
     forward = np.maximum(line.half_mm[:, 1] - half[:, 1] - 0.2, 0) * np.clip(line.remaining * 2 - 1, 0, 1)
     points = line.points_ras_mm - line.posterior * forward[:, None]
+    points[0] = points[1] + (points[0] - points[1]) * (_SAC_ABOVE_MM / _CORD_ABOVE_MM)
     return _chain(points[upper], half[upper], line.right[upper])
 
 
