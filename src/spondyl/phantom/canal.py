@@ -126,12 +126,10 @@ def sac_tubes(line: CanalLine) -> Iterator[Tube]:
 
 
 def fat_tubes(line: CanalLine) -> Iterator[Tube]:
-    """Epidural fat: little in the neck, behind the sac in the chest and loins, all around below it."""
-    behind = np.interp(
-        line.place, (Level.C7.rank, Level.T4.rank, Level.L2.rank, Level.S1.rank), (0.0, 0.22, 0.42, 0.25)
-    )
-    points = line.points_ras_mm + line.posterior * (behind * line.half_mm[:, 1])[:, None]
-    half = line.half_mm * np.stack([np.full(len(behind), 0.9), np.interp(line.place, (7, 24), (1.0, 1.15))], axis=1)
+    """Epidural fat and veins: whatever the sac leaves of the canal, and the hollow behind the middle of each body."""
+    ahead = np.interp(line.place, (Level.C7.rank, Level.L1.rank), (0.04, 0.12))
+    points = line.points_ras_mm - line.posterior * (ahead * line.half_mm[:, 1])[:, None]
+    half = line.half_mm * np.stack([np.full(len(ahead), 0.9), 1 + ahead], axis=1)
     return _chain(points, half, line.right)
 
 
