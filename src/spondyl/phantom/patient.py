@@ -7,6 +7,7 @@ and sequence.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,15 +214,15 @@ def _volume(voxels: NDArray[np.float32], affine: Affine, options: PhantomOptions
 
 def _centres(ids: PartIds, shape: Shape) -> PartIds:
     """The part in the middle of each voxel; of the sub-voxels around the middle what most of them are."""
-    middles = [_middle(factor) for factor in supersampling(ids.shape, shape)]
     steps = supersampling(ids.shape, shape)
-    around = [
-        ids[a :: steps[0], b :: steps[1], c :: steps[2]] for a in middles[0] for b in middles[1] for c in middles[2]
-    ]
-    if len(around) == 1:
-        return around[0]
-    votes = np.stack([sum((one == other).astype(np.uint8) for other in around) for one in around])
-    return np.asarray(np.take_along_axis(np.stack(around), votes.argmax(axis=0)[None], axis=0)[0])
+    starts = product(*(_middle(step) for step in steps))
+    around = [ids[a :: steps[0], b :: steps[1], c :: steps[2]] for a, b, c in starts]
+    centres = around[0].copy()
+    differs = np.logical_or.reduce([one != centres for one in around])
+    rivals = np.stack([one[differs] for one in around])
+    votes = np.stack([(rivals == rival).sum(axis=0) for rival in rivals])
+    centres[differs] = np.take_along_axis(rivals, votes.argmax(axis=0)[None], axis=0)[0]
+    return centres
 
 
 def _middle(factor: int) -> tuple[int, ...]:
