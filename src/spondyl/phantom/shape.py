@@ -252,7 +252,7 @@ def _draw_disc(draft: Draft, column: Column, upper: Vertebra, lower: Vertebra, s
         posterior_height_mm=size.posterior_height_mm,
         swell_mm=swell,
         bulge_mm=0.0,
-        share=0.45 if is_remnant else 0.72 - 0.04 * grade,
+        share=0.45 if is_remnant else 0.84 - 0.04 * grade,
         offset=-0.05,
     )
     outer = draft.part(annulus(), Structure.ANNULUS, upper.level)
