@@ -147,7 +147,9 @@ def test_an_independent_validator_finds_no_error(tmp_path: Path, modality: Modal
     path = tmp_path / "one.dcm"
     path.write_bytes(files(a_scan(modality, (7.0, -3.0, 4.0)))[0])
     said = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
-    assert [line for line in said.stderr.splitlines() if line.startswith("Error")] == []
+    without_date = ("build DICOMDIR", "Retired Person Name form")  # nobody was scanned on no day
+    said_of_it = [line for line in said.stderr.splitlines() if line.startswith(("Error", "Warning"))]
+    assert [line for line in said_of_it if not line.endswith(without_date)] == []
 
 
 # Refusals

@@ -193,12 +193,8 @@ def _describe(dataset: FileDataset, series: Series, steps_mm: Float, window: Flo
         dataset.SliceThickness, dataset.KVP = _decimals([step_mm])[0], 120
         return
     times = series.mr
-    dataset.ImageType = [
-        "ORIGINAL",
-        "PRIMARY",
-        "M_FFE" if times.is_gradient_echo else "M_IR" if times.ti_ms else "M_SE",
-    ]
-    dataset.ScanningSequence = "GR" if times.is_gradient_echo else ["SE", "IR"] if times.ti_ms else "SE"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]  # the standard's word for a plain magnitude image
+    dataset.ScanningSequence = ["GR" if times.is_gradient_echo else "SE", *(["IR"] if times.ti_ms else [])]
     dataset.SequenceVariant, dataset.ScanOptions, dataset.MRAcquisitionType = "NONE", "", "2D"
     dataset.RepetitionTime, dataset.EchoTime = _decimals([times.tr_ms, times.te_ms])
     dataset.EchoTrainLength = 1
