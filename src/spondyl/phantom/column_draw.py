@@ -31,6 +31,7 @@ from spondyl.phantom.column import (
 from spondyl.phantom.morphometry import (
     DISC_VARIATION,
     MEAN_SIZES,
+    PEDICLE_DISTANCE_SD,
     SIZE_SD,
     SIZE_VARIATIONS,
     Variation,
@@ -44,9 +45,12 @@ _TRANSITIONS = {Transition.SACRALISED: 0.022, Transition.LUMBARISED: 0.018}
 """Shares among columns of regular numbering: Tins and Balain 2016 and Nakajima et al. 2014, see `anatomy.numbering`."""
 
 _MAX_COBB_DEG = 90.0
+_SCOLIOSIS_SHARE = 0.07
 
-_MEAN_SLOPE_DEG = 39.8
-"""Sacral slope of the mean incidence of 52 degrees."""
+_MEAN_INCIDENCE_DEG, _MEAN_SLOPE_DEG = 52.0, 41.0
+
+_THIRD_TILT_DEG = -5.0
+"""Mean tilt of the third vertebra above the sacrum, L3 in most; between VID and the 43 MR exams, supine."""
 
 _SMOOTH_LEVELS = 2.5
 """Neighbours so far apart vary together."""
@@ -54,8 +58,10 @@ _SMOOTH_LEVELS = 2.5
 _BODY_SHARE = {Region.CERVICAL: 0.3, Region.THORACIC: 0.6, Region.LUMBAR: 0.4, Region.SACRAL: 0.4}
 """How much of a segment's departure from the mean curve its bodies take; discs take the rest."""
 
-_WEDGE_SD_DEG = 1.5
+_WEDGE_SD_DEG = {Region.CERVICAL: 1.5, Region.THORACIC: 1.5, Region.LUMBAR: 1.5, Region.SACRAL: 3.0}
 _THINNEST_EDGE_MM = 1.0
+_PEDICLE_BESIDE_CANAL = 0.6
+"""The two pedicles' middles lie at least the canal's width and this share of a pedicle's apart."""
 _SLIP_SD = 0.02
 """Of a disc's depth: steps between healthy vertebrae, about 0.7 mm in the lumbar spine of the 43 MR exams."""
 
@@ -84,12 +90,12 @@ def draw_plan(
     drawn_cobb = _draw_cobb(rng)
     cobb = drawn_cobb if scoliosis_cobb_deg is None else float(scoliosis_cobb_deg)
     levels = numbering.levels
-    incidence, slope, departures = _draw_sagittal(rng, levels)
+    means = _mean_steps(levels, transition)
+    incidence, sacral_tilt, departures = _draw_sagittal(rng, levels, means)
     size = float(np.exp(rng.normal(0, SIZE_SD)))
     sizes = _with_transition(_draw_sizes(rng, levels, size, departures), levels, transition)
-    discs = _draw_discs(rng, levels, sizes, size, departures, transition)
+    discs = _draw_discs(rng, levels, sizes, size, means + departures, transition)
     coronal, axial = _draw_scoliosis(rng, levels, cobb)
-    sacral_tilt = slope + sizes[levels.index(Level.S1)].wedge_deg / 2
     plan = ColumnPlan(
         numbering=numbering,
         transition=transition,
@@ -141,31 +147,42 @@ def _incidence_alone(incidence_deg: float) -> CurveAngles:
     )
 
 
-def _draw_sagittal(rng: np.random.Generator, levels: tuple[Level, ...]) -> tuple[float, float, Float]:
-    """Pelvic incidence, sacral slope, and how far each tilt step departs from its mean (n - 1,), degrees.
+def _mean_steps(levels: tuple[Level, ...], transition: Transition) -> Float:
+    """Mean tilt steps (n - 1,), degrees; a reduced disc holds little lordosis."""
+    steps = np.array([tilt_step(*pair).mean_deg for pair in pairwise(levels)])
+    if transition is Transition.SACRALISED:
+        steps[levels.index(Level.L5)] *= 0.6
+    return steps
 
-    Incidence 52 (10) and slope 0.63 of it and 7 (5): Vialle et al. 2005, J Bone Joint Surg Am 87:260. The other
-    deviations are those of VID's centroids, supine: L1's tilt 6.5 whatever the slope, kyphosis 11; the neck makes up
-    for half of T1's tilt (Lee et al. 2012, J Spinal Disord Tech 25:E41) and varies by 8 besides.
+
+def _draw_sagittal(rng: np.random.Generator, levels: tuple[Level, ...], means_deg: Float) -> tuple[float, float, Float]:
+    """Pelvic incidence, tilt of S1, and how far each tilt step departs from its mean (n - 1,), degrees.
+
+    Incidence 52 (10), and slope by 0.63 of it with 5 left: Vialle et al. 2005, J Bone Joint Surg Am 87:260; the mean
+    slope is that of the 43 MR exams, supine. Kyphosis varies by 11, as VID's centroids do. A patient lies flat: the
+    line from T1 to L3 leans by 3 (in VID T1 lies 18 mm (sd) before or behind L3), so that L3's tilt follows from the
+    kyphosis. The neck makes up for half of T1's tilt (Lee et al. 2012, J Spinal Disord Tech 25:E41) and varies by 11.
     """
-    incidence = float(np.clip(rng.normal(52, 10), 25, 90))
-    slope = float(np.clip(0.63 * incidence + 7 + rng.normal(0, 5), 10, 65))
-    l1_tilt = rng.normal(0, 6.5)
-    kyphosis = rng.normal(0, 11)
-    neck = 0.5 * (l1_tilt + kyphosis) + rng.normal(0, 8)
-    pairs = list(pairwise(levels))
-    sds = np.array([tilt_step(*pair).sd_deg for pair in pairs])
+    incidence = float(np.clip(rng.normal(_MEAN_INCIDENCE_DEG, 10), 25, 90))
+    slope = _MEAN_SLOPE_DEG + 0.63 * (incidence - _MEAN_INCIDENCE_DEG) + rng.normal(0, 5)
+    sacral_tilt = float(np.clip(slope, 10, 70)) + MEAN_SIZES[Level.S1].wedge_deg / 2
+    kyphosis, lean, neck = rng.normal(0, (11, 3, 11))
+    sds = np.array([tilt_step(*pair).sd_deg for pair in pairwise(levels)])
     departures = rng.normal(0, sds)
-    totals = {
-        (Level.C2, Level.T1): neck,
-        (Level.T1, Level.L1): -kyphosis,
-        (Level.L1, Level.S1): slope - _MEAN_SLOPE_DEG - l1_tilt,
-    }
-    for (first, last), total in totals.items():
-        part = slice(levels.index(first), levels.index(last))
-        shares = sds[part] ** 2 / (sds[part] ** 2).sum()
-        departures[part] += shares * (total - departures[part].sum())
-    return incidence, slope, departures
+    t1, s1 = levels.index(Level.T1), levels.index(Level.S1)
+    third = s1 - 3
+    _close(departures[t1:third], sds[t1:third], -kyphosis)
+    above_third = -np.cumsum(departures[t1:third][::-1])[::-1]
+    lying = np.average(above_third, weights=[MEAN_SIZES[level].height_mm for level in levels[t1:third]])
+    third_tilt = _THIRD_TILT_DEG + lean - lying
+    _close(departures[third:s1], sds[third:s1], sacral_tilt - third_tilt - means_deg[third:s1].sum())
+    _close(departures[1:t1], sds[1:t1], 0.5 * (lean - lying + kyphosis) + neck)
+    return incidence, sacral_tilt, departures
+
+
+def _close(departures: Float, sds: Float, total: float) -> None:
+    """Let independent normal departures add up to a total, in place: each gives way as its variance is."""
+    departures += sds**2 / (sds**2).sum() * (total - departures.sum())
 
 
 def _draw_sizes(
@@ -174,12 +191,19 @@ def _draw_sizes(
     factors: dict[str, Float] = {}
     for names, variation in SIZE_VARIATIONS.items():
         factors |= dict.fromkeys(names, _factors(rng, levels, size, variation))
+    factors["pedicle_distance_mm"] = factors["pedicle_distance_mm"] * np.exp(
+        rng.normal(size=len(levels)) * [PEDICLE_DISTANCE_SD.get(level, 0.0) for level in levels]
+    )
     around = np.convolve(departures_deg, [0.5, 0.5])
-    wedges = [_BODY_SHARE[level.region] for level in levels] * around + rng.normal(0, _WEDGE_SD_DEG, len(levels))
+    wedges = [_BODY_SHARE[level.region] for level in levels] * around + rng.normal(
+        0, [_WEDGE_SD_DEG[level.region] for level in levels]
+    )
     drawn = []
     for i, (level, wedge) in enumerate(zip(levels, wedges, strict=True)):
         mean = MEAN_SIZES[level]
         scaled = replace(mean, **{name: getattr(mean, name) * factor[i] for name, factor in factors.items()})
+        free_mm = scaled.canal_width_mm + _PEDICLE_BESIDE_CANAL * scaled.pedicle_width_mm
+        scaled = replace(scaled, pedicle_distance_mm=max(scaled.pedicle_distance_mm, free_mm))
         drawn.append(_with_wedge(scaled, mean.wedge_deg + (0.0 if level is Level.C1 else wedge)))
     return tuple(drawn)
 
@@ -233,7 +257,7 @@ def _draw_discs(
     levels: tuple[Level, ...],
     sizes: tuple[VertebraSize, ...],
     size: float,
-    departures_deg: Float,
+    steps_deg: Float,
     transition: Transition,
 ) -> tuple[DiscSize, ...]:
     factors = _factors(rng, levels, size, DISC_VARIATION)
@@ -241,10 +265,10 @@ def _draw_discs(
     slips = rng.normal(0, _SLIP_SD, len(levels))
     discs = []
     for i, (upper, lower) in enumerate(pairwise(levels)):
-        height = mean_disc_height_mm(upper, lower) * factors[i] * (factor if [upper, lower] == pair else 1.0)
+        reduced = factor if [upper, lower] == pair else 1.0
+        height = mean_disc_height_mm(upper, lower) * factors[i] * reduced
         depth = disc_depth_mm(sizes[i], sizes[i + 1])
-        step = tilt_step(upper, lower).mean_deg + departures_deg[i]
-        wedge = step - (sizes[i].wedge_deg + sizes[i + 1].wedge_deg) / 2
+        wedge = steps_deg[i] - (sizes[i].wedge_deg + sizes[i + 1].wedge_deg) / 2
         steepest = wedge_deg(2 * height - _THINNEST_EDGE_MM, _THINNEST_EDGE_MM, depth)
         half = depth * np.tan(np.radians(np.clip(wedge, -steepest, steepest)) / 2)
         slip = 0.0 if upper is Level.C1 or upper.region is Region.SACRAL else slips[i] * depth
@@ -257,12 +281,12 @@ def _draw_discs(
 
 
 def _draw_cobb(rng: np.random.Generator) -> float:
-    """Some 6 % of adults have a curve of 10 degrees or more, few a large one.
+    """Some 7 % of adults have a curve of 10 degrees or more, few a large one.
 
     Between 4 % (Francis 1988, Spine 13:394, the young) and 13 % (Kebaish et al. 2011, Spine 36:731, over 40).
     """
-    small, large = min(abs(rng.normal(0, 4)), 9.9), min(10 + rng.exponential(9), 45)
-    return float(large if rng.random() < 0.06 else small)
+    small, large = np.clip(rng.normal(5, 2), 1, 9.9), min(10 + rng.exponential(9), 45)
+    return float(large if rng.random() < _SCOLIOSIS_SHARE else small)
 
 
 def _draw_scoliosis(rng: np.random.Generator, levels: tuple[Level, ...], cobb_deg: float) -> tuple[Float, Float]:
@@ -278,7 +302,9 @@ def _draw_scoliosis(rng: np.random.Generator, levels: tuple[Level, ...], cobb_de
     to_the_right = 1.0 if rng.random() < (0.8 if is_thoracic else 0.35) else -1.0
     below_apex = (np.arange(len(levels)) - apex) / width
     bump = np.exp(-(below_apex**2) / 2)
-    coronal = to_the_right * below_apex * bump + rng.normal(0, 0.08, len(levels))
+    # no column is quite straight: what is irregular fades beside a large curve
+    irregular = 0.2 * min(1.0, 5.0 / max(cobb_deg, 1.0))
+    coronal = to_the_right * below_apex * bump + irregular * rng.normal(size=len(levels))
     # the head stays over the pelvis
     coronal -= coronal.mean()
     coronal *= cobb_deg / np.ptp(coronal)

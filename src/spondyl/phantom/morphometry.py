@@ -18,44 +18,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spondyl.anatomy.level import Level
-from spondyl.anatomy.spacing import VID
 from spondyl.phantom.column import VertebraSize
 
 __all__ = [
     "DISC_VARIATION",
     "MEAN_SIZES",
+    "PEDICLE_DISTANCE_SD",
     "SIZE_SD",
     "SIZE_VARIATIONS",
     "TiltStep",
     "Variation",
     "mean_disc_height_mm",
-    "mean_spacing_mm",
     "tilt_step",
 ]
 
-_SPACING_FACTOR = 1.02
-"""MR exams of volunteers are 1.05 times VID's CT spines, and VID 1.05 times VerSe19's; the phantom lies between."""
-
 _BODIES = """
     C1  10.5 10.5 0.0 11.0 11.0 14.0 14.0
-    C2  17.0 16.0 0.8 14.5 15.6 16.5 17.5
-    C3  13.4 13.8 0.9 15.2 15.8 16.8 17.6
-    C4  12.8 13.2 0.9 15.5 16.2 17.6 18.4
-    C5  12.2 12.9 0.9 15.8 16.8 18.4 19.6
-    C6  12.6 13.3 0.9 16.4 17.3 19.8 21.8
-    C7  14.3 14.7 0.9 16.8 17.2 22.4 24.0
-    T1  16.2 17.0 0.9 17.4 18.4 25.0 27.0
-    T2  16.9 17.6 0.9 18.8 20.4 25.4 26.8
-    T3  17.1 18.0 1.0 21.2 22.4 25.0 26.2
-    T4  17.3 18.5 1.0 22.8 24.0 25.0 26.4
-    T5  17.6 19.0 1.0 24.2 25.2 25.6 27.2
-    T6  17.9 19.6 1.1 25.6 26.4 26.8 28.4
-    T7  18.5 20.1 1.2 26.8 27.6 28.2 29.4
-    T8  19.2 20.4 1.2 27.8 28.8 29.6 30.8
-    T9  20.0 21.0 1.3 28.8 29.8 31.0 33.0
-    T10 21.2 22.2 1.4 29.8 30.4 32.8 35.2
-    T11 22.2 23.8 1.5 30.4 30.8 35.6 38.2
-    T12 24.2 25.6 1.6 30.8 31.2 38.8 41.4
+    C2  19.4 18.6 0.8 14.8 16.0 16.5 17.5
+    C3  14.5 14.7 0.9 15.6 16.4 16.8 17.6
+    C4  13.8 14.2 0.9 16.0 16.8 17.6 18.4
+    C5  13.2 13.6 0.9 16.3 17.2 18.4 19.6
+    C6  13.4 13.8 0.9 17.0 17.8 19.8 21.8
+    C7  14.8 15.0 0.9 17.2 17.4 22.4 24.0
+    T1  16.8 17.6 0.9 17.4 18.2 25.0 27.0
+    T2  17.2 18.0 0.9 18.6 19.8 25.4 26.8
+    T3  17.3 18.2 1.0 20.4 21.4 25.0 26.2
+    T4  17.5 18.7 1.0 21.8 22.8 25.0 26.4
+    T5  17.9 19.3 1.0 23.0 24.0 25.6 27.2
+    T6  18.3 19.9 1.1 24.3 25.1 26.8 28.4
+    T7  18.9 20.5 1.2 25.6 26.4 28.2 29.4
+    T8  19.5 20.8 1.2 26.7 27.6 29.6 30.8
+    T9  20.4 21.4 1.3 27.7 28.6 31.0 33.0
+    T10 21.8 22.8 1.4 29.0 29.6 32.8 35.2
+    T11 22.2 23.8 1.5 29.8 30.4 35.6 38.2
+    T12 24.2 25.6 1.6 30.6 31.0 38.8 41.4
     T13 24.8 26.0 1.7 31.0 31.4 40.0 42.2
     L1  25.2 26.4 1.8 31.4 32.2 41.0 43.2
     L2  27.1 27.2 2.0 33.0 33.6 42.6 45.2
@@ -63,7 +59,7 @@ _BODIES = """
     L4  27.4 26.1 2.1 33.6 33.2 46.6 48.8
     L5  28.4 23.8 2.0 33.2 32.2 48.4 49.6
     L6  28.4 23.8 1.8 32.8 31.8 49.0 49.6
-    S1  32.0 24.6 1.2 32.4 21.5 50.0 36.0
+    S1  32.6 24.0 1.2 32.4 21.5 50.0 36.0
     S2  24.2 22.8 0.4 20.5 15.0 35.0 28.0
 """
 """Level; body height anterior, posterior; concavity; depth upper, lower; width upper, lower.
@@ -109,44 +105,46 @@ Pedicles: Zindrick, above T1 Panjabi. Distances: means of VID, L6 included. Cana
 between pedicles. Spinous processes and spans: Panjabi, less the canal. C1: Doherty and Heggeness. S1 and S2: own guess.
 """
 
-_TILT_STEPS = """
-    C1 C2  0.0 3.0
-    C2 C3  4.0 4.0
-    C3 C4  4.0 4.5
-    C4 C5  1.5 5.0
-    C5 C6  2.5 5.5
-    C6 C7  6.5 5.0
-    C7 T1  5.0 4.5
-    T1 T2 -2.0 3.5
-    T2 T3 -3.0 3.5
-    T3 T4 -5.2 3.2
-    T4 T5 -5.0 3.2
-    T5 T6 -6.0 3.2
-    T6 T7 -6.6 3.2
-    T7 T8 -4.4 3.4
-    T8 T9 -1.6 3.6
-    T9 T10 -1.0 3.8
-    T10 T11 -0.6 3.8
-    T11 T12 -0.8 3.8
-    T11 L1 -0.8 3.8
-    T12 T13 -1.2 3.6
-    T12 L1 -1.4 3.6
-    T13 L1 -1.0 3.6
-    L1 L2  0.0 3.4
-    L2 L3  5.0 3.8
-    L3 L4  9.6 4.2
-    L4 L5 16.0 4.8
-    L5 L6 25.0 5.0
-    L4 S1 29.7 5.0
-    L5 S1 29.7 5.0
-    L6 S1 22.0 5.0
-    S1 S2 11.0 3.0
+_JUNCTIONS = """
+    C1 C2  3.2   0.0 3.0
+    C2 C3  4.8   4.2 5.5
+    C3 C4  3.9   3.6 6.0
+    C4 C5  3.9   0.8 7.5
+    C5 C6  3.7   2.0 8.2
+    C6 C7  3.9   7.8 7.0
+    C7 T1  4.2   5.8 5.6
+    T1 T2  3.9  -4.0 4.6
+    T2 T3  3.7  -1.0 4.0
+    T3 T4  3.6  -6.8 3.4
+    T4 T5  3.8  -4.6 3.2
+    T5 T6  3.8  -6.2 3.1
+    T6 T7  3.8  -6.4 3.2
+    T7 T8  3.9  -4.2 3.8
+    T8 T9  3.9  -1.6 4.0
+    T9 T10 4.2  -1.0 4.3
+    T10 T11 5.6 -0.6 4.3
+    T11 T12 6.8 -0.8 4.2
+    T11 L1 7.0  -0.8 4.2
+    T12 T13 7.2 -1.0 4.0
+    T12 L1 7.6  -1.2 4.0
+    T13 L1 8.0  -0.8 4.0
+    L1 L2  8.8   0.2 3.8
+    L2 L3  9.7   5.6 4.3
+    L3 L4 10.9  10.2 4.7
+    L4 L5 11.2  17.0 5.3
+    L5 L6 11.2  26.0 5.6
+    L4 S1 10.9  29.7 5.5
+    L5 S1 10.9  29.7 5.5
+    L6 S1 10.4  23.0 5.5
+    S1 S2  3.0  11.0 3.0
 """
-"""Upper and lower level; how much more the lower one tilts (mean of its endplates), and its deviation between patients.
+"""Upper and lower level; height of the healthy disc; how much more the lower one tilts, and the tilt's deviation.
 
-Fitted to the angles between successive centroids in VID (whose deviations include the readers' imprecision and are
-larger) and, T12 to S1, to the tilts of the 43 MR exams; supine. The share of each segment in the lordosis agrees
-with Bernhardt and Bridwell 1989, Spine 14:717: two thirds lie between L4 and S1.
+Heights: what bodies leave free at VID's distances once discs are worn as `pathology_draw` wears them, and, T10 to S1,
+0.97 times the 43 MR exams, of which 30 are of volunteers. Tilts (means of a body's endplates) are fitted to the angles
+between successive centroids in VID (whose deviations include the readers' imprecision and are larger) and, T12 to S1,
+to the tilts of the 43 MR exams; supine. The share of each segment in the lordosis agrees with Bernhardt and Bridwell
+1989, Spine 14:717: two thirds lie between L4 and S1.
 """
 
 
@@ -169,12 +167,12 @@ class Variation:
     cervical_factor: float = 1.0
 
 
-SIZE_SD = 0.053
+SIZE_SD = 0.056
 """Deviation of the logarithm of a patient's size: what all of VID's distances share."""
 
 SIZE_VARIATIONS: Mapping[tuple[str, ...], Variation] = {
     ("anterior_height_mm", "posterior_height_mm", "concavity_mm"): Variation(
-        size_power=1.0, patient_sd=0.015, smooth_sd=0.03, level_sd=0.025, cervical_factor=1.4
+        size_power=1.0, patient_sd=0.02, smooth_sd=0.032, level_sd=0.025, cervical_factor=1.5
     ),
     ("upper_depth_mm", "lower_depth_mm"): Variation(size_power=1.0, patient_sd=0.05, smooth_sd=0.02, level_sd=0.02),
     ("upper_width_mm", "lower_width_mm"): Variation(size_power=1.0, patient_sd=0.05, smooth_sd=0.02, level_sd=0.02),
@@ -182,7 +180,7 @@ SIZE_VARIATIONS: Mapping[tuple[str, ...], Variation] = {
         size_power=1.0, patient_sd=0.08, smooth_sd=0.05, level_sd=0.06
     ),
     ("pedicle_distance_mm", "canal_width_mm"): Variation(
-        size_power=0.8, patient_sd=0.04, smooth_sd=0.045, level_sd=0.025, cervical_factor=1.5
+        size_power=0.8, patient_sd=0.045, smooth_sd=0.045, level_sd=0.025, cervical_factor=1.4
     ),
     ("canal_depth_mm",): Variation(size_power=0.4, patient_sd=0.06, smooth_sd=0.04, level_sd=0.02),
     ("spinous_length_mm", "transverse_span_mm"): Variation(
@@ -191,8 +189,16 @@ SIZE_VARIATIONS: Mapping[tuple[str, ...], Variation] = {
 }
 """By field of `VertebraSize`. Heights and distances: VID, by its correlations; others: the tables' spread."""
 
-DISC_VARIATION = Variation(size_power=1.0, patient_sd=0.06, smooth_sd=0.06, level_sd=0.10, cervical_factor=1.2)
+DISC_VARIATION = Variation(size_power=1.0, patient_sd=0.05, smooth_sd=0.05, level_sd=0.09, cervical_factor=1.2)
 """Of disc heights: what VID's distances leave, and the 43 MR exams."""
+
+
+PEDICLE_DISTANCE_SD: Mapping[Level, float] = {
+    **dict.fromkeys((Level.C3, Level.C4, Level.C5, Level.C6, Level.C7, Level.T1), 0.08),
+    Level.L4: 0.03,
+    Level.L5: 0.075,
+}
+"""Deviation of the logarithm of the pedicles' distance, beside its variation at every level; VID's is larger still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,22 +222,17 @@ def _sizes() -> Mapping[Level, VertebraSize]:
 MEAN_SIZES: Mapping[Level, VertebraSize] = _sizes()
 """The mean adult's vertebrae."""
 
-_STEPS = {
-    (Level(upper), Level(lower)): TiltStep(mean_deg=float(mean), sd_deg=float(sd))
-    for upper, lower, mean, sd in map(str.split, _TILT_STEPS.strip().splitlines())
+_BETWEEN = {
+    (Level(upper), Level(lower)): (float(height), TiltStep(mean_deg=float(mean), sd_deg=float(sd)))
+    for upper, lower, height, mean, sd in map(str.split, _JUNCTIONS.strip().splitlines())
 }
 
 
 def tilt_step(upper: Level, lower: Level) -> TiltStep:
     """The tilt from one vertebra to its lower neighbour."""
-    return _STEPS[upper, lower]
-
-
-def mean_spacing_mm(upper: Level, lower: Level) -> float:
-    """The mean adult's distance between the centres of two neighbouring bodies."""
-    return _SPACING_FACTOR * VID.between(upper, lower).mean_mm
+    return _BETWEEN[upper, lower][1]
 
 
 def mean_disc_height_mm(upper: Level, lower: Level) -> float:
-    """The mean adult's disc in its middle, rim plane to rim plane: what bodies at their mean distance leave free."""
-    return mean_spacing_mm(upper, lower) - (MEAN_SIZES[upper].height_mm + MEAN_SIZES[lower].height_mm) / 2
+    """The mean adult's healthy disc in its middle, rim plane to rim plane."""
+    return _BETWEEN[upper, lower][0]
