@@ -1,8 +1,8 @@
 """Draws a patient's column: numbering, curves and sizes, as they vary between adults.
 
 Sizes vary together with the patient's size, then smoothly along the column, then one by one. Curves follow the pelvis:
-the sacral slope from the pelvic incidence, the lumbar tilts from the slope, the neck from T1's tilt; each segment
-departs a little, and its disc and bodies take the wedges that the tilts ask for.
+the sacral slope from the pelvic incidence, the lumbar tilts from the slope and the kyphosis, since a patient lies flat,
+the neck from T1's tilt; each segment departs a little, and its disc and bodies take the wedges that the tilts ask for.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def _draw_cobb(rng: np.random.Generator) -> float:
 
     Between 4 % (Francis 1988, Spine 13:394, the young) and 13 % (Kebaish et al. 2011, Spine 36:731, over 40).
     """
-    small, large = np.clip(rng.normal(5, 2), 1, 9.9), min(10 + rng.exponential(9), 45)
+    small, large = np.clip(rng.normal(6, 2), 1, 9.9), min(10 + rng.exponential(9), 45)
     return float(large if rng.random() < _SCOLIOSIS_SHARE else small)
 
 
@@ -303,7 +303,7 @@ def _draw_scoliosis(rng: np.random.Generator, levels: tuple[Level, ...], cobb_de
     below_apex = (np.arange(len(levels)) - apex) / width
     bump = np.exp(-(below_apex**2) / 2)
     # no column is quite straight: what is irregular fades beside a large curve
-    irregular = 0.2 * min(1.0, 5.0 / max(cobb_deg, 1.0))
+    irregular = 0.35 * min(1.0, 5.0 / max(cobb_deg, 1.0))
     coronal = to_the_right * below_apex * bump + irregular * rng.normal(size=len(levels))
     # the head stays over the pelvis
     coronal -= coronal.mean()

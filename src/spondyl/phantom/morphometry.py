@@ -64,9 +64,10 @@ _BODIES = """
 """
 """Level; body height anterior, posterior; concavity; depth upper, lower; width upper, lower.
 
-C1's is the middle of its anterior arch with the dens, C2's the body below the base of the dens. Heights and depths
-T10 to S1: 0.97 times the 43 MR exams; above, Panjabi and Busscher, scaled so that discs of a height as published fit
-between bodies at VID's distances. Widths: Panjabi.
+C1's is the middle of its anterior arch with the dens, C2's the body below the base of the dens. T10 to S1: heights 0.97
+times those of the 43 MR exams (which lie 1.06 times as far apart as VID's), depths theirs. Above: heights and depths of
+Panjabi and Busscher, moved toward the public masks and meshes of whole vertebrae (VerSe, scoliomorph), with room for
+discs at VID's distances. C1 and C2 lie as far apart as is halfway between VID and VerSe. Widths: Panjabi.
 """
 
 _ARCHES = """
