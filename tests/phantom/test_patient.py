@@ -68,8 +68,12 @@ def test_masks_and_points_agree() -> None:
     for disc in phantom.truth.discs:
         assert code_at(phantom, masks.instances, disc.centre_ras_mm) == disc_code(disc.disc)
         assert code_at(phantom, masks.subregions, disc.centre_ras_mm) == 101
-        inside = 0.93 * (disc.posterior_edge_ras_mm - disc.centre_ras_mm) + disc.centre_ras_mm
-        assert code_at(phantom, masks.subregions, inside) == 100
+        backward = disc.posterior_edge_ras_mm - disc.centre_ras_mm
+        assert (
+            code_at(phantom, masks.subregions, disc.centre_ras_mm - 0.92 * backward) == 100
+        )  # the nucleus lies behind
+        assert code_at(phantom, masks.instances, disc.centre_ras_mm + 0.9 * backward) == disc_code(disc.disc)
+        assert code_at(phantom, masks.subregions, disc.centre_ras_mm + 1.35 * backward) in (0, 60, 61)
 
 
 def test_left_and_right_are_the_patients() -> None:
