@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -24,6 +24,9 @@ from spondyl.phantom.scene import Backdrop, Scene, Structure
 from spondyl.phantom.solids import BodySolid, DiscSolid, Ellipsoid, Frame, Solid, tube
 
 __all__ = ["DiscPlace", "body_outlines", "body_solid", "build_scene", "disc_place"]
+
+_PLATES_MM = 1.0
+"""Thickness of a disc's two cartilage endplates together (Roberts et al. 1989: 0.6 mm each, thinner in the neck)."""
 
 _FORAMEN_LEFT = (1.0, 0.8, 0.55, 0.3)
 """Share of a foramen's fat that is left, by grade of stenosis."""
@@ -236,27 +239,31 @@ def _draw_disc(draft: Draft, column: Column, upper: Vertebra, lower: Vertebra, s
     place = disc_place(upper, lower)
     size = column.plan.discs[column.vertebrae.index(upper)]
     swell = (upper.size.concavity_mm + lower.size.concavity_mm) / 2
-    ring = DiscSolid(
+    plates = DiscSolid(  # thicker than the gap: the bodies cut it to size
         frame=place.frame,
         anterior_height_mm=size.anterior_height_mm + 1,
         posterior_height_mm=size.posterior_height_mm + 1,
         size_mm=(place.width_mm, place.depth_mm),
         swell_mm=swell + 1,
+    )
+    ring = replace(
+        plates,
+        anterior_height_mm=max(1.0, size.anterior_height_mm - _PLATES_MM),
+        posterior_height_mm=max(1.0, size.posterior_height_mm - _PLATES_MM),
+        swell_mm=swell,
         bulge_mm=0.3 + state.bulge_mm,
     )
     is_remnant = upper.level is Level.S1 and column.plan.transition is not Transition.LUMBARISED
     grade = 4 if is_remnant else state.pfirrmann
     core = replace(
         ring,
-        anterior_height_mm=size.anterior_height_mm,
-        posterior_height_mm=size.posterior_height_mm,
-        swell_mm=swell,
         bulge_mm=0.0,
         share=0.45 if is_remnant else 0.84 - 0.04 * grade,
         offset=-0.05,
     )
     outer = draft.part(annulus(), Structure.ANNULUS, upper.level)
     inner = draft.part(nucleus(grade), Structure.NUCLEUS, upper.level)
+    draft.paint([plates], draft.part(Tissue.ENDPLATE, Structure.ANNULUS, upper.level))
     draft.paint([ring], outer)
     draft.paint([core], inner)
     if state.herniation_mm > 0:
@@ -291,15 +298,9 @@ def _draw_body(
             frame=at, radii_mm=(0.18 * size.upper_width_mm, 0.17 * size.upper_depth_mm, rng.uniform(0.8, 2.0))
         )
         draft.paint([vein], draft.part(Tissue.VEIN, structure, level), over=own[1:])
-    for state, is_below in _beside(level, pathology.discs):
-        _draw_endplate_changes(draft, vertebra, bone, own, state, is_below, rng)
-
-
-def _beside(level: Level, discs: Mapping[Disc, DiscState]) -> Iterator[tuple[DiscState, bool]]:
-    """The states of the discs at a vertebra, and whether the vertebra lies below each."""
-    for disc, state in discs.items():
+    for disc, state in pathology.discs.items():
         if level in (disc.upper, disc.lower):
-            yield state, level is disc.lower
+            _draw_endplate_changes(draft, vertebra, bone, own, disc, state, rng)
 
 
 def _draw_endplate_changes(
@@ -307,12 +308,13 @@ def _draw_endplate_changes(
     vertebra: Vertebra,
     bone: Material,
     own: tuple[int, int],
+    disc: Disc,
     state: DiscState,
-    is_below: bool,
     rng: np.random.Generator,
 ) -> None:
-    """Marrow changes, defects and nodes at one endplate."""
+    """Marrow changes, defects and nodes at the endplate beside a disc."""
     size, level = vertebra.size, vertebra.level
+    is_below = level is disc.lower
     height = _mean_height(vertebra) / 2 * (1 if is_below else -1)
     type_ = state.lower_modic if is_below else state.upper_modic
     structure = Structure.SACRUM if level.region is Region.SACRAL else Structure.BODY
@@ -329,8 +331,7 @@ def _draw_endplate_changes(
             rng.uniform(0.2, 0.45) * abs(height),
         )
         draft.paint([at(0, shift, reach)], draft.part(modic(type_, bone), structure, level), over=own[1:])
-    above = level if not is_below else None
-    filler = draft.part(nucleus(max(3, state.pfirrmann)), Structure.NUCLEUS, above)
+    filler = draft.part(nucleus(max(3, state.pfirrmann)), Structure.NUCLEUS, disc.upper)
     if state.lower_endplate_defect if is_below else state.upper_endplate_defect:
         places = rng.uniform(-0.3, 0.3, (3, 2)) * size.upper_depth_mm
         dents = [at(right, anterior, (5.0, rng.uniform(3, 6), 2.4)) for right, anterior in places]

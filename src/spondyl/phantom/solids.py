@@ -263,7 +263,8 @@ class DiscSolid:
         radius = radius * np.float32(1 / self.share)
         share = np.clip(y / depth + 0.5, 0, 1)
         edge = (self.posterior_height_mm + share * (self.anterior_height_mm - self.posterior_height_mm)) / 2
-        half_height = edge + self.swell_mm * np.clip(1 - radius * radius, 0, 1)
-        if self.share < 1:  # a nucleus is a lens between the endplates
-            half_height = half_height * np.sqrt(np.clip(1 - radius * radius, 0, 1))
+        square = radius * radius
+        half_height = edge + self.swell_mm * np.clip(1 - square, 0, 1)
+        if self.share < 1:  # a nucleus is a blunt lens between the endplates
+            half_height = half_height * np.sqrt(np.clip(1 - square * square, 0, 1))
         return np.asarray(np.minimum(half_height - np.abs(z), (1 - radius) * (depth * self.share / 2)))
