@@ -187,3 +187,62 @@ def test_bodies_come_back_in_the_stacks_own_indices(find, pixel_mm):
         assert body.slices == (0, 1, 2)
         # painting, resampling and boxing round to whole pixels of 1.2 mm
         assert np.abs(body.middle_outline - expected).max() * pixel_mm < 1.8
+
+
+def boxes(*top_and_edge_mm: tuple[float, float]) -> np.ndarray:
+    """Square bodies below one another, corners in mm."""
+    low, edge = np.array(top_and_edge_mm, dtype=float).T
+    rows, columns = (low, low + edge, low + edge, low), (110 + edge, 110 + edge, 110 + 0 * edge, 110 + 0 * edge)
+    return np.stack([rows, columns], -1).transpose(1, 0, 2)
+
+
+class ShortSighted:
+    """A network that overlooks what is smaller than 20 pixels, and remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, ...]] = []
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        self.shown.append(images.shape)
+        kept = ndimage.grey_opening(images, (1, 1, 18, 18))
+        return (
+            seeing_network(kept) if (kept > 0.5).any() else np.zeros((len(images), 13, *images.shape[2:]), np.float32)
+        )
+
+
+NECK = [(20.0 + 17 * n, 14.0) for n in range(6)]
+LOINS = [(130.0 + 40 * n, 32.0) for n in range(5)]
+
+
+def test_small_bodies_above_large_ones_are_found_in_a_closer_look_at_the_upper_rows_alone():
+    corners = boxes(*NECK, *LOINS)
+    network = ShortSighted()
+    found = detect(painted_stack(corners, slices=3, pixel_mm=1.0, shape=(360, 280)), network)
+    assert len(found) == len(corners)
+    centres = np.array([body.centroid_index[1] for body in found])
+    assert np.abs(centres - corners[..., 0].mean(1)).max() < 1.5
+    assert len(network.shown) == 2
+    assert network.shown[1][2] < 360 / 0.6 / 2
+
+
+def test_a_scan_of_small_bodies_alone_is_looked_at_again():
+    corners = boxes(*NECK)
+    assert len(detect(painted_stack(corners, slices=3, pixel_mm=1.0, shape=(160, 280)), ShortSighted())) == len(NECK)
+
+
+def test_a_scan_of_large_bodies_up_to_its_edge_is_looked_at_once():
+    corners = boxes(*[(top - 110, edge) for top, edge in LOINS])
+    network = ShortSighted()
+    assert len(detect(painted_stack(corners, slices=3, pixel_mm=1.0, shape=(240, 280)), network)) == len(LOINS)
+    assert len(network.shown) == 1
+
+
+def test_a_closer_look_that_shows_less_changes_nothing():
+    corners = boxes((20.0, 21.0), (45.0, 21.0), (80.0, 32.0), (120.0, 32.0))
+
+    def far_sighted(images: np.ndarray) -> np.ndarray:
+        blank = np.zeros((len(images), 13, *images.shape[2:]), np.float32)
+        return seeing_network(images) if images.shape[3] < 300 else blank
+
+    stack = painted_stack(corners, slices=3, pixel_mm=1.0, shape=(170, 280))
+    assert len(detect(stack, far_sighted)) == 4

@@ -21,6 +21,15 @@ from spondyl.locate.regions import regions
 WORKING_MM = 1.2
 """Pixel spacing at which slices pass the network; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
 
+CLOSE_MM = 0.6
+"""Pixel spacing of a second look at small bodies: those of the neck are then as large as those of the loins were."""
+
+_SMALL_MM = 23.0
+"""Bodies with shorter edges are looked at again: C2 to about T6."""
+
+_UNSEEN_MM = 35.0
+"""Where the scan goes on this far above the uppermost large body, smaller ones may have been overlooked."""
+
 PAPER_HEAT = 0.6
 """Heat that every landmark must reach in the published decoder."""
 
@@ -55,7 +64,11 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
-    """Find the vertebral bodies of a scan: all slices pass the network whole, as one batch, at `WORKING_MM`.
+    """Find the vertebral bodies of a scan.
+
+    All slices pass the network whole, as one batch, at `WORKING_MM`. What lies above the uppermost large body passes it
+    again at `CLOSE_MM`, unless nothing small was seen there nor could have been overlooked; of the two looks the one
+    that shows more bodies there counts.
 
     Args:
         stack: the scan.
@@ -64,11 +77,34 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
     Returns:
         Bodies from head to foot, outlines in the stack's own indices.
     """
-    slices, scale = resize_slices(normalise(stack.voxels), stack.pixel_mm, WORKING_MM)
-    rows, columns = slices.shape[1:]
-    padded = np.pad(slices, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
+    slices = normalise(stack.voxels)
+    bodies = _look(slices, stack, network, WORKING_MM)
+    large = next((body for body in bodies if _edge_mm(body, stack.pixel_mm) >= _SMALL_MM), None)
+    if large is None:
+        return max(bodies, _look(slices, stack, network, CLOSE_MM), key=lambda seen: (len(seen), seen is not bodies))
+    upper_edge, lower_edge = large.middle_outline[:, 0].min(), large.middle_outline[:, 0].max()
+    if large is bodies[0] and upper_edge * stack.pixel_mm[0] < _UNSEEN_MM:
+        return bodies
+    again = _look(slices[:, : int(lower_edge)], stack, network, CLOSE_MM)
+    above = [body for body in bodies if body.centroid_index[1] < upper_edge]
+    closer = [body for body in again if body.centroid_index[1] < upper_edge]
+    return (*(closer if len(closer) >= len(above) else above), *bodies[len(above) :])
+
+
+def _look(
+    slices: NDArray[np.float32], stack: SagittalStack, network: Network, pixel_mm: float
+) -> tuple[VertebraInstance, ...]:
+    """Bodies in the upper rows of a stack, which are given normalised, as seen at this spacing."""
+    resized, scale = resize_slices(slices, stack.pixel_mm, pixel_mm)
+    rows, columns = resized.shape[1:]
+    padded = np.pad(resized, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
     found = decode(network(padded[:, None])[:, :, :rows, :columns])
     return _grouped(found, scale, stack.slice_mm)
+
+
+def _edge_mm(body: VertebraInstance, pixel_mm: Float) -> float:
+    """Root of a body's area."""
+    return float(np.sqrt(abs(polygon_areas(body.middle_outline * pixel_mm))))
 
 
 def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
