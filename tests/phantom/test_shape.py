@@ -96,6 +96,13 @@ def test_the_cord_ends_near_the_first_lumbar_vertebra_and_lies_inside_the_canal(
     assert canal[ring].mean() > 0.97
 
 
+def test_there_is_no_epidural_fat_in_the_skull() -> None:
+    scene, grid = drawn(), around(Level.C1)
+    is_fat = np.array([p.material.tissue is Tissue.EPIDURAL_FAT for p in scene.parts])
+    heights = column().vertebrae[0].to_local(grid.affine.to_world(np.argwhere(is_fat[voxelise(scene, grid)])))[:, 2]
+    assert 0 < heights.max() < 13  # the sac goes on and opens into the cisterns
+
+
 def test_no_body_or_disc_reaches_into_the_cord() -> None:
     scene = drawn()
     for level in (Level.C5, Level.T6, Level.T12):

@@ -126,11 +126,14 @@ def sac_tubes(line: CanalLine) -> Iterator[Tube]:
 
 
 def fat_tubes(line: CanalLine) -> Iterator[Tube]:
-    """Epidural fat and veins: whatever the sac leaves of the canal, and the hollow behind the middle of each body."""
+    """Epidural fat and veins: whatever the sac leaves of the canal, and the hollow behind the middle of each body.
+
+    There is none in the skull: it begins at the atlas.
+    """
     ahead = np.interp(line.place, (Level.C7.rank, Level.L1.rank), (0.04, 0.12))
     points = line.points_ras_mm - line.posterior * (ahead * line.half_mm[:, 1])[:, None]
     half = line.half_mm * np.stack([np.full(len(ahead), 0.9), 1 + ahead], axis=1)
-    return _chain(points, half, line.right)
+    return _chain(points[1:], half[1:], line.right[1:])
 
 
 def cord_tubes(line: CanalLine, rng: np.random.Generator) -> tuple[list[Tube], float]:
