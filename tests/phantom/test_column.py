@@ -11,6 +11,7 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import FOUR_LUMBAR, NUMBERINGS, REGULAR, SIX_LUMBAR, Numbering
 from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
+from spondyl.phantom.bodies import disc_place
 from spondyl.phantom.column import (
     Column,
     ColumnPlan,
@@ -18,7 +19,6 @@ from spondyl.phantom.column import (
     Vertebra,
     corners_ras_mm,
     disc_depth_mm,
-    disc_frame,
     disc_wedges_deg,
     measure_angles,
     pedicle_points_ras_mm,
@@ -93,9 +93,10 @@ def test_between_two_endplates_lies_the_disc_with_its_height_and_slip(seed: int)
         gap = upper.endplate_centre(upper=False) - lower.endplate_centre(upper=True)
         # unit means of neighbours' axes are not quite at right angles where rotations differ
         assert np.linalg.norm(gap) == pytest.approx(np.hypot(disc.height_mm, disc.slip_mm), abs=0.03)
-        centre, axes = disc_frame(column, i)
-        assert np.allclose(axes.T @ axes, np.eye(3))
-        assert (centre - lower.endplate_centre(upper=True)) @ axes[:, 2] == pytest.approx(disc.height_mm / 2, abs=0.05)
+        frame = disc_place(upper, lower).frame
+        assert np.allclose(frame.axes.T @ frame.axes, np.eye(3))
+        above_mm = (frame.origin_ras_mm - lower.endplate_centre(upper=True)) @ frame.axes[:, 2]
+        assert above_mm == pytest.approx(disc.height_mm / 2, abs=0.05)
 
 
 def test_a_slip_moves_the_upper_body_forward_by_as_much() -> None:
@@ -156,16 +157,16 @@ def test_facing_endplates_are_as_far_apart_in_front_and_behind_as_their_disc_is_
     column = place(replace(drawn, discs=discs, coronal_deg=flat, axial_deg=flat))
     for i, disc in enumerate(discs):
         upper, lower = column.vertebrae[i : i + 2]
-        centre, axes = disc_frame(column, i)
+        frame = disc_place(upper, lower).frame
         for y, height in ((0.5, disc.anterior_height_mm), (-0.5, disc.posterior_height_mm)):
-            edge = centre + y * disc_depth_mm(upper.size, lower.size) * axes[:, 1]
+            edge = frame.to_world((0.0, y * disc_depth_mm(upper.size, lower.size), 0.0))
             gap = 0.0
             for v, is_upper in ((upper, False), (lower, True)):
                 corners = corners_ras_mm(v)
                 plate = corners[[0, 3]] if is_upper else corners[[1, 2]]
                 along = plate[1] - plate[0]
                 normal = np.cross(v.axes[:, 0], along)
-                gap += abs((plate[0] - edge) @ normal / (axes[:, 2] @ normal))
+                gap += abs((plate[0] - edge) @ normal / (frame.axes[:, 2] @ normal))
             assert gap == pytest.approx(height, abs=0.12)
 
 

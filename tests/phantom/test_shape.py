@@ -12,13 +12,14 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import SIX_LUMBAR
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import polygon_areas
+from spondyl.phantom.bodies import body_outlines, disc_place
 from spondyl.phantom.column import Column, corners_ras_mm, pedicle_points_ras_mm, place
 from spondyl.phantom.column_draw import draw_plan
 from spondyl.phantom.material import Tissue
 from spondyl.phantom.materials import material
 from spondyl.phantom.pathology import DiscState, Pathology, SchmorlNode
 from spondyl.phantom.scene import Grid, Part, PartIds, Scene, Structure, voxelise
-from spondyl.phantom.shape import body_outlines, build_scene, disc_place
+from spondyl.phantom.shape import build_scene
 from spondyl.phantom.solids import Points
 
 HEALTHY = Pathology(discs={}, fractures={})

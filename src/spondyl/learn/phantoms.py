@@ -20,6 +20,7 @@ from spondyl.anatomy.level import Level
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
 from spondyl.learn.exams import Exam, Outlines
+from spondyl.phantom.bodies import body_outlines
 from spondyl.phantom.column import Column, Vertebra
 from spondyl.phantom.mr import acquire_mr
 from spondyl.phantom.options import PhantomOptions
@@ -28,7 +29,6 @@ from spondyl.phantom.protocol import Field, MrProtocol
 from spondyl.phantom.scene import voxelise
 from spondyl.phantom.sequence import Sequence as Pulse
 from spondyl.phantom.sequence import draw_contrast
-from spondyl.phantom.shape import body_outlines
 
 __all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
 

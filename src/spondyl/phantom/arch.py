@@ -89,7 +89,7 @@ _STEEP = {Level.T1: 25.0, Level.T2: 32.0, Level.T10: 32.0, Level.T11: 18.0, Leve
 def arch_solids(vertebra: Vertebra) -> Iterator[Piece]:
     """The arch of a vertebra from C2 to L6."""
     size, style = vertebra.size, _style(vertebra.level)
-    back = -(size.upper_depth_mm + size.lower_depth_mm) / 4
+    back = -size.depth_mm / 2
     behind = back - size.canal_depth_mm
     height, apart = size.posterior_height_mm, size.pedicle_distance_mm / 2
     rise, joint = style.pedicle_rise * height, back - 0.6 * size.canal_depth_mm
@@ -178,7 +178,7 @@ def rib_solids(vertebra: Vertebra) -> Iterator[Solid]:
     """The ribs of a thoracic vertebra, as far as the side of the chest."""
     number = vertebra.level.rank - Level.T1.rank + 1
     half_width = float(np.interp(number, (1, 2, 4, 7, 10, 13), (48, 72, 98, 118, 122, 112)))
-    size, back = vertebra.size, -(vertebra.size.upper_depth_mm + vertebra.size.lower_depth_mm) / 4
+    size, back = vertebra.size, -vertebra.size.depth_mm / 2
     lift = 0.32 if Level.T2.rank <= vertebra.level.rank <= Level.T10.rank else 0.05
     for side in (1, -1):
         head = np.array([side * (size.upper_width_mm / 2), back + 4, lift * size.posterior_height_mm])

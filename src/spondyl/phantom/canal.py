@@ -99,7 +99,7 @@ def _point(vertebra: Vertebra, height_mm: float, place: float) -> Float:
     """Middle of the canal, place, half width and depth, right and posterior direction, (12,)."""
     size = vertebra.size
     depth = min(size.canal_depth_mm, _DEEPEST_MM)
-    wall = _BEHIND_DENS_MM if vertebra.level is Level.C1 else -(size.upper_depth_mm + size.lower_depth_mm) / 4
+    wall = _BEHIND_DENS_MM if vertebra.level is Level.C1 else -size.depth_mm / 2
     middle = vertebra.to_world((0.0, wall - 0.5 - depth / 2, height_mm))
     half = (min(size.canal_width_mm, _WIDEST_MM) / 2, depth / 2)
     return np.concatenate([middle, (place, *half), vertebra.axes[:, 0], -vertebra.axes[:, 1]])
@@ -175,7 +175,7 @@ def foramina(upper: Vertebra, openness: Mapping[int, float]) -> Iterator[tuple[S
         openness: share of the fat that is left, by side (1 right, -1 left).
     """
     size = upper.size
-    back = -(size.upper_depth_mm + size.lower_depth_mm) / 4
+    back = -size.depth_mm / 2
     height, apart = size.posterior_height_mm, size.pedicle_distance_mm / 2
     is_neck = upper.level.region is Region.CERVICAL
     fat_mm = (2.2, 3.0) if is_neck else (4.6, 0.24 * height + 2)

@@ -29,7 +29,6 @@ __all__ = [
     "VertebraSize",
     "corners_ras_mm",
     "disc_depth_mm",
-    "disc_frame",
     "disc_wedges_deg",
     "measure_angles",
     "pedicle_points_ras_mm",
@@ -242,20 +241,6 @@ _PEDICLE_RISE = 0.17
 def disc_depth_mm(upper: VertebraSize, lower: VertebraSize) -> float:
     """Anteroposterior size of the disc between two vertebrae."""
     return (upper.lower_depth_mm + lower.upper_depth_mm) / 2
-
-
-def disc_frame(column: Column, i: int) -> tuple[Float, Float]:
-    """Middle of disc i and its axes.
-
-    Returns:
-        centre: (3,) RAS mm, midway between the neighbouring endplates.
-        axes: (3, 3), columns right, anterior and superior, midway between the neighbours'.
-    """
-    upper, lower = column.vertebrae[i : i + 2]
-    centre = (upper.endplate_centre(upper=False) + lower.endplate_centre(upper=True)) / 2
-    # the orthogonal matrix nearest to the mean of two rotations
-    left, _, right = np.linalg.svd(upper.axes + lower.axes)
-    return np.asarray(centre), np.asarray(left @ right)
 
 
 def wedge_deg(anterior_mm: float, posterior_mm: float, depth_mm: float) -> float:
