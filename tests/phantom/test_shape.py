@@ -189,6 +189,20 @@ def test_a_node_and_marrow_changes_lie_in_the_vertebra_that_they_name() -> None:
     assert set(changed) <= {Level.L3}
 
 
+@pytest.mark.parametrize("is_below", [False, True])
+def test_a_node_is_as_deep_as_it_says_below_a_hollow_endplate(is_below: bool) -> None:
+    node = SchmorlNode(right_mm=3, anterior_mm=-2, radius_mm=6, depth_mm=6, is_below=is_below)
+    scene, ids, healthy = sick(DiscState(pfirrmann=3, schmorl_nodes=(node,)))
+    lost = where(drawn(), healthy, Structure.BODY) & where(scene, ids, Structure.NUCLEUS, Level.L3)
+    assert lost.sum() == pytest.approx(2 / 3 * np.pi * 6**3, rel=0.15)
+
+
+def test_a_defective_endplate_shows() -> None:
+    scene, ids, healthy = sick(DiscState(pfirrmann=3, upper_endplate_defect=True))
+    lost = where(drawn(), healthy, Structure.BODY, Level.L3) & ~where(scene, ids, Structure.BODY)
+    assert lost.sum() > 100
+
+
 def test_foraminal_stenosis_takes_fat_from_its_side_alone() -> None:
     scene, ids, healthy = sick(DiscState(right_foraminal_stenosis=3))
     fat = [np.array([p.material.tissue is Tissue.FAT for p in s.parts]) for s in (scene, drawn())]

@@ -210,22 +210,21 @@ def _draw_endplate_changes(
     rng: np.random.Generator,
 ) -> None:
     """Marrow changes, defects and nodes at the endplate beside a disc."""
-    size, level = vertebra.size, vertebra.level
+    size, level, solid = vertebra.size, vertebra.level, body_solid(vertebra)
     is_below = level is disc.lower
-    height = size.height_mm / 2 * (1 if is_below else -1)
     type_ = state.lower_modic if is_below else state.upper_modic
     structure = Structure.SACRUM if level.region is Region.SACRAL else Structure.BODY
 
     def at(right: float, anterior: float, radii: tuple[float, float, float]) -> Ellipsoid:
-        frame = Frame(origin_ras_mm=vertebra.to_world((right, anterior, height)), axes=vertebra.axes)
-        return Ellipsoid(frame=frame, radii_mm=radii)
+        surface = (right, anterior, solid.endplate_mm(right, anterior, upper=is_below))
+        return Ellipsoid(frame=replace(solid.frame, origin_ras_mm=solid.frame.to_world(surface)), radii_mm=radii)
 
     if type_:
         shift = rng.uniform(-0.25, 0.25) * size.upper_depth_mm
         reach = (
             0.55 * size.upper_width_mm,
             rng.uniform(0.3, 0.6) * size.upper_depth_mm,
-            rng.uniform(0.2, 0.45) * abs(height),
+            rng.uniform(0.2, 0.45) * size.height_mm / 2,
         )
         draft.paint([at(0, shift, reach)], draft.part(modic(type_, bone), structure, level), over=own[1:])
     filler = draft.part(nucleus(max(3, state.pfirrmann)), Structure.NUCLEUS, disc.upper)

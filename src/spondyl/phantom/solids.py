@@ -211,6 +211,14 @@ class BodySolid:
         height = self._half_height(around[:, 1]) * (1 if upper else -1)
         return np.concatenate([around, height[:, None]], axis=1)
 
+    def endplate_mm(self, right_mm: float, anterior_mm: float, *, upper: bool) -> float:
+        """Height of an endplate's surface over the body's middle, in the body's frame; negative for the lower one."""
+        width, depth = self.upper_mm if upper else self.lower_mm
+        x, y = np.array(2 * right_mm / width), np.array(anterior_mm / depth)
+        dent = np.clip(1 - _section_radius(x, y) ** 2, 0, 1)
+        height = self._half_height(np.array(anterior_mm)) - self.concavity_mm[0 if upper else 1] * dent
+        return float(height if upper else -height)
+
     def _half_height(self, y: Points) -> Points:
         depth = (self.upper_mm[1] + self.lower_mm[1]) / 2
         share = np.clip(y / depth + 0.5, 0, 1)
