@@ -246,17 +246,3 @@ def test_a_closer_look_that_shows_less_changes_nothing():
 
     stack = painted_stack(corners, slices=3, pixel_mm=1.0, shape=(170, 280))
     assert len(detect(stack, far_sighted)) == 4
-
-
-def test_of_two_bodies_at_one_height_the_surer_one_stays():
-    square = np.array([(0, 40), (40, 40), (40, 0), (0, 0)], dtype=float)
-    column = [square + (60 * n, 100) for n in range(3)]
-    beside = square * 0.6 + (66, 160)
-    corners = np.array([body for body in (*column, beside) for _ in range(2)])
-    slices = np.array([0, 1] * 4)
-    order = np.argsort(slices, kind="stable")
-    scores = np.repeat([0.9, 0.8, 0.9, 0.7], 2)
-    found = group_across_slices(
-        SliceOutlines(slices=slices[order], corners=corners[order], scores=scores[order]), slice_mm=4.0
-    )
-    assert [body.score for body in found] == [0.9, 0.8, 0.9]

@@ -26,9 +26,6 @@ LEAST_SCORE = 0.5
 SURE_SCORE = 0.75
 """A scan none of whose bodies scores as much shows no spine: in every training exam the best has 0.9 or more."""
 
-_LEAST_APART = 0.3
-"""Share of a body's height by which the middles of two bodies must differ in height."""
-
 MAX_GAP_MM = 10.0
 """A body may be missed in slices between, but not over more than this; a wider gap parts two bodies of a curve."""
 
@@ -76,17 +73,7 @@ def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[Verte
     clear = [body for body in instances if len(body.slices) >= least_slices and body.score >= LEAST_SCORE]
     if max((body.score for body in clear), default=0.0) < SURE_SCORE:
         return ()
-    return _one_below_the_other(sorted(clear, key=lambda body: -body.score))
-
-
-def _one_below_the_other(best_first: list[VertebraInstance]) -> tuple[VertebraInstance, ...]:
-    """Bodies from head to foot; of two at one height the one that scores less is none: it lies beside the column."""
-    kept: list[VertebraInstance] = []
-    for body in best_first:
-        height, edge = body.centroid_index[1], float(np.ptp(body.middle_outline[:, 0]))
-        if all(abs(height - other.centroid_index[1]) > _LEAST_APART * edge for other in kept):
-            kept.append(body)
-    return tuple(sorted(kept, key=lambda body: float(body.centroid_index[1])))
+    return tuple(sorted(clear, key=lambda instance: float(instance.centroid_index[1])))
 
 
 def _continue(chains: list[list[int]], here: NDArray[np.intp], polygons: NDArray[np.object_]) -> list[list[int]]:

@@ -15,6 +15,7 @@ from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance, polygon_areas
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
+from spondyl.locate.column import in_column
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
 from spondyl.locate.regions import regions
 
@@ -91,7 +92,8 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
     again = _look(slices[:, : int(lower_edge)], stack, network, CLOSE_MM)
     above = [body for body in bodies if body.centroid_index[1] < upper_edge]
     closer = [body for body in again if body.centroid_index[1] < upper_edge]
-    return (*(closer if len(closer) >= len(above) else above), *bodies[len(above) :])
+    upper = closer if len(closer) >= len(above) else above
+    return in_column((*upper, *bodies[len(above) :]), stack.pixel_mm)
 
 
 def _look(
@@ -102,7 +104,7 @@ def _look(
     rows, columns = resized.shape[1:]
     padded = np.pad(resized, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
     found = decode(network(padded[:, None])[:, :, :rows, :columns])
-    return _grouped(found, scale, stack.slice_mm)
+    return in_column(_grouped(found, scale, stack.slice_mm), stack.pixel_mm)
 
 
 def _edge_mm(body: VertebraInstance, pixel_mm: Float) -> float:
