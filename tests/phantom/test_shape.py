@@ -9,15 +9,17 @@ from scipy import ndimage
 
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
-from spondyl.anatomy.numbering import SIX_LUMBAR
+from spondyl.anatomy.numbering import REGULAR, SIX_LUMBAR
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import polygon_areas
+from spondyl.phantom.arch import broad_processes
 from spondyl.phantom.bodies import body_outlines, disc_place
-from spondyl.phantom.column import Column, corners_ras_mm, pedicle_points_ras_mm, place
+from spondyl.phantom.column import Column, Transition, corners_ras_mm, pedicle_points_ras_mm, place
 from spondyl.phantom.column_draw import draw_plan
 from spondyl.phantom.material import Tissue
 from spondyl.phantom.materials import material
 from spondyl.phantom.pathology import DiscState, Pathology, SchmorlNode
+from spondyl.phantom.sacrum import sacral_tail, wing_solids
 from spondyl.phantom.scene import Grid, Part, PartIds, Scene, Structure, voxelise
 from spondyl.phantom.shape import build_scene
 from spondyl.phantom.solids import Points
@@ -85,6 +87,47 @@ def test_every_vertebra_is_one_piece_with_an_arch_around_the_canal() -> None:
     assert sizes.max() > 0.97 * sizes.sum()
     for side in pedicle_points_ras_mm(next(v for v in column().vertebrae if v.level is Level.L3)):
         assert own[ids[tuple(grid.affine.to_index(side).round().astype(int))]]
+
+
+@pytest.mark.parametrize("level", [Level.C5, Level.T6, Level.L3])
+def test_no_compact_bone_parts_the_marrow_of_a_pedicle_from_that_of_the_body(level: Level) -> None:
+    scene, grid = drawn(), around(level, half_mm=25, pixel_mm=0.5)
+    marrow = np.array([p.material.tissue is Tissue.MARROW and p.level is level for p in scene.parts])
+    joined, _ = ndimage.label(marrow[voxelise(scene, grid)])
+    vertebra = next(v for v in column().vertebrae if v.level is level)
+    places = [*pedicle_points_ras_mm(vertebra), vertebra.centre_ras_mm]
+    right, left, body = (joined[tuple(grid.affine.to_index(place).round().astype(int))] for place in places)
+    assert right == left == body > 0
+
+
+def transitional(transition: Transition) -> Column:
+    rng = np.random.default_rng(0)
+    return place(draw_plan(rng, numbering=REGULAR, transition=transition, scoliosis_cobb_deg=0.0))
+
+
+@pytest.mark.parametrize(
+    ("transition", "level"), [(Transition.SACRALISED, Level.L5), (Transition.LUMBARISED, Level.S1)]
+)
+def test_the_processes_of_a_transitional_vertebra_end_in_the_wings_of_the_sacrum(
+    transition: Transition, level: Level
+) -> None:
+    vertebrae = transitional(transition).vertebrae
+    i = [v.level for v in vertebrae].index(level)
+    wings = list(wing_solids((*vertebrae[i + 1 :], *sacral_tail(vertebrae[-1]))))
+    for _, process in broad_processes(vertebrae[i], vertebrae[i + 1]):
+        tip = process.frame.to_world((0, 0, process.length_mm))
+        assert max(float(wing.depth_mm(*(tip - wing.frame.origin_ras_mm) @ wing.frame.axes)) for wing in wings) > 1
+
+
+def test_a_lumbarised_first_sacral_vertebra_has_no_wings() -> None:
+    beside = {}
+    for transition in (Transition.NONE, Transition.LUMBARISED):
+        changed = transitional(transition)
+        first = changed.vertebrae[-2]
+        grid = Grid(affine=Affine.from_axes(np.eye(3), (1.0,) * 3, first.to_world([38.0, 0.0, 2.0])), shape=(1, 1, 1))
+        scene = build_scene(changed, HEALTHY, Flesh(), np.random.default_rng(0))
+        beside[transition] = scene.parts[voxelise(scene, grid).item()].structure
+    assert beside == {Transition.NONE: Structure.SACRUM, Transition.LUMBARISED: Structure.OTHER}
 
 
 def test_the_cord_ends_near_the_first_lumbar_vertebra_and_lies_inside_the_canal() -> None:

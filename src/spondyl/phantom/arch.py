@@ -10,13 +10,13 @@ import numpy as np
 
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
-from spondyl.phantom.column import Vertebra
+from spondyl.phantom.column import Vertebra, pedicle_points_ras_mm, pedicle_rise_mm
 from spondyl.phantom.scene import Structure
 from spondyl.phantom.solids import Solid, Tube, tube
 
-__all__ = ["arch_solids", "atlas_solids", "dens", "rib_solids"]
+__all__ = ["Piece", "arch_solids", "atlas_solids", "broad_processes", "dens", "pedicle_solids", "rib_solids"]
 
-Piece = tuple[Structure, Solid]
+Piece = tuple[Structure, Tube]
 
 _TRANSVERSE = {1: Structure.TRANSVERSE_RIGHT, -1: Structure.TRANSVERSE_LEFT}
 _SUPERIOR = {1: Structure.SUPERIOR_ARTICULAR_RIGHT, -1: Structure.SUPERIOR_ARTICULAR_LEFT}
@@ -28,7 +28,6 @@ class _Style:
     """How arches look in one region; lengths in mm, shares of the body's posterior height.
 
     Args:
-        pedicle_rise: height of the pedicle's axis over the body's middle, share.
         spinous_droop_deg: slope of the spinous process.
         spinous_half_height: share.
         spinous_half_width_mm: of the process.
@@ -38,7 +37,6 @@ class _Style:
         transverse_back: how far its tip lies behind its root, over its length.
     """
 
-    pedicle_rise: float
     spinous_droop_deg: float
     spinous_half_height: float
     spinous_half_width_mm: float
@@ -50,7 +48,6 @@ class _Style:
 
 _STYLES = {
     Region.CERVICAL: _Style(
-        pedicle_rise=0.05,
         spinous_droop_deg=22,
         spinous_half_height=0.33,
         spinous_half_width_mm=2.8,
@@ -60,7 +57,6 @@ _STYLES = {
         transverse_back=-0.15,
     ),
     Region.THORACIC: _Style(
-        pedicle_rise=0.22,
         spinous_droop_deg=45,
         spinous_half_height=0.24,
         spinous_half_width_mm=2.6,
@@ -70,7 +66,6 @@ _STYLES = {
         transverse_back=0.55,
     ),
     Region.LUMBAR: _Style(
-        pedicle_rise=0.2,
         spinous_droop_deg=8,
         spinous_half_height=0.38,
         spinous_half_width_mm=3.2,
@@ -87,20 +82,18 @@ _STEEP = {Level.T1: 25.0, Level.T2: 32.0, Level.T10: 32.0, Level.T11: 18.0, Leve
 
 
 def arch_solids(vertebra: Vertebra) -> Iterator[Piece]:
-    """The arch of a vertebra from C2 to L6."""
+    """The arch of a vertebra from C2 to L6, or of a lumbarised S1."""
     size, style = vertebra.size, _style(vertebra.level)
     back = -size.depth_mm / 2
     behind = back - size.canal_depth_mm
     height, apart = size.posterior_height_mm, size.pedicle_distance_mm / 2
-    rise, joint = style.pedicle_rise * height, back - 0.6 * size.canal_depth_mm
+    rise, joint = pedicle_rise_mm(vertebra), back - 0.6 * size.canal_depth_mm
     x, _, z = vertebra.axes.T
     at = vertebra.to_world
-    for side in (1, -1):
-        pedicle = (size.pedicle_width_mm / 2, size.pedicle_height_mm / 2)
-        yield (
-            Structure.ARCH,
-            tube(at((side * apart, back + 2, rise)), at((side * apart, joint, rise)), pedicle, across=x),
-        )
+    for side, pedicle in zip((1, -1), pedicle_solids(vertebra), strict=True):
+        yield Structure.ARCH, pedicle
+        middle = pedicle.frame.to_world((0, 0, pedicle.length_mm))
+        yield Structure.ARCH, tube(middle, at((side * apart, joint, rise)), pedicle.end_mm, across=x)
         top, bottom = at((side * (apart + 1), joint, 0.3 * height)), at((side * apart, joint - 3, -0.4 * height))
         yield Structure.ARCH, tube(top, bottom, style.joint_half_mm, across=x)
         above = at((side * (apart + 3), joint + 2, 0.5 * height + style.joint_reach_mm[0]))
@@ -112,6 +105,48 @@ def arch_solids(vertebra: Vertebra) -> Iterator[Piece]:
         yield Structure.ARCH, tube(root, ridge, (0.3 * height, 2.6), (0.26 * height, 2.8), across=z)
         yield _TRANSVERSE[side], _transverse(vertebra, style, side, joint, rise)
     yield Structure.SPINOUS, _spinous(vertebra, style, behind)
+
+
+_PEDICLE_ROOT = 0.38
+"""A pedicle's axis enters the body within this share of its width from the midline; in the neck it runs inward."""
+
+
+def pedicle_solids(vertebra: Vertebra) -> tuple[Tube, Tube]:
+    """The right and the left pedicle, from inside the body to the pedicle's middle."""
+    size = vertebra.size
+    half = (size.pedicle_width_mm / 2, size.pedicle_height_mm / 2)
+    root = min(size.pedicle_distance_mm / 2, _PEDICLE_ROOT * size.lower_width_mm)
+    right, left = (
+        tube(
+            vertebra.to_world((side * root, 3 - size.depth_mm / 2, pedicle_rise_mm(vertebra))),
+            middle,
+            half,
+            across=vertebra.axes[:, 0],
+        )
+        for side, middle in zip((1, -1), pedicle_points_ras_mm(vertebra), strict=True)
+    )
+    return right, left
+
+
+_BROAD_MM = 10.0
+"""Half height of a transitional vertebra's processes: 19 mm or more (Castellvi et al. 1984, Spine 9:493)."""
+
+
+def broad_processes(vertebra: Vertebra, below: Vertebra) -> Iterator[Piece]:
+    """The processes by which a transitional vertebra leans on the sacral wings.
+
+    Args:
+        vertebra: a sacralised L5 or a lumbarised S1.
+        below: the uppermost vertebra of the sacrum.
+    """
+    size, wing = vertebra.size, below.size
+    for side in (1, -1):
+        root = vertebra.to_world((side * size.pedicle_distance_mm / 2, -size.depth_mm / 2, 0.0))
+        tip = below.to_world(
+            (side * (wing.upper_width_mm / 2 + 18), -0.3 * wing.upper_depth_mm, 0.5 * wing.posterior_height_mm)
+        )
+        half = (_BROAD_MM, 6.0)
+        yield _TRANSVERSE[side], tube(root, tip, half, (1.2 * half[0], 8.0), across=vertebra.axes[:, 2])
 
 
 def _style(level: Level) -> _Style:

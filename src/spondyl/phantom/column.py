@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spondyl.anatomy.level import Level
+from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import Numbering
 from spondyl.geometry.affine import Float
 
@@ -32,6 +32,7 @@ __all__ = [
     "disc_wedges_deg",
     "measure_angles",
     "pedicle_points_ras_mm",
+    "pedicle_rise_mm",
     "place",
     "settle_tilts",
     "wedge_deg",
@@ -228,14 +229,18 @@ def corners_ras_mm(vertebra: Vertebra) -> Float:
 def pedicle_points_ras_mm(vertebra: Vertebra) -> Float:
     """Middle of the right and of the left pedicle, (2, 3)."""
     size = vertebra.size
-    behind = size.depth_mm / 2 + _PEDICLE_BEHIND_MM
-    above = _PEDICLE_RISE * size.height_mm
+    behind, above = size.depth_mm / 2 + _PEDICLE_BEHIND_MM, pedicle_rise_mm(vertebra)
     return vertebra.to_world([[side * size.pedicle_distance_mm / 2, -behind, above] for side in (1, -1)])
 
 
+def pedicle_rise_mm(vertebra: Vertebra) -> float:
+    """Height of the pedicles' axis over the body's middle; they leave the upper half of the body."""
+    return _PEDICLE_RISE[vertebra.level.region] * vertebra.size.posterior_height_mm
+
+
 _PEDICLE_BEHIND_MM = 4.0
-_PEDICLE_RISE = 0.17
-"""A pedicle leaves the upper half of the body: share of the height above its middle."""
+_PEDICLE_RISE = {Region.CERVICAL: 0.05, Region.THORACIC: 0.22, Region.LUMBAR: 0.2, Region.SACRAL: 0.2}
+"""Share of the body's posterior height, after the usual atlases."""
 
 
 def disc_depth_mm(upper: VertebraSize, lower: VertebraSize) -> float:

@@ -229,7 +229,7 @@ def _with_wedge(size: VertebraSize, angle_deg: float) -> VertebraSize:
 def _with_transition(
     sizes: tuple[VertebraSize, ...], levels: tuple[Level, ...], transition: Transition
 ) -> tuple[VertebraSize, ...]:
-    """A transitional vertebra has squarer a body (Wigh 1980, Spine 5:168); sacralised, broad transverse processes."""
+    """A transitional vertebra has squarer a body (Wigh 1980, Spine 5:168); the sacrum goes on from a lumbarised one."""
     changed = list(sizes)
     if transition is Transition.SACRALISED:
         i = levels.index(Level.L5)
@@ -237,8 +237,13 @@ def _with_transition(
         changed[i] = _with_wedge(size, 0.5 * size.wedge_deg)
     elif transition is Transition.LUMBARISED:
         i = levels.index(Level.S1)
-        size = replace(sizes[i], lower_depth_mm=0.92 * sizes[i].upper_depth_mm)
+        upper = sizes[i]
+        depth_mm, width_mm = 0.92 * upper.upper_depth_mm, 0.88 * upper.upper_width_mm
+        size = replace(upper, lower_depth_mm=depth_mm, lower_width_mm=width_mm)
         changed[i] = _with_wedge(size, 0.5 * size.wedge_deg)
+        changed[i + 1] = replace(
+            sizes[i + 1], upper_depth_mm=0.9 * depth_mm, lower_depth_mm=0.6 * depth_mm, upper_width_mm=0.9 * width_mm
+        )
     return tuple(changed)
 
 

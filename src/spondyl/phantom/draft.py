@@ -8,7 +8,7 @@ from spondyl.anatomy.level import Level
 from spondyl.phantom.material import Material, Tissue
 from spondyl.phantom.materials import material
 from spondyl.phantom.scene import Backdrop, Part, Scene, Stroke, Structure
-from spondyl.phantom.solids import Solid
+from spondyl.phantom.solids import Solid, Tube
 
 __all__ = ["Draft"]
 
@@ -55,6 +55,19 @@ class Draft:
         shell, core = (self.part(of, structure, level) for of in (material(Tissue.CORTICAL_BONE), marrow))
         self.paint_shelled(solids, shell, core)
         return shell, core
+
+    def fused_bone(self, pieces: Iterable[tuple[Structure, Tube]], marrow: Material, level: Level) -> None:
+        """Paint pieces of one bone: compact outside, and no wall where they overlap."""
+        pieces, compact = list(pieces), material(Tissue.CORTICAL_BONE)
+        for structure, piece in pieces:
+            self.paint([piece], self.part(compact, structure, level))
+        for structure, piece in pieces:
+            self.paint([piece.thinner(_CORTEX_MM)], self.part(marrow, structure, level))
+
+    def join(self, bone: tuple[int, int], pieces: Iterable[Tube]) -> None:
+        """Let the marrow of a painted bone run through its shell where pieces that it grows into leave it."""
+        shell, core = bone
+        self.paint([piece.thinner(_CORTEX_MM) for piece in pieces], core, over=(shell,))
 
     def to_scene(self) -> Scene:
         """What was drawn."""

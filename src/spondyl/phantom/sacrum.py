@@ -9,9 +9,9 @@ import numpy as np
 
 from spondyl.geometry.affine import Float
 from spondyl.phantom.column import Vertebra
-from spondyl.phantom.solids import Ellipsoid, Frame, Solid, tube
+from spondyl.phantom.solids import Ellipsoid, Frame, Solid, Tube, tube
 
-__all__ = ["coccyx_solids", "sacral_tail", "wing_solids"]
+__all__ = ["bridge_solids", "coccyx_solids", "sacral_tail", "wing_solids"]
 
 _TURN_DEG = (11.0, 14.0, 14.0)
 """How much farther forward S3, S4 and S5 point than the one above; a sacral kyphosis of some 60 degrees in all."""
@@ -49,7 +49,7 @@ def _pitch(angle: float) -> Float:
     return np.array([(1, 0, 0), (0, c, s), (0, -s, c)])
 
 
-def wing_solids(sacrum: tuple[Vertebra, ...]) -> Iterator[Solid]:
+def wing_solids(sacrum: tuple[Vertebra, ...]) -> Iterator[Tube]:
     """The wings and the lateral mass beside S1 to S4, and the laminae behind the canal."""
     for number, (vertebra, reach) in enumerate(zip(sacrum[:4], (30.0, 24.0, 17.0, 10.0), strict=True)):
         size, at = vertebra.size, vertebra.to_world
@@ -66,6 +66,16 @@ def wing_solids(sacrum: tuple[Vertebra, ...]) -> Iterator[Solid]:
         yield tube(at((-9, behind - 2, 0)), at((9, behind - 2, 0)), (0.8 * height, 2.5), across=vertebra.axes[:, 2])
         crest = at((0, behind - 2, 0)), at((0, behind - 9 + 1.5 * number, -2))
         yield tube(*crest, (2.5, 0.6 * height), across=vertebra.axes[:, 0])
+
+
+def bridge_solids(vertebra: Vertebra) -> Iterator[Tube]:
+    """What joins the body of a sacral vertebra and its wings."""
+    size, at = vertebra.size, vertebra.to_world
+    half = (size.upper_width_mm + size.lower_width_mm) / 4
+    for side in (1, -1):
+        inner, outer = (at((side * share * half, -0.15 * size.upper_depth_mm, 0)) for share in (0.6, 1.2))
+        thick = (0.3 * size.upper_depth_mm, 0.35 * size.posterior_height_mm)
+        yield tube(inner, outer, thick, across=vertebra.axes[:, 1])
 
 
 def coccyx_solids(last: Vertebra) -> Iterator[Solid]:

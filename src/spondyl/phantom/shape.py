@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,7 +11,15 @@ import numpy as np
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
-from spondyl.phantom.arch import arch_solids, atlas_solids, dens, rib_solids
+from spondyl.phantom.arch import (
+    Piece,
+    arch_solids,
+    atlas_solids,
+    broad_processes,
+    dens,
+    pedicle_solids,
+    rib_solids,
+)
 from spondyl.phantom.bodies import DiscPlace, body_solid, disc_place
 from spondyl.phantom.canal import canal_line, cauda_tubes, cord_tubes, fat_tubes, foramina, sac_tubes
 from spondyl.phantom.column import Column, Transition, Vertebra
@@ -19,7 +27,7 @@ from spondyl.phantom.draft import Draft
 from spondyl.phantom.material import Material, Tissue
 from spondyl.phantom.materials import annulus, marrow, modic, nucleus, oedema
 from spondyl.phantom.pathology import DiscState, Pathology
-from spondyl.phantom.sacrum import coccyx_solids, sacral_tail, wing_solids
+from spondyl.phantom.sacrum import bridge_solids, coccyx_solids, sacral_tail, wing_solids
 from spondyl.phantom.scene import Backdrop, Scene, Structure
 from spondyl.phantom.solids import DiscSolid, Ellipsoid, Frame, Solid, tube
 
@@ -27,6 +35,12 @@ __all__ = ["build_scene"]
 
 _PLATES_MM = 1.0
 """Thickness of a disc's two cartilage endplates together (Roberts et al. 1989: 0.6 mm each, thinner in the neck)."""
+
+_DURA_MM = 0.5
+"""Thickness of the sac's wall with what clings to it: about half a pixel, a thin dark line in scans."""
+
+_REMNANT_SHARE = 0.45
+"""Of a disc's section that the nucleus takes where two vertebrae have grown together or hardly move."""
 
 _FORAMEN_LEFT = (1.0, 0.8, 0.55, 0.3)
 """Share of a foramen's fat that is left, by grade of stenosis."""
@@ -43,23 +57,29 @@ def build_scene(column: Column, pathology: Pathology, backdrop: Backdrop, rng: n
     """
     draft = Draft(backdrop)
     bones = _marrows(column, pathology, rng)
-    sacrum = tuple(v for v in column.vertebrae if v.level.region is Region.SACRAL)
-    tail = sacral_tail(sacrum[-1])
+    first_fused = Level.S2 if column.plan.transition is Transition.LUMBARISED else Level.S1
+    free = tuple(v for v in column.vertebrae if v.level.rank < first_fused.rank)
+    fused = column.vertebrae[len(free) :]
+    tail = sacral_tail(fused[-1])
     _draw_foramina(draft, column, pathology)
-    draft.bone(wing_solids((*sacrum, *tail)), bones[sacrum[0].level], Structure.SACRUM, sacrum[0].level)
-    draft.bone(coccyx_solids(tail[-1]), bones[sacrum[-1].level], Structure.COCCYX, None)
-    for vertebra in column.vertebrae:
+    wings = [(Structure.SACRUM, piece) for piece in wing_solids((*fused, *tail))]
+    draft.fused_bone(wings, bones[first_fused], first_fused)
+    draft.bone(coccyx_solids(tail[-1]), bones[Level.S2], Structure.COCCYX, None)
+    for vertebra in free:
         _draw_arch(draft, vertebra, bones[vertebra.level])
+    if column.plan.transition is not Transition.NONE:
+        _draw_pieces(draft, free[-1], broad_processes(free[-1], fused[0]), bones[free[-1].level])
     _draw_canal(draft, column, pathology, rng)
     states = pathology.discs
     for upper, lower in pairwise(column.vertebrae[1:]):
         disc = Disc(upper.level, lower.level)
         _draw_disc(draft, column, upper, lower, states.get(disc, DiscState()))
-    _draw_sacral_remnants(draft, (*sacrum[1:], *tail))
+    _draw_sacral_remnants(draft, (column.vertebrae[-1], *tail))
     atlas, axis = column.vertebrae[:2]
     draft.bone([dens(axis, atlas)], bones[Level.C2], Structure.BODY, Level.C2)
     for vertebra in (*column.vertebrae[1:], *tail):
-        _draw_body(draft, vertebra, bones[vertebra.level], pathology, rng)
+        own = _draw_body(draft, vertebra, bones[vertebra.level], pathology, rng)
+        draft.join(own, pedicle_solids(vertebra) if vertebra in free else bridge_solids(vertebra))
     _draw_screws(draft, column, pathology)
     return draft.to_scene()
 
@@ -92,13 +112,20 @@ def _draw_foramina(draft: Draft, column: Column, pathology: Pathology) -> None:
 
 
 def _draw_arch(draft: Draft, vertebra: Vertebra, bone: Material) -> None:
-    if vertebra.level.region is Region.SACRAL:
-        return
     pieces = atlas_solids(vertebra) if vertebra.level is Level.C1 else arch_solids(vertebra)
-    for structure, solid in pieces:
-        draft.bone([solid], bone, structure, vertebra.level)
+    _draw_pieces(draft, vertebra, pieces, bone)
     if vertebra.level.region is Region.THORACIC:
         draft.bone(rib_solids(vertebra), bone, Structure.RIB, vertebra.level)
+
+
+def _draw_pieces(draft: Draft, vertebra: Vertebra, pieces: Iterable[Piece], bone: Material) -> None:
+    own = [(_structure(vertebra, structure), piece) for structure, piece in pieces]
+    draft.fused_bone(own, bone, vertebra.level)
+
+
+def _structure(vertebra: Vertebra, structure: Structure) -> Structure:
+    """What a piece of a vertebra is in masks, which know the sacrum as a whole."""
+    return Structure.SACRUM if vertebra.level.region is Region.SACRAL else structure
 
 
 def _draw_canal(draft: Draft, column: Column, pathology: Pathology, rng: np.random.Generator) -> None:
@@ -108,15 +135,10 @@ def _draw_canal(draft: Draft, column: Column, pathology: Pathology, rng: np.rand
     dura, csf = (draft.part(tissue, Structure.CANAL) for tissue in (Tissue.LIGAMENT, Tissue.CSF))
     sac = list(sac_tubes(line))
     draft.paint(sac, dura)
-    thinner = [replace(t, start_mm=_less(t.start_mm, 0.5), end_mm=_less(t.end_mm, 0.5)) for t in sac]
-    draft.paint(thinner, csf)
+    draft.paint([piece.thinner(_DURA_MM) for piece in sac], csf)
     cord, tip = cord_tubes(line, rng)
     draft.paint(cauda_tubes(line, tip, rng), draft.part(Tissue.NERVE, Structure.CANAL))
     draft.paint(cord, draft.part(Tissue.CORD, Structure.CORD))
-
-
-def _less(half_mm: tuple[float, float], by: float) -> tuple[float, float]:
-    return max(0.4, half_mm[0] - by), max(0.4, half_mm[1] - by)
 
 
 def _flava(column: Column) -> Iterator[Solid]:
@@ -152,12 +174,9 @@ def _draw_disc(draft: Draft, column: Column, upper: Vertebra, lower: Vertebra, s
     )
     is_remnant = upper.level is Level.S1 and column.plan.transition is not Transition.LUMBARISED
     grade = 4 if is_remnant else state.pfirrmann
-    core = replace(
-        ring,
-        bulge_mm=0.0,
-        share=0.45 if is_remnant else 0.84 - 0.04 * grade,
-        offset=-0.05,
-    )
+    is_reduced = upper.level is Level.L5 and column.plan.transition is Transition.SACRALISED
+    share = _REMNANT_SHARE if is_remnant or is_reduced else 0.84 - 0.04 * grade
+    core = replace(ring, bulge_mm=0.0, share=share, offset=-0.05)
     outer = draft.part(annulus(), Structure.ANNULUS, upper.level)
     inner = draft.part(nucleus(grade), Structure.NUCLEUS, upper.level)
     draft.paint([plates], draft.part(Tissue.ENDPLATE, Structure.ANNULUS, upper.level))
@@ -184,9 +203,10 @@ def _draw_sacral_remnants(draft: Draft, sacrum: tuple[Vertebra, ...]) -> None:
 
 def _draw_body(
     draft: Draft, vertebra: Vertebra, bone: Material, pathology: Pathology, rng: np.random.Generator
-) -> None:
+) -> tuple[int, int]:
+    """Draw a body and return the parts of its shell and its marrow."""
     solid, level = body_solid(vertebra), vertebra.level
-    structure = Structure.SACRUM if level.region is Region.SACRAL else Structure.BODY
+    structure = _structure(vertebra, Structure.BODY)
     own = draft.bone([solid], bone, structure, level)
     size = vertebra.size
     if structure is Structure.BODY:
@@ -198,6 +218,7 @@ def _draw_body(
     for disc, state in pathology.discs.items():
         if level in (disc.upper, disc.lower):
             _draw_endplate_changes(draft, vertebra, bone, own, disc, state, rng)
+    return own
 
 
 def _draw_endplate_changes(
@@ -213,7 +234,6 @@ def _draw_endplate_changes(
     size, level, solid = vertebra.size, vertebra.level, body_solid(vertebra)
     is_below = level is disc.lower
     type_ = state.lower_modic if is_below else state.upper_modic
-    structure = Structure.SACRUM if level.region is Region.SACRAL else Structure.BODY
 
     def at(right: float, anterior: float, radii: tuple[float, float, float]) -> Ellipsoid:
         surface = (right, anterior, solid.endplate_mm(right, anterior, upper=is_below))
@@ -226,7 +246,11 @@ def _draw_endplate_changes(
             rng.uniform(0.3, 0.6) * size.upper_depth_mm,
             rng.uniform(0.2, 0.45) * size.height_mm / 2,
         )
-        draft.paint([at(0, shift, reach)], draft.part(modic(type_, bone), structure, level), over=own[1:])
+        draft.paint(
+            [at(0, shift, reach)],
+            draft.part(modic(type_, bone), _structure(vertebra, Structure.BODY), level),
+            over=own[1:],
+        )
     filler = draft.part(nucleus(max(3, state.pfirrmann)), Structure.NUCLEUS, disc.upper)
     if state.lower_endplate_defect if is_below else state.upper_endplate_defect:
         places = rng.uniform(-0.3, 0.3, (3, 2)) * size.upper_depth_mm

@@ -6,7 +6,7 @@ positive inside; near the surface they are close to the distance to it, farther 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,6 +73,10 @@ class Ellipsoid:
         return np.asarray((1 - np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)) * min(self.radii_mm))
 
 
+_THINNEST_MM = 0.4
+"""Half of the finest detail that a scan could show."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tube:
     """A tapered tube of elliptic section along z from 0 to its length, with rounded ends.
@@ -87,6 +91,11 @@ class Tube:
     length_mm: float
     start_mm: tuple[float, float]
     end_mm: tuple[float, float]
+
+    def thinner(self, by_mm: float) -> Tube:
+        """The same without its outermost layer; something of it always remains."""
+        a, b, c, d = (max(_THINNEST_MM, half_mm - by_mm) for half_mm in (*self.start_mm, *self.end_mm))
+        return replace(self, start_mm=(a, b), end_mm=(c, d))
 
     @property
     def box_mm(self) -> Float:
