@@ -26,11 +26,27 @@ SMALL_COLUMNS = (Level.L2, Level.L1, Level.T12, Level.T11)
 
 
 def brute_force(log_probabilities, scores, positions, costs):
-    """Weight of every (levels, variant, size), written from the model's description and nothing else."""
+    """Weight of every (levels, variant, (size, shift)), written from the model's description and nothing else."""
+    if not costs.shift_sd:
+        return of_shift(log_probabilities, scores, positions, costs, 0)
+    priors = {shift: np.exp(-0.5 * (shift / costs.shift_sd) ** 2) for shift in range(-2, 3)}
+    weights = {}
+    for shift, prior in priors.items():
+        prior /= sum(priors.values())
+        if prior > 1e-4:
+            own = of_shift(log_probabilities, scores, positions, costs, shift)
+            weights |= {key: weight * prior for key, weight in own.items()}
+    return weights
+
+
+def of_shift(log_probabilities, scores, positions, costs, shift):
+    """As `brute_force`, where the networks take each level for the one so many columns further down, or the last."""
     n = len(scores)
     rows = np.asarray(log_probabilities) / costs.temperature
     p = np.exp(rows) / np.exp(rows).sum(1, keepdims=True) * len(SMALL_COLUMNS)
     p = (1 - costs.outlier_probability) * p + costs.outlier_probability
+    looks = [min(max(at - shift, 0), 3) for at in range(4)]  # columns run from foot to head
+    p = p[:, looks]
     size_prior = np.exp(-0.5 * ((np.log(costs.sizes) - costs.size_mean) / costs.size_sd) ** 2)
     size_prior /= size_prior.sum()
     total_prior = sum(v.prior for v in SMALL)
@@ -59,7 +75,7 @@ def brute_force(log_probabilities, scores, positions, costs):
                 density = -(STUDENT_DEGREES + 1) / 2 * np.log(1 + z * z / STUDENT_DEGREES)
                 log_w += costs.spacing * (density - np.log(sd / REFERENCE_SD_MM)) - costs.skip * (to - at - 1)
             levels = tuple(None if at is None else variant.levels[at] for at in labels)
-            weights[levels, variant.name, g] = np.exp(log_w)
+            weights[levels, variant.name, (g, shift)] = np.exp(log_w)
     return weights
 
 
@@ -78,6 +94,7 @@ def cases(draw):
         rejection=draw(st.sampled_from([-1.0, 1.0, 4.0])),
         spacing=draw(st.sampled_from([0.0, 0.3, 1.0])),
         sizes=draw(st.sampled_from([(1.0,), (0.9, 1.1), (0.8, 1.0, 1.3)])),
+        shift_sd=draw(st.sampled_from([0.0, 0.3, 1.0])),
     )
     return evidence, rng.uniform(0, 1, n), positions, costs
 
@@ -91,12 +108,12 @@ def test_best_k_best_marginals_and_variants_agree_with_full_enumeration(case):
     result = decode(evidence, scores, positions, columns=SMALL_COLUMNS, numberings=SMALL, costs=costs, best=4)
 
     posterior, explained, single = {}, {}, {}
-    for (levels, name, g), weight in weights.items():
+    for (levels, name, state), weight in weights.items():
         posterior[levels] = posterior.get(levels, 0) + weight / total
         last = max((level for level in levels if level is not None), key=lambda one: one.rank, default=None)
         variant = next(v for v in SMALL if v.name == name).levels
-        # Variants that agree down to the last level are one explanation; rejecting everything is a single one.
-        key = (levels, variant[: variant.index(last) + 1], g) if last is not None else (levels,)
+        # Variants that agree down to the last level are one explanation; rejecting everything is one for each shift.
+        key = (levels, variant[: variant.index(last) + 1], state) if last is not None else (levels, state[1])
         explained[key] = explained.get(key, 0) + weight
     for (levels, *_), weight in explained.items():
         single[levels] = max(single.get(levels, 0), weight)
@@ -298,6 +315,49 @@ def test_forty_candidates_take_little_time():
     assert min(end - begin for begin, _, end in started) < 0.15
 
 
+def misled(levels: tuple[Level, ...], by: int, nats: float = 3.0) -> np.ndarray:
+    """What a network says that takes each level but the ends for one so many levels further down."""
+    places = np.array([REGULAR.levels.index(level) for level in OFFICIAL_COLUMNS])
+    ends = (Level.C2, Level.C3, Level.S1)
+    seen = [REGULAR.levels.index(level) + by * (level not in ends) for level in levels]
+    return -nats * np.abs(places - np.array(seen)[:, None])
+
+
+def test_a_network_that_errs_alike_on_all_is_overruled_by_an_end_and_doubted_without():
+    levels, positions = column_of(REGULAR, Level.T8, Level.S1)
+    shared = OrderCosts(shift_sd=0.5)
+    told = decode(misled(levels, 1), scores_of(len(levels)), positions, costs=shared)
+    assert told.levels == levels
+    assert decode(misled(levels, 1), scores_of(len(levels)), positions).levels != levels
+    inner = slice(0, 6)
+    alone, trusting = (
+        decode(misled(levels[inner], 1), scores_of(6), positions[inner], costs=costs)
+        for costs in (shared, OrderCosts())
+    )
+    assert trusting.level_probability.min() > 0.95
+    assert alone.level_probability.max() < 0.95
+    assert alone.marginals[2, levels[2].rank] > 0.05
+
+
+def test_shifts_are_symmetric_and_as_likely_as_their_deviation_says():
+    shifts = OrderCosts(shift_sd=0.5).shifts()
+    assert set(shifts) == {-2, -1, 0, 1, 2}
+    assert shifts[1] == shifts[-1] == pytest.approx(shifts[0] - 2)
+    assert sum(np.exp(list(shifts.values()))) == pytest.approx(1)
+    assert set(OrderCosts(shift_sd=0.2).shifts()) == {0}
+    assert OrderCosts().shifts() == {0: 0.0}
+
+
+def test_the_ends_can_be_believed_where_the_rest_is_not():
+    """Four lumbar vertebrae above a certain sacrum, told by a network whose inner levels count for little."""
+    levels, positions = column_of(FOUR_LUMBAR, Level.T9, Level.S1)
+    said, scores = misled(levels, 0), scores_of(len(levels))
+    both = decode(said, scores, positions, costs=OrderCosts(temperature=3.0))
+    ends = decode(said, scores, positions, costs=OrderCosts(temperature=3.0, end_temperature=0.5))
+    assert both.levels[-1] is Level.L5
+    assert ends.levels == levels
+
+
 def test_no_candidate_is_an_empty_answer_with_the_priors_of_the_variants():
     result = decode(flat(0), [], np.zeros((0, 3)))
     assert result.levels == ()
@@ -322,7 +382,16 @@ def test_input_that_makes_no_sense_is_refused(arguments, message):
 
 
 @pytest.mark.parametrize(
-    "change", [{"temperature": 0}, {"sizes": ()}, {"outlier_probability": 2}, {"skip": -1}, {"size_sd": 0}]
+    "change",
+    [
+        {"temperature": 0},
+        {"sizes": ()},
+        {"outlier_probability": 2},
+        {"skip": -1},
+        {"size_sd": 0},
+        {"shift_sd": -1},
+        {"end_temperature": 0},
+    ],
 )
 def test_costs_outside_their_range_are_refused(change):
     with pytest.raises(SettingError):

@@ -19,13 +19,17 @@ OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(
 STAND_INS: dict[Level, tuple[Level, ...]] = {
     Level.C1: (Level.C2,),
     Level.T13: (Level.T12, Level.L1),
-    Level.L6: (Level.L5,),
+    Level.L6: (Level.L5, Level.S1),
     Level.S2: (Level.S1,),
 }
 """Whose columns speak for a level that the networks do not know: it looks like these (the paper's "double S1")."""
 
 BEYOND = (Level.C1, Level.S2)
 """Levels past the ends of what detectors are taught to find; a candidate there is rare in itself."""
+
+
+ENDS = (Level.C1, Level.C2, Level.C3, Level.S1, Level.S2)
+"""Levels that show the dens or the sacrum; no network takes them for their neighbours in a patient as a whole."""
 
 
 def log_softmax(logits: Float) -> Float:
@@ -39,17 +43,21 @@ def level_evidence(
     columns: tuple[Level, ...] = OFFICIAL_COLUMNS,
     *,
     temperature: float = 1.0,
+    end_temperature: float | None = None,
     outlier_probability: float = 0.0,
     beyond_cost: float = 0.0,
+    shift: int = 0,
 ) -> Float:
     """Turn network outputs into log p(appearance | level) - log p(appearance | any level).
 
     Args:
         log_probabilities: (n, columns), nats; logits do as well, rows are normalised after division by `temperature`.
         columns: the level of each column.
-        temperature: above 1 trusts the network less.
+        temperature: above 1 trusts the network less in telling inner levels apart.
+        end_temperature: the same in telling `ENDS` from inner levels and from each other; as `temperature` when None.
         outlier_probability: chance that the network is wrong without knowing it; bounds the evidence from below.
         beyond_cost: subtracted for a level of `BEYOND` that borrows another's column, nats.
+        shift: by how many levels, downwards, the network errs throughout this patient, but for `ENDS`.
 
     Returns:
         (n, 28) in the order of `Level`, nats; 0 everywhere for a network that says nothing. A level without column
@@ -63,19 +71,39 @@ def level_evidence(
         raise SettingError(f"log-probabilities must be (n, {len(columns)}), one column per level, got {values.shape}")
     if np.isnan(values).any() or not np.isfinite(values.max(axis=1, initial=-np.inf)).all():
         raise SettingError("log-probabilities must be numbers, with at least one finite value per candidate")
-    probabilities = np.exp(log_softmax(values / temperature)) * len(columns)
-    mixed = (1 - outlier_probability) * probabilities + outlier_probability
-    return _spread(mixed, columns, beyond_cost)
+    said = _tempered(values, columns, temperature, temperature if end_temperature is None else end_temperature)
+    mixed = (1 - outlier_probability) * said * len(columns) + outlier_probability
+    return _spread(mixed, columns, beyond_cost, shift)
 
 
-def _spread(likelihoods: Float, columns: tuple[Level, ...], beyond_cost: float) -> Float:
+def _tempered(logits: Float, columns: tuple[Level, ...], temperature: float, end_temperature: float) -> Float:
+    """Probabilities (n, columns): whether it is an end, and which, at one temperature; which inner level at another."""
+    result = np.exp(log_softmax(logits / end_temperature))
+    inner = [columns.index(level) for level in _inner(columns)]
+    if inner and temperature != end_temperature:
+        total = result[:, inner].sum(axis=1, keepdims=True)
+        result[:, inner] = total * np.exp(log_softmax(logits[:, inner] / temperature))
+    return result
+
+
+def _inner(columns: tuple[Level, ...]) -> list[Level]:
+    """The levels of a regular column that have a column and are no end, head to foot."""
+    return [level for level in REGULAR.levels if level in columns and level not in ENDS]
+
+
+def _spread(likelihoods: Float, columns: tuple[Level, ...], beyond_cost: float, shift: int) -> Float:
     result = np.zeros((len(likelihoods), len(Level)))
     for level in Level:
-        sources = [columns.index(source) for source in STAND_INS.get(level, ()) if source in columns]
-        if level in columns:
-            result[:, level.rank] = likelihoods[:, columns.index(level)]
-        elif sources:
-            discount = np.exp(-beyond_cost) if level in BEYOND else 1.0
+        alike = (level,) if level in columns else STAND_INS.get(level, ())
+        sources = [columns.index(_mistaken(like, shift, columns)) for like in alike if like in columns]
+        if sources:
+            discount = np.exp(-beyond_cost) if level in BEYOND and level not in columns else 1.0
             result[:, level.rank] = likelihoods[:, sources].mean(axis=1) * discount
     with np.errstate(divide="ignore"):
         return np.log(result)
+
+
+def _mistaken(level: Level, shift: int, columns: tuple[Level, ...]) -> Level:
+    """The level for which a network takes one whose patient it misjudges by so many levels, ends apart."""
+    inner = _inner(columns)
+    return inner[min(max(inner.index(level) + shift, 0), len(inner) - 1)] if level in inner else level

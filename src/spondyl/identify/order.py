@@ -10,12 +10,17 @@ Its log-weight is the sum of
 - per pair of accepted neighbours, the log-density of their distance (Student t, so that a fracture or slip is
   tolerated) around the published one times the size, through the skipped levels, minus a cost per skipped level.
 
+Networks err alike on all vertebrae of a patient, whose build misleads them; what they say of each is no independent
+witness. So an explanation also holds by how many levels they are shifted in this patient, none being the likeliest.
+
 The first and last levels are free: fields of view begin and end anywhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -27,7 +32,7 @@ from spondyl.anatomy.spacing import VID, SpacingTable
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
 from spondyl.identify.labelling import Labelling, Levels, LevelSequence
-from spondyl.identify.lattice import Lattice, Posterior, best_ways, log_weight, posterior, triangle
+from spondyl.identify.lattice import Lattice, Way, best_ways, log_weight, posterior, triangle
 from spondyl.identify.level_tree import LevelTree, level_tree
 
 Float = NDArray[np.float64]
@@ -37,6 +42,10 @@ STUDENT_DEGREES = 4.0
 
 REFERENCE_SD_MM = 2.0
 """Unit of the distance's density; a perfect distance of that deviation weighs nothing."""
+
+MOST_SHIFT = 2
+RAREST_SHIFT = float(np.log(1e-4))
+"""Shifts beyond two levels, and those rarer than this, are left out."""
 
 MOST_WAYS = 4000
 """Ways looked at when the best answers are listed; far beyond what real scans need (tens)."""
@@ -48,7 +57,10 @@ class OrderCosts:
 
     Args:
         temperature: divides the networks' log-probabilities; above 1 trusts them less.
+        end_temperature: divides them where the ends of the column (`evidence.ENDS`) are told from the rest; as
+            `temperature` when None. The sacrum and the dens are seen, other levels estimated.
         outlier_probability: chance that a network is confidently wrong about a candidate.
+        shift_sd: deviation, in levels, of an error that the networks make throughout a patient; 0 for none.
         beyond: for a level past those that detectors are taught to find (C1, S2).
         skip: per level between two accepted neighbours that no candidate fills.
         max_skipped: most such levels between two neighbours.
@@ -64,7 +76,9 @@ class OrderCosts:
     """
 
     temperature: float = 1.0
+    end_temperature: float | None = None
     outlier_probability: float = 0.01
+    shift_sd: float = 0.0
     beyond: float = 5.0
     skip: float = 4.0
     max_skipped: int = 4
@@ -77,13 +91,27 @@ class OrderCosts:
     size_sd: float = 0.08
 
     def __post_init__(self) -> None:
-        positive = (self.temperature, self.localisation_mm, self.size_sd, *self.sizes)
+        positive = (
+            self.temperature,
+            self.temperature if self.end_temperature is None else self.end_temperature,
+            self.localisation_mm,
+            self.size_sd,
+            *self.sizes,
+        )
         if min(positive) <= 0 or not self.sizes:
             raise SettingError("temperature, localisation_mm, size_sd and sizes must be positive")
         if not 0 <= self.outlier_probability <= 1:
             raise SettingError(f"outlier_probability must be in [0, 1], got {self.outlier_probability}")
-        if min(self.skip, self.spacing, self.beyond, self.max_skipped) < 0:
-            raise SettingError("skip, spacing, beyond and max_skipped must not be negative")
+        if min(self.skip, self.spacing, self.beyond, self.max_skipped, self.shift_sd) < 0:
+            raise SettingError("skip, spacing, beyond, max_skipped and shift_sd must not be negative")
+
+    def shifts(self) -> dict[int, float]:
+        """Log-probability of each shift of the networks, in levels, as far as it matters."""
+        if self.shift_sd == 0:
+            return {0: 0.0}
+        weights = {shift: -0.5 * (shift / self.shift_sd) ** 2 for shift in range(-MOST_SHIFT, MOST_SHIFT + 1)}
+        total = np.log(sum(np.exp(weight) for weight in weights.values()))
+        return {shift: float(weight - total) for shift, weight in weights.items() if weight - total > RAREST_SHIFT}
 
     def rejections(self, scores: Float) -> Float:
         """Cost of rejecting candidates of these detection scores, (n,)."""
@@ -122,20 +150,28 @@ def decode(
         SettingError: shapes disagree, or values are not numbers.
     """
     settings = costs or OrderCosts()
-    evidence = level_evidence(
-        log_probabilities,
-        columns,
-        temperature=settings.temperature,
-        outlier_probability=settings.outlier_probability,
-        beyond_cost=settings.beyond,
-    )
-    scores, positions = _checked(scores, positions_mm, len(evidence))
     if best < 1:
         raise SettingError(f"at least one answer must be asked for, got {best}")
+    shifts = settings.shifts()
+    evidence = [_evidence(log_probabilities, columns, settings, shift) for shift in shifts]
+    scores, positions = _checked(scores, positions_mm, len(evidence[0]))
     tree = level_tree(numberings, spacing, settings.max_skipped)
-    lattice = build_lattice(tree, evidence, scores, positions, settings, spacing.within_patient)
-    summed = posterior(lattice)
-    return _labelling(lattice, summed, _answers(lattice, summed, best), numberings, settings)
+    lattice = build_lattice(tree, evidence[0], scores, positions, settings, spacing.within_patient)
+    gains = [each[:, tree.ranks] + settings.rejections(scores)[:, None] for each in evidence]
+    lattices = [replace(lattice, gains=each) for each in gains]
+    return _labelling(lattices, np.array(list(shifts.values())), numberings, settings, best)
+
+
+def _evidence(log_probabilities: ArrayLike, columns: tuple[Level, ...], costs: OrderCosts, shift: int) -> Float:
+    return level_evidence(
+        log_probabilities,
+        columns,
+        temperature=costs.temperature,
+        end_temperature=costs.end_temperature,
+        outlier_probability=costs.outlier_probability,
+        beyond_cost=costs.beyond,
+        shift=shift,
+    )
 
 
 def _checked(scores: ArrayLike, positions_mm: ArrayLike, n: int) -> tuple[Float, Float]:
@@ -186,36 +222,56 @@ def _weigh_steps(room: Float, distances: Float, expected: Float, sd: Float, fixe
     room += fixed
 
 
-def _answers(lattice: Lattice, summed: Posterior, best: int) -> tuple[LevelSequence, ...]:
+def _labelling(
+    lattices: Sequence[Lattice],
+    log_shifts: Float,
+    numberings: tuple[Numbering, ...],
+    costs: OrderCosts,
+    best: int,
+) -> Labelling:
+    """The answer over all shifts, of which each has its lattice and its prior."""
+    summed = [posterior(lattice) for lattice in lattices]
+    weights = log_shifts + [one.log_total for one in summed]
+    log_total = float(np.logaddexp.reduce(weights))
+    shares = np.exp(weights - log_total)
+    tree = lattices[0].tree
+    last = np.einsum("s,sN->N", shares, [one.last for one in summed])
+    accepted = shares * [one.last.sum() for one in summed]
+    scales = np.einsum("s,sG->G", accepted, [one.scales for one in summed])
+    priors = np.array([numbering.prior for numbering in numberings]) / total_prior(numberings)
+    variants = last @ tree.shares + (1 - last.sum()) * priors
+    marginals = np.zeros((len(lattices[0].gains), len(Level)))
+    np.add.at(marginals.T, tree.ranks, np.einsum("s,snN->Nn", shares, [one.nodes for one in summed]))
+    return Labelling(
+        sequences=_answers(lattices, log_shifts, log_total, best),
+        marginals=marginals,
+        rejected=np.clip(1 - marginals.sum(axis=1), 0, 1),
+        numberings={numbering.name: float(p) for numbering, p in zip(numberings, variants, strict=True)},
+        size=float(scales @ np.array(costs.sizes) / scales.sum()) if scales.any() else 1.0,
+    )
+
+
+def _answers(lattices: Sequence[Lattice], log_shifts: Float, log_total: float, best: int) -> tuple[LevelSequence, ...]:
     found: dict[Levels, float] = {}
-    for _, way in islice(best_ways(lattice), MOST_WAYS):
-        levels: list[Level | None] = [None] * len(lattice.gains)
+    for way in islice(_best_ways(lattices, log_shifts), MOST_WAYS):
+        levels: list[Level | None] = [None] * len(lattices[0].gains)
         for candidate, node in way:
-            levels[candidate] = lattice.tree.levels[node]
+            levels[candidate] = lattices[0].tree.levels[node]
         sequence = tuple(levels)
         if sequence not in found:
-            found[sequence] = log_weight(lattice, sequence) - summed.log_total
+            weights = [log_weight(lattice, sequence) for lattice in lattices]
+            found[sequence] = float(np.logaddexp.reduce(log_shifts + weights)) - log_total
         if len(found) == best:
             break
     ordered = sorted(found.items(), key=lambda item: -item[1])
     return tuple(LevelSequence(levels=levels, log_probability=value) for levels, value in ordered)
 
 
-def _labelling(
-    lattice: Lattice,
-    summed: Posterior,
-    sequences: tuple[LevelSequence, ...],
-    numberings: tuple[Numbering, ...],
-    costs: OrderCosts,
-) -> Labelling:
-    priors = np.array([numbering.prior for numbering in numberings]) / total_prior(numberings)
-    variants = summed.last @ lattice.tree.shares + (1 - summed.last.sum()) * priors
-    marginals = np.zeros((len(lattice.gains), len(Level)))
-    np.add.at(marginals.T, lattice.tree.ranks, summed.nodes.T)
-    return Labelling(
-        sequences=sequences,
-        marginals=marginals,
-        rejected=np.clip(1 - marginals.sum(axis=1), 0, 1),
-        numberings={numbering.name: float(p) for numbering, p in zip(numberings, variants, strict=True)},
-        size=float(summed.scales @ np.array(costs.sizes)) if summed.scales.any() else 1.0,
-    )
+def _best_ways(lattices: Sequence[Lattice], log_shifts: Float) -> Iterator[Way]:
+    """The ways through any of the lattices, best first."""
+    streams = map(_weighed_ways, lattices, log_shifts.tolist())
+    return (way for _, way in heapq.merge(*streams, key=lambda item: -item[0]))
+
+
+def _weighed_ways(lattice: Lattice, log_shift: float) -> Iterator[tuple[float, Way]]:
+    return ((weight + log_shift, way) for weight, way in best_ways(lattice))

@@ -131,28 +131,23 @@ def drop_detections(column: SimulatedColumn, rng: np.random.Generator, share: fl
 def add_false_detections(
     column: SimulatedColumn, rng: np.random.Generator, share: float, looks: Looks = MIXED
 ) -> SimulatedColumn:
-    """Put, with this probability, a false detection somewhere between each detection and the next.
+    """Put, with this probability, a false detection between a detection and the next, above the first, below the last.
 
-    It looks, half as surely, like something between its neighbours, and is as high as the upper one.
+    It looks, half as surely, like something between its neighbours, and is as high as one of them. Nothing is added to
+    a single detection.
 
     Raises:
         SettingError: the share is no probability.
     """
-    above = np.flatnonzero(rng.random(len(column.levels) - 1) < _share(share))
-    way = rng.uniform(0.15, 0.85, len(above))
-    added = _between(column, above, way)
-    places = _expected_places(column.logits)
-    between = (1 - way) * places[above] + way * places[above + 1]
-    both = replace(
-        column,
-        levels=(*column.levels, *(None for _ in above)),
-        logits=np.concatenate([column.logits, logits_around(between, np.full(len(above), 0.5), rng, looks)]),
-        positions_mm=np.concatenate([column.positions_mm, added[0]]),
-        tops_mm=np.concatenate([column.tops_mm, added[1]]),
-        bottoms_mm=np.concatenate([column.bottoms_mm, added[2]]),
-        scores=np.concatenate([column.scores, rng.beta(*_FALSE_SCORE, len(above))]),
+    count = len(column.levels)
+    gaps = np.flatnonzero(rng.random(count + 1) < _share(share)) - 1
+    above = np.clip(gaps, 0, max(count - 2, 0))
+    way = rng.uniform(0.15, 0.85, len(gaps)) + 1.1 * (gaps - above)  # in front of the first and past the last: beyond
+    if count < 2:
+        return column
+    return _merged(
+        column, above, way, rng.beta(*_FALSE_SCORE, len(gaps)), _looks_between(column, above, way, rng, looks)
     )
-    return _of(both, np.argsort(-both.positions_mm[:, 2], kind="stable"))
 
 
 def _steps_mm(levels: Sequence[Level], rng: np.random.Generator) -> Float:
@@ -170,16 +165,29 @@ def _walk(steps_mm: Float, rng: np.random.Generator) -> Float:
     return np.concatenate([np.zeros((1, 3)), np.cumsum(moves, axis=0)])
 
 
-def _between(column: SimulatedColumn, above: NDArray[np.intp], way: Float) -> tuple[Float, Float, Float]:
-    """Centroids, upper and lower edges part of the way from detections to the next."""
+def _merged(
+    column: SimulatedColumn, above: NDArray[np.intp], way: Float, scores: Float, logits: Float
+) -> SimulatedColumn:
+    """The column with false detections part of the way from some detections to the next ones."""
     moves = way[:, None] * (column.positions_mm[above + 1] - column.positions_mm[above])
-    positions = column.positions_mm[above] + moves
-    return positions, column.tops_mm[above] - moves[:, 2], column.bottoms_mm[above] - moves[:, 2]
+    both = replace(
+        column,
+        levels=(*column.levels, *(None for _ in above)),
+        logits=np.concatenate([column.logits, logits]),
+        positions_mm=np.concatenate([column.positions_mm, column.positions_mm[above] + moves]),
+        tops_mm=np.concatenate([column.tops_mm, column.tops_mm[above] - moves[:, 2]]),
+        bottoms_mm=np.concatenate([column.bottoms_mm, column.bottoms_mm[above] - moves[:, 2]]),
+        scores=np.concatenate([column.scores, scores]),
+    )
+    return _of(both, np.argsort(-both.positions_mm[:, 2], kind="stable"))
 
 
-def _expected_places(logits: Float) -> Float:
-    """Where along the regular column each row of logits points; its columns run from S1 up to C2."""
-    return np.asarray(logits.shape[1] - logits.argmax(axis=1), dtype=np.float64)
+def _looks_between(
+    column: SimulatedColumn, above: NDArray[np.intp], way: Float, rng: np.random.Generator, looks: Looks
+) -> Float:
+    """Logits of something part of the way between what two detections look like; columns run from S1 up to C2."""
+    places = column.logits.shape[1] - column.logits.argmax(axis=1).astype(np.float64)
+    return logits_around((1 - way) * places[above] + way * places[above + 1], np.full(len(way), 0.5), rng, looks)
 
 
 def _of(column: SimulatedColumn, places: NDArray[np.intp]) -> SimulatedColumn:
