@@ -110,6 +110,13 @@ def test_a_missing_folder_is_refused_before_a_phantom_is_made(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("length", [240, 300])  # the masks' names are longer than the scan's
+def test_a_name_that_is_too_long_is_refused_before_a_phantom_is_made(tmp_path: Path, length: int) -> None:
+    with pytest.raises(OutputError, match="cannot be written: File name too long"):
+        require_new(tmp_path / ("a" * length + ".nii.gz"), Format.NIFTI)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("failing", range(4))
 def test_a_failure_half_way_leaves_nothing(tmp_path: Path, failing: int, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter(range(99))

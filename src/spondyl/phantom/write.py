@@ -128,11 +128,10 @@ def _staging(paths: _Paths) -> Iterator[Path]:
     Raises:
         OutputError: one of the names is taken, or something cannot be written.
     """
-    if any(path.exists() or path.is_symlink() for path in paths.all()):
-        raise OutputError(f"the phantom would overwrite {_taken(paths)}; name another file or folder")
     fresh = paths.scan.with_name(f".spondyl-{secrets.token_hex(4)}-fresh")
     moved: list[Path] = []
     try:
+        _require_free(paths)
         fresh.mkdir()
         yield fresh
         for path in (path for path in paths.all() if (fresh / path.name).exists()):
@@ -148,10 +147,14 @@ def _staging(paths: _Paths) -> Iterator[Path]:
         _remove(fresh)
 
 
-def _taken(paths: _Paths) -> str:
-    """Which of the four is there; a name never enters a message."""
-    kinds = ("a scan", "a mask", "a mask", "a truth")
-    return next(kind for kind, path in zip(kinds, paths.all(), strict=True) if path.exists() or path.is_symlink())
+def _require_free(paths: _Paths) -> None:
+    """Refuse to overwrite; a name never enters a message."""
+    for kind, path in zip(("a scan", "a mask", "a mask", "a truth"), paths.all(), strict=True):
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            continue
+        raise OutputError(f"the phantom would overwrite {kind}; name another file or folder")
 
 
 def _remove(path: Path) -> None:
