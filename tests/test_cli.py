@@ -231,10 +231,10 @@ def test_a_phantom_is_a_dicom_series_that_can_be_analysed(scan: Path, tmp_path: 
             ["--variant", "L6", "--fov", "cervical"],
             "variant L6 can only be seen with fov lumbar or whole, got cervical",
         ),
-        (["--spacing", "-1"], "spacing must be between 0.3 and 6 mm, got -1"),
+        (["--spacing", "-1"], "spacing must be between 0.3 and 5 mm, got -1"),
         (["--seed", "-1"], "seed must be between 0 and"),
         (["--modality", "ct", "--sequence", "t2"], "sequence is for modality mr only"),
-        (["--screws", "C4"], "screws must be in vertebrae from T1 to S2, got C4"),
+        (["--screws", "C4"], 'screws must be in a vertebra from T1 to S2, got "C4"'),
     ],
 )
 def test_an_impossible_phantom_is_refused_in_one_sentence(

@@ -61,7 +61,7 @@ def analyze(
     modality: Annotated[Literal["mr", "ct"] | None, typer.Option(help="Overrides what the reader would guess.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated; this version has exactly these.")] = "locate,identify",
     locate: Annotated[str | None, typer.Option(help="vfr or vfr-patches, else as the weights want.")] = None,
-    identify: Annotated[str, typer.Option(help="Method that names them.")] = "context",
+    identify: Annotated[str | None, typer.Option(help="order or context, else as the weights want.")] = None,
     segment: Annotated[str | None, typer.Option(help="Not in this version.")] = None,
     weights: Annotated[str, typer.Option(help="Set of weights, e.g. spinenet-official once imported.")] = "spondyl",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
@@ -104,14 +104,16 @@ def phantom(
     seed: Annotated[int, typer.Option(help="The same seed gives the same patient.")] = 0,
     format_: Annotated[Literal["nifti", "dicom"], typer.Option("--format", help="Of the scan.")] = "nifti",
     sequence: Annotated[str | None, typer.Option(help="Of MR: t2, t1, stir, dixon-water ... else drawn.")] = None,
-    spacing: Annotated[float | None, typer.Option(help="Of pixels, mm, 0.3 to 6; else as usual.")] = None,
+    spacing: Annotated[float | None, typer.Option(help="Of pixels, mm, 0.3 to 5; else as usual.")] = None,
     variant: Annotated[
         str | None, typer.Option(help="regular, T11, T13, L4, L6, sacralised or lumbarised; else drawn.")
     ] = None,
     cobb: Annotated[float | None, typer.Option(help="Scoliosis, degrees, 0 to 90; else drawn.")] = None,
     severity: Annotated[float | None, typer.Option(help="Wear and tear, 0 (none) to 1; else drawn.")] = None,
-    fracture: Annotated[list[str] | None, typer.Option(help="L1, L1:wedge or L1:wedge:2; several times.")] = None,
-    slip: Annotated[list[str] | None, typer.Option(help="L4/L5:6, mm; several times.")] = None,
+    fracture: Annotated[
+        list[str] | None, typer.Option(help="L1, L1:wedge (or biconcave, crush) or L1:wedge:2; several times.")
+    ] = None,
+    slip: Annotated[list[str] | None, typer.Option(help="L4/L5:6, forward, mm, at most 20; several times.")] = None,
     screws: Annotated[str | None, typer.Option(help="L4,L5 or none; else drawn.")] = None,
     varied: Annotated[bool, typer.Option("--varied", help="Also small, shifted and oblique scans.")] = False,
 ) -> None:

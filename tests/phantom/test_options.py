@@ -46,6 +46,12 @@ def test_words_of_the_command_line_become_options() -> None:
     )
 
 
+def test_wishes_are_written_as_they_are_read() -> None:
+    for text in ("L1", "T8:crush", "T12:wedge:3"):
+        assert str(FractureWish.from_text(text)) == text
+    assert str(SlipWish.from_text("L4/L5:6.5")) == "L4/L5:6.5"
+
+
 def test_what_is_not_said_is_left_to_chance_and_none_means_none() -> None:
     assert PhantomOptions.from_text() == PhantomOptions()
     assert PhantomOptions.from_text(screws="none").screws == ()
@@ -85,21 +91,21 @@ def test_a_variant_is_named_for_the_vertebra_that_is_more_or_last(
     ("options", "sentence"),
     [
         ({"seed": -1}, "seed must be between 0 and 9223372036854775807, got -1"),
-        ({"spacing_mm": -1.0}, "spacing must be between 0.3 and 6 mm, got -1.0"),
-        ({"spacing_mm": float("nan")}, "spacing must be between 0.3 and 6 mm, got nan"),
+        ({"spacing_mm": -1.0}, "spacing must be between 0.3 and 5 mm, got -1.0"),
+        ({"spacing_mm": float("nan")}, "spacing must be between 0.3 and 5 mm, got nan"),
         ({"cobb_deg": 200.0}, "cobb must be between 0 and 90 degrees, got 200"),
         ({"severity": 1.5}, "severity must be between 0 and 1, got 1.5"),
         ({"modality": "us"}, 'modality must be one of mr, ct, got "us"'),
         ({"field": "knee"}, 'fov must be one of lumbar, cervical, thoracic, whole, got "knee"'),
         ({"sequence": "t9"}, "sequence must be one of t1, t2, t1-tse"),
-        ({"modality": "ct", "sequence": "t2"}, "sequence is for modality mr only"),
+        ({"modality": "ct", "sequence": "t2"}, "sequence is for modality mr only, got t2-tse with ct"),
         ({"variant": "L7"}, 'variant must be one of regular, T11, .*, got "L7"'),
         ({"variant": "L6", "field": "cervical"}, "variant L6 can only be seen with fov lumbar or whole, got cervical"),
         ({"variant": "sacralised", "field": "thoracic"}, "variant sacralised can only be seen with fov lumbar or"),
         ({"variant": "T13", "field": "cervical"}, "variant T13 can only be seen with fov lumbar or thoracic or whole"),
-        ({"fractures": ("T40",)}, 'fracture must be one of C1 to S2, got "T40"'),
-        ({"fractures": ("C1",)}, "fracture must be in a vertebra from C3 to L6, got C1"),
-        ({"fractures": ("S1",)}, "fracture must be in a vertebra from C3 to L6, got S1"),
+        ({"fractures": ("T40",)}, 'fracture must be in a vertebra from C3 to L6, got "T40"'),
+        ({"fractures": ("C1",)}, 'fracture must be in a vertebra from C3 to L6, got "C1"'),
+        ({"fractures": ("S1",)}, 'fracture must be in a vertebra from C3 to L6, got "S1"'),
         ({"fractures": ("L1:twist",)}, "fracture kind must be one of wedge, biconcave, crush"),
         ({"fractures": ("L1:wedge:4",)}, "grade of a fracture must be 1, 2 or 3, got 4"),
         ({"fractures": ("L1:wedge:two",)}, "fracture must be written as"),
@@ -107,8 +113,13 @@ def test_a_variant_is_named_for_the_vertebra_that_is_more_or_last(
         ({"slips": ("L4/L5:-3",)}, "slip must be between 0 and 20 mm, got -3"),
         ({"slips": ("L4/L5",)}, "slip must be written as"),
         ({"slips": ("L3/L5:4",)}, "no disc between L3 and L5"),
-        ({"screws": "C5"}, "screws must be in vertebrae from T1 to S2, got C5"),
-        ({"screws": "L9"}, 'screws must be one of C1 to S2, got "L9"'),
+        ({"fractures": ("L1", "L1:crush:2")}, "fracture must name each place once, got L1, L1"),
+        ({"slips": ("L4/L5:3", "L4/L5:4")}, "slip must name each place once"),
+        ({"slips": ("S1/S2:4",)}, "slip must be at a disc from C2/C3 to the one above S1, got S1/S2"),
+        ({"screws": "C5"}, 'screws must be in a vertebra from T1 to S2, got "C5"'),
+        ({"screws": "L9"}, 'screws must be in a vertebra from T1 to S2, got "L9"'),
+        ({"screws": "L4,"}, 'screws must be in a vertebra from T1 to S2, got ""'),
+        ({"screws": "L4,L4"}, "screws must name each place once, got L4, L4"),
     ],
 )
 def test_an_impossible_wish_is_refused_in_a_sentence_that_names_it_and_its_range(

@@ -93,10 +93,19 @@ def test_the_same_seed_draws_the_same_protocol(column: Column) -> None:
 
 @pytest.mark.parametrize("spacing_mm", [-1.0, 0.2, 6.5, float("nan")])
 def test_a_spacing_outside_its_range_is_refused(spacing_mm: float, column: Column) -> None:
-    with pytest.raises(SettingError, match=rf"spacing_mm must be between 0.3 and 6 mm, got {spacing_mm}"):
+    with pytest.raises(SettingError, match=rf"spacing must be between 0.3 and 5 mm, got {spacing_mm}"):
         draw_mr_protocol(np.random.default_rng(0), column, Field.LUMBAR, spacing_mm=spacing_mm)
-    with pytest.raises(SettingError, match="spacing_mm must be between"):
+    with pytest.raises(SettingError, match="spacing must be between"):
         draw_ct_protocol(np.random.default_rng(0), column, Field.LUMBAR, spacing_mm=spacing_mm)
+
+
+def test_a_ct_that_would_not_fit_into_the_memory_is_refused_with_the_finest_spacing_that_does(column: Column) -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(SettingError, match=r"spacing must be at least 0\.[5-9]\d? mm .* got 0.3") as refusal:
+        draw_ct_protocol(rng, column, Field.WHOLE, spacing_mm=0.3, is_varied=False)
+    finest_mm = float(str(refusal.value).split()[5])
+    finest = draw_ct_protocol(rng, column, Field.WHOLE, spacing_mm=finest_mm, is_varied=False)
+    assert 1.8e8 < np.prod(finest.shape) < 2.1e8
 
 
 @pytest.mark.parametrize("sequence", list(Sequence))

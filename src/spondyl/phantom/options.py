@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
@@ -23,15 +23,16 @@ from spondyl.errors import SettingError
 from spondyl.imaging.volume import Modality
 from spondyl.phantom.column import Transition
 from spondyl.phantom.pathology import FractureKind
-from spondyl.phantom.protocol import Field
+from spondyl.phantom.protocol import SPACING_RANGE_MM, Field
 from spondyl.phantom.sequence import Sequence
 
-__all__ = ["FractureWish", "PhantomOptions", "SlipWish", "Variant"]
+__all__ = ["FractureWish", "PhantomOptions", "SlipWish", "Variant", "sequence_name"]
 
 MAX_COBB_DEG = 90.0
 MAX_SLIP_MM = 20.0
-SPACING_RANGE_MM = (0.3, 6.0)
 MAX_SEED = 2**63 - 1
+BREAKABLE = (Level.C3, Level.L6)
+HOLDS_SCREWS = (Level.T1, Level.S2)
 
 Name = TypeVar("Name", bound=StrEnum)
 
@@ -98,9 +99,12 @@ class FractureWish:
     kind: FractureKind | None = None
     grade: int | None = None
 
+    def __str__(self) -> str:
+        """As the command line has it."""
+        return ":".join(str(word) for word in (self.level, self.kind, self.grade) if word is not None)
+
     def __post_init__(self) -> None:
-        if not Level.C3.rank <= self.level.rank <= Level.L6.rank:
-            raise SettingError(f"fracture must be in a vertebra from C3 to L6, got {self.level}")
+        _level("fracture", self.level, *BREAKABLE)
         if self.grade not in (None, 1, 2, 3):
             raise SettingError(f"the grade of a fracture must be 1, 2 or 3, got {self.grade}")
 
@@ -115,7 +119,7 @@ class FractureWish:
         if len(rest) > 2 or (len(rest) == 2 and not rest[1].isdecimal()):
             raise SettingError(f'fracture must be written as "L1", "L1:wedge" or "L1:wedge:2", got "{text}"')
         return cls(
-            level=_one_of(Level, "fracture", level),
+            level=_level("fracture", level, *BREAKABLE),
             kind=_one_of(FractureKind, "fracture kind", rest[0]) if rest else None,
             grade=int(rest[1]) if len(rest) == 2 else None,
         )
@@ -130,13 +134,19 @@ class SlipWish:
         slip_mm: forward, 0 to 20 mm.
 
     Raises:
-        SettingError: the slip is outside its range.
+        SettingError: the slip is outside its range, or within the sacrum.
     """
 
     disc: Disc
     slip_mm: float
 
+    def __str__(self) -> str:
+        """As the command line has it."""
+        return f"{self.disc}:{self.slip_mm:g}"
+
     def __post_init__(self) -> None:
+        if self.disc.upper.region is Region.SACRAL:
+            raise SettingError(f"slip must be at a disc from C2/C3 to the one above S1, got {self.disc}")
         _check("slip", self.slip_mm, 0.0, MAX_SLIP_MM, "mm")
 
     @classmethod
@@ -164,7 +174,7 @@ class PhantomOptions:
         modality: MR or CT.
         field: of view.
         sequence: of an MR scan.
-        spacing_mm: of an MR scan's rows and columns, of a CT scan's voxels; 0.3 to 6 mm.
+        spacing_mm: of an MR scan's rows and columns, of a CT scan's voxels; 0.3 to 5 mm.
         variant: how the column is numbered.
         scoliosis_cobb_deg: 0 to 90.
         severity: 0 (nothing is wrong) to 1 (the most worn of patients).
@@ -195,11 +205,15 @@ class PhantomOptions:
         _check("cobb", self.scoliosis_cobb_deg, 0.0, MAX_COBB_DEG, "degrees")
         _check("severity", self.severity, 0.0, 1.0)
         if self.sequence is not None and self.modality is not Modality.MR:
-            raise SettingError(f"sequence is for modality mr only, got {self.sequence} with {self.modality}")
+            raise SettingError(
+                f"sequence is for modality mr only, got {sequence_name(self.sequence)} with {self.modality}"
+            )
         _check_variant(self.variant, self.field)
         for level in self.screws or ():
-            if level.region is Region.CERVICAL:
-                raise SettingError(f"screws must be in vertebrae from T1 to S2, got {level}")
+            _level("screws", level, *HOLDS_SCREWS)
+        _check_once("fracture", [wish.level for wish in self.fractures])
+        _check_once("slip", [wish.disc for wish in self.slips])
+        _check_once("screws", self.screws or ())
 
     @classmethod
     def from_text(
@@ -242,7 +256,7 @@ class PhantomOptions:
             severity=severity,
             fractures=tuple(FractureWish.from_text(text) for text in fractures),
             slips=tuple(SlipWish.from_text(text) for text in slips),
-            screws=None if screws is None else _levels(screws),
+            screws=None if screws is None else _screws(screws),
             is_varied=is_varied,
         )
 
@@ -254,24 +268,41 @@ def _check_variant(variant: Variant | None, field: Field) -> None:
     raise SettingError(f"variant {variant} can only be seen with fov {fields}, got {field}")
 
 
+def _check_once(name: str, places: Collection[Level | Disc]) -> None:
+    if len(set(places)) < len(places):
+        raise SettingError(f"{name} must name each place once, got {', '.join(map(str, places))}")
+
+
+def _level(name: str, text: str, first: Level, last: Level) -> Level:
+    if text not in Level.__members__ or not first.rank <= Level(text).rank <= last.rank:
+        raise SettingError(f'{name} must be in a vertebra from {first} to {last}, got "{text}"')
+    return Level(text)
+
+
 def _one_of(kind: type[Name], name: str, text: str) -> Name:
     try:
         return kind(text)
     except ValueError as error:
-        allowed = f"{next(iter(kind))} to {list(kind)[-1]}" if kind is Level else ", ".join(kind)
-        raise SettingError(f'{name} must be one of {allowed}, got "{text}"') from error
+        raise SettingError(f'{name} must be one of {", ".join(kind)}, got "{text}"') from error
+
+
+def sequence_name(sequence: Sequence) -> str:
+    """As the command line has it, such as "t2-tse"."""
+    return sequence.name.lower().replace("_", "-")
 
 
 def _sequence(text: str) -> Sequence:
-    names = {sequence.name.lower().replace("_", "-"): sequence for sequence in Sequence}
+    names = {sequence_name(sequence): sequence for sequence in Sequence}
     short = {"t1": Sequence.T1_TSE, "t2": Sequence.T2_TSE}
     if text not in names | short:
         raise SettingError(f'sequence must be one of {", ".join((*short, *names))}, got "{text}"')
     return (names | short)[text]
 
 
-def _levels(text: str) -> tuple[Level, ...]:
-    return () if text == "none" else tuple(_one_of(Level, "screws", name.strip()) for name in text.split(","))
+def _screws(text: str) -> tuple[Level, ...]:
+    if text == "none":
+        return ()
+    return tuple(_level("screws", name.strip(), *HOLDS_SCREWS) for name in text.split(","))
 
 
 def _check(name: str, value: float | None, low: float, high: float, unit: str = "") -> None:

@@ -12,11 +12,15 @@ from enum import StrEnum
 
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.resample import MAX_IN_PLANE_MM
 from spondyl.phantom.sequence import Contrast, Sequence
 
-__all__ = ["Coil", "CtKernel", "CtProtocol", "Field", "Imperfections", "MrProtocol", "Shape"]
+__all__ = ["SPACING_RANGE_MM", "Coil", "CtKernel", "CtProtocol", "Field", "Imperfections", "MrProtocol", "Shape"]
 
 Shape = tuple[int, int, int]
+
+SPACING_RANGE_MM = (0.3, MAX_IN_PLANE_MM)
+"""Of rows and columns that may be asked for: the finest of clinical scans, and the coarsest that can be read again."""
 
 
 def _check_grid(affine: Affine, shape: Shape) -> None:

@@ -17,7 +17,16 @@ from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine, Float
 from spondyl.phantom.column import Column
-from spondyl.phantom.protocol import Coil, CtKernel, CtProtocol, Field, Imperfections, MrProtocol, Shape
+from spondyl.phantom.protocol import (
+    SPACING_RANGE_MM,
+    Coil,
+    CtKernel,
+    CtProtocol,
+    Field,
+    Imperfections,
+    MrProtocol,
+    Shape,
+)
 from spondyl.phantom.sequence import FAT_SHIFT_HZ_PER_T, Contrast, Sequence, draw_contrast
 
 __all__ = ["draw_ct_protocol", "draw_mr_protocol"]
@@ -25,9 +34,8 @@ __all__ = ["draw_ct_protocol", "draw_mr_protocol"]
 _LEFT_INFERIOR_POSTERIOR = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]])
 _LEFT_POSTERIOR_SUPERIOR = np.diag([-1.0, -1.0, 1.0])
 
-_SPACING_RANGE_MM = (0.3, 6.0)
-_MOST_CT_VOXELS = 60_000_000
-"""A whole spine at 1 mm; finer grids are drawn coarser to stay below it."""
+_USUAL_CT_VOXELS, _MOST_CT_VOXELS = 60_000_000, 200_000_000
+"""A whole spine at 1 mm, the most that is drawn; and what takes 3 GB of memory, the most that one may ask for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +138,7 @@ def draw_mr_protocol(
             shifted and oblique ones, thin slices.
 
     Raises:
-        SettingError: the spacing is outside 0.3 to 6 mm.
+        SettingError: the spacing is outside `SPACING_RANGE_MM`.
     """
     _check_spacing(spacing_mm)
     habits, contrast = _HABITS[Field(field)], draw_contrast(rng, sequence)
@@ -169,7 +177,7 @@ def draw_ct_protocol(
         is_varied: False for 1 mm voxels and a field of view of 300 mm around the spine.
 
     Raises:
-        SettingError: the spacing is outside 0.3 to 6 mm.
+        SettingError: the spacing is outside `SPACING_RANGE_MM`, or the scan would have more than 200 million voxels.
     """
     _check_spacing(spacing_mm)
     spacing = np.full(3, 1.0 if spacing_mm is None else spacing_mm)
@@ -177,18 +185,20 @@ def draw_ct_protocol(
     side_mm, forward_mm = _draw_side(rng) if is_varied else (300.0, 30.0)
     if is_varied and spacing_mm is None and rng.random() < 0.6:
         spacing[:2], spacing[2] = rng.uniform(0.6, 1.2), rng.uniform(0.7, 3.0)
+    volume_mm3 = side_mm**2 * (top_mm - bottom_mm)
     if spacing_mm is None:
-        excess = side_mm**2 * (top_mm - bottom_mm) / np.prod(spacing) / _MOST_CT_VOXELS
-        spacing *= max(1.0, float(excess)) ** (1 / 3)
+        spacing *= max(1.0, float(volume_mm3 / np.prod(spacing) / _USUAL_CT_VOXELS)) ** (1 / 3)
+    elif spacing_mm < (finest_mm := np.ceil(100 * np.cbrt(volume_mm3 / _MOST_CT_VOXELS)) / 100):
+        raise SettingError(f"spacing must be at least {finest_mm:g} mm for a CT of this region, got {spacing_mm}")
     shape = (_even(side_mm / spacing[0]), _even(side_mm / spacing[1]), _even((top_mm - bottom_mm) / spacing[2]))
     centre = _middle(column, top_mm, bottom_mm) + np.array([rng.normal(0.0, 5.0), forward_mm, 0.0])
     return _ct_protocol(rng, _centred(_LEFT_POSTERIOR_SUPERIOR, spacing, shape, centre), shape, side_mm)
 
 
 def _check_spacing(spacing_mm: float | None) -> None:
-    low, high = _SPACING_RANGE_MM
+    low, high = SPACING_RANGE_MM
     if spacing_mm is not None and not low <= spacing_mm <= high:
-        raise SettingError(f"spacing_mm must be between {low:g} and {high:g} mm, got {spacing_mm}")
+        raise SettingError(f"spacing must be between {low:g} and {high:g} mm, got {spacing_mm}")
 
 
 def _even(size: float) -> int:

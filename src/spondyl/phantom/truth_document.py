@@ -11,7 +11,7 @@ import numpy as np
 
 from spondyl import __version__
 from spondyl.geometry.affine import Affine, Float
-from spondyl.phantom.options import PhantomOptions
+from spondyl.phantom.options import PhantomOptions, sequence_name
 from spondyl.phantom.patient import Phantom
 from spondyl.phantom.protocol import CtProtocol, MrProtocol
 from spondyl.phantom.truth import DiscTruth, PhantomTruth, VertebraTruth
@@ -91,13 +91,13 @@ def _options(options: PhantomOptions) -> Json:
         "seed": options.seed,
         "modality": str(options.modality),
         "fov": str(options.field),
-        "sequence": options.sequence,
+        "sequence": None if options.sequence is None else sequence_name(options.sequence),
         "spacing_mm": options.spacing_mm,
         "variant": options.variant,
         "cobb_deg": options.scoliosis_cobb_deg,
         "severity": options.severity,
-        "fractures": [wish.level for wish in options.fractures],
-        "slips": [f"{wish.disc}:{wish.slip_mm:g}" for wish in options.slips],
+        "fractures": [str(wish) for wish in options.fractures],
+        "slips": [str(wish) for wish in options.slips],
         "screws": None if options.screws is None else list(options.screws),
         "is_varied": options.is_varied,
     }
