@@ -38,7 +38,7 @@ def one_body(_stack: SagittalStack, _plan: Plan, _networks: Networks) -> tuple[V
     return (VertebraInstance(slices=(3,), outlines=corners[None], score=0.9),)
 
 
-def as_l4(_stack: SagittalStack, _instances: object, _networks: Networks) -> Labelling:
+def as_l4(_stack: SagittalStack, _instances: object, _networks: Networks, **_: bool) -> Labelling:
     marginals = np.zeros((1, len(Level)))
     marginals[0, Level.L4.rank] = 1
     return Labelling(
@@ -128,7 +128,7 @@ def test_nothing_found_is_status_3_with_a_valid_empty_report(
         (["--stages", "locate,grade"], "--stages must be locate,identify"),
         (["--segment", "safnet"], "does not segment yet"),
         (["--locate", "msa-net"], "--locate must be one of vfr, vfr-patches"),
-        (["--identify", "message-fusion"], "--identify must be one of context"),
+        (["--identify", "message-fusion"], "--identify must be one of order, context"),
         (["--modality", "ct"], "analyses MR only"),
     ],
 )

@@ -89,7 +89,7 @@ def knowing_stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Labelling]:
     """Stages that find the three bodies and label them as the test says."""
     said = {"labelling": a_labelling(list(LEVELS))}
     monkeypatch.setattr(pipeline, "_locate", lambda stack, plan, networks: instances_in(stack))
-    monkeypatch.setattr(pipeline, "identify", lambda stack, instances, networks: said["labelling"])
+    monkeypatch.setattr(pipeline, "identify", lambda stack, instances, networks, **_: said["labelling"])
     return said
 
 
@@ -200,7 +200,7 @@ def test_the_context_network_is_shown_maps_drawn_as_its_card_says() -> None:
     for temperature in (1.0, 10.0):
         heights = HeightMapSettings(temperature=temperature)
         networks = replace(NETWORKS, appearance=appearance, context=context, heights=heights)
-        pipeline.identify(stack, bodies, networks)
+        pipeline.identify(stack, bodies, networks, with_context=True)
         others = len(OFFICIAL_COLUMNS) - 1
         expected = np.exp(4 / temperature) / (np.exp(4 / temperature) + others)
         assert seen[-1].max() == pytest.approx(expected, rel=1e-5)
@@ -210,7 +210,7 @@ def test_cards_carry_the_decoders_settings(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SPONDYL_HOME", str(tmp_path))
     own = {
         "vfr": {},
-        "appearance": {"uppermost_level": "T9", "lowest_level": "S1"},
+        "appearance": {"uppermost_level": "T9", "lowest_level": "S1", "temperature": 4.0, "outlier_probability": 0.02},
         "context": {"temperature": 2.5, "outlier_probability": 0.05, "height_temperature": 1.5},
     }
     for network, settings in own.items():
@@ -219,7 +219,8 @@ def test_cards_carry_the_decoders_settings(tmp_path: Path, monkeypatch: pytest.M
         card = Card(name=f"mine-{network}", network=network, preset=preset, settings=settings, **facts)
         save(build(network, preset), card, user_weights_folder())
     networks = load_networks(Plan(weights="mine", engine="torch"))
-    assert (networks.costs.temperature, networks.costs.outlier_probability) == (2.5, 0.05)
+    assert (networks.costs.temperature, networks.costs.outlier_probability) == (4.0, 0.02)
+    assert (networks.context_costs.temperature, networks.context_costs.outlier_probability) == (2.5, 0.05)
     assert networks.heights.temperature == 1.5
     assert networks.taught == (Level.T9, Level.S1)
 

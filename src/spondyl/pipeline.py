@@ -50,8 +50,9 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Progress = Callable[[str], None]
 """Told the name of each stage as it begins."""
 
-METHODS = {"locate": ("vfr", "vfr-patches"), "identify": ("context",)}
-"""The methods of each stage that this version has; vfr-patches is the paper's way, on overlapping patches."""
+METHODS = {"locate": ("vfr", "vfr-patches"), "identify": ("order", "context")}
+"""The methods of each stage that this version has; vfr-patches and context are the paper's ways, overlapping patches
+and a context network before the ordered decoder."""
 
 NO_ANCHOR = (
     "neither the sacrum nor C2 is in view: the levels are told by looks and spacing alone, and all may be off by one"
@@ -65,6 +66,9 @@ _NOTABLE_VARIANT = 0.2
 
 _SHOWN_PROBABILITY = 1e-3
 
+_FITTED = ("temperature", "end_temperature", "outlier_probability", "shift_sd")
+"""Settings of the ordered decoder that are fitted to a network and stand in its card."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -72,7 +76,7 @@ class Plan:
 
     Args:
         locate: method that finds bodies; the one that the weights were trained for when None.
-        identify: method that names them.
+        identify: method that names them; "context" for the published weights, else "order" when None.
         weights: the set of weights: files named `<set>-vfr`, `<set>-appearance`, `<set>-context`.
         engine: what computes the networks.
         device: where.
@@ -82,7 +86,7 @@ class Plan:
     """
 
     locate: str | None = None
-    identify: str = "context"
+    identify: str | None = None
     weights: str = "spondyl"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -91,6 +95,8 @@ class Plan:
         if self.locate is None:
             trained_for = "vfr-patches" if self.weights == "spinenet-official" else "vfr"
             object.__setattr__(self, "locate", trained_for)
+        if self.identify is None:
+            object.__setattr__(self, "identify", "context" if self.weights == "spinenet-official" else "order")
         for stage, known in METHODS.items():
             if getattr(self, stage) not in known:
                 raise SettingError(f"--{stage} must be one of {', '.join(known)}, got {getattr(self, stage)!r}")
@@ -106,7 +112,8 @@ class Networks:
         context: height-probability maps to refined ones.
         crops: what the appearance network looks at.
         heights: how the context network's maps are drawn.
-        costs: the ordered decoder's settings, fitted to these networks.
+        costs: the ordered decoder's settings where it reads the appearance network.
+        context_costs: its settings where it reads the context network.
         taught: the levels that they were trained on, the uppermost and the lowest; None where that is every level.
         weights: what they were loaded from.
     """
@@ -117,6 +124,7 @@ class Networks:
     crops: CropGrid
     heights: HeightMapSettings = field(default_factory=HeightMapSettings)
     costs: OrderCosts = field(default_factory=OrderCosts)
+    context_costs: OrderCosts = field(default_factory=OrderCosts)
     taught: tuple[Level, Level] | None = None
     weights: tuple[WeightsUsed, ...] = ()
 
@@ -194,7 +202,8 @@ def load_networks(plan: Plan) -> Networks:
         context=context,
         crops=OFFICIAL if cards[1].preset == "spinenet" else COMPACT,
         heights=_heights(cards[2].settings),
-        costs=_costs(cards[2].settings),
+        costs=_costs(cards[1].settings),
+        context_costs=_costs(cards[2].settings),
         taught=_taught(cards[1].settings),
         weights=tuple(WeightsUsed(name=card.name, sha256=card.sha256) for card in cards),
     )
@@ -207,13 +216,9 @@ def _heights(settings: Mapping[str, Setting]) -> HeightMapSettings:
 
 
 def _costs(settings: Mapping[str, Setting]) -> OrderCosts:
-    """The decoder's settings that a context network's card holds; the decoder's own where it is silent."""
-    own = OrderCosts()
-    return replace(
-        own,
-        temperature=float(settings.get("temperature", own.temperature)),
-        outlier_probability=float(settings.get("outlier_probability", own.outlier_probability)),
-    )
+    """The decoder's settings that a network's card holds; the decoder's own where it is silent."""
+    fitted = {name: float(settings[name]) for name in _FITTED if name in settings}
+    return replace(OrderCosts(), **fitted)  # type: ignore[arg-type]  # all of these are numbers
 
 
 def _taught(settings: Mapping[str, Setting]) -> tuple[Level, Level] | None:
@@ -237,7 +242,7 @@ def _analyze(volume: Volume, plan: Plan, networks: Networks | None, clock: _Cloc
     warnings = (*volume.warnings, *resampling)
     if instances:
         with clock.stage("identify"):
-            labelling = identify(stack, instances, networks)
+            labelling = identify(stack, instances, networks, with_context=plan.identify == "context")
         vertebrae = _vertebrae(instances, labelling, stack, volume)
         warnings += _doubts(vertebrae, labelling, networks.taught)
     return Findings(
@@ -258,7 +263,7 @@ def _locate(stack: SagittalStack, plan: Plan, networks: Networks) -> tuple[Verte
 
 
 def identify(
-    stack: SagittalStack, instances: Sequence[VertebraInstance], networks: Networks, *, with_context: bool = True
+    stack: SagittalStack, instances: Sequence[VertebraInstance], networks: Networks, *, with_context: bool = False
 ) -> Labelling:
     """Name the vertebrae of a scan with a plan's networks, as `identify.context.label_instances` does.
 
@@ -275,7 +280,7 @@ def identify(
         instances,
         networks.appearance,
         networks.context if with_context else None,
-        networks.costs,
+        networks.context_costs if with_context else networks.costs,
         crops=networks.crops,
         heights=networks.heights,
     )

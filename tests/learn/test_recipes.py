@@ -16,7 +16,7 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path):
 
 
 def test_an_unknown_kind_of_data_is_refused(tmp_path):
-    with pytest.raises(SettingError, match="must be exams:PATH, got the kind 'pictures'"):
+    with pytest.raises(SettingError, match="must be exams:PATH or phantoms:PATH, got the kind 'pictures'"):
         run_recipe("vfr", [("exams", tmp_path), ("pictures", tmp_path)], tmp_path / "run")
 
 

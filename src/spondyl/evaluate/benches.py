@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from spondyl import __version__
 from spondyl.errors import OutputError, SettingError
+from spondyl.findings import WeightsUsed
+from spondyl.nets.cards import find_card
 from spondyl.pipeline import Networks, Plan, load_networks
 
 __all__ = ["BENCHES", "run_bench"]
@@ -41,10 +44,13 @@ def run_bench(name: str, *, data: Path | None = None) -> str:
 
 def _run_detection(data: Path | None, checkout: Path | None) -> tuple[str, Networks]:
     from spondyl.evaluate.detection_bench import detection_bench
+    from spondyl.evaluate.disc_points import disc_point_bench
+    from spondyl.evaluate.phantom_bench import phantom_bench
 
     folder = _data(data, checkout)
     networks = load_networks(Plan())
-    return detection_bench(folder, networks), networks
+    parts = (detection_bench(folder, networks), disc_point_bench(folder, networks), phantom_bench(Plan()))
+    return "\n\n".join(parts), networks
 
 
 def _run_speed(_data: Path | None, _checkout: Path | None) -> tuple[str, Networks]:
@@ -66,9 +72,22 @@ def _run_realism(data: Path | None, checkout: Path | None) -> tuple[str, None]:
     return phantom_realism(_data(data, checkout), intensities=phantom_intensities), None
 
 
+def _run_labelling(_data: Path | None, _checkout: Path | None) -> tuple[str, Networks]:
+    from spondyl.engine.build import make_engine
+    from spondyl.evaluate.labelling_bench import labelling_bench
+
+    plan = Plan()
+    networks = load_networks(plan)
+    card = find_card(f"{plan.weights}-bilstm")
+    recurrent = make_engine(card.name, plan.engine, plan.device)
+    weights = (*networks.weights, WeightsUsed(name=card.name, sha256=card.sha256))
+    return labelling_bench(networks.context, networks.heights, recurrent), replace(networks, weights=weights)
+
+
 BENCHES: dict[str, Callable[[Path | None, Path | None], tuple[str, Networks | None]]] = {
     "spinenet-detection": _run_detection,
     "speed": _run_speed,
+    "labelling": _run_labelling,
     "phantom-realism": _run_realism,
     "phantom-speed": _run_phantom_speed,
 }

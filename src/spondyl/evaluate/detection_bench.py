@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
 
 from spondyl.anatomy.level import Level
 from spondyl.evaluate.calibration import calibration
+from spondyl.evaluate.labelling_methods import ALONE, METHODS, Namers, candidates_of, load_namers
 from spondyl.evaluate.tables import SCORE_HEADER, markdown_table, score_cells
 from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
-from spondyl.identify.beam import PAPER, argmax_levels, beam_search
-from spondyl.identify.context import level_logits
-from spondyl.identify.labelling import Labelling, Levels
+from spondyl.identify.labelling import Labelling
 from spondyl.learn.exams import Exam, load_exams
 from spondyl.locate.vfr import detect
-from spondyl.pipeline import Networks, identify
+from spondyl.pipeline import Networks, Plan
 
 __all__ = ["SETS", "detection_bench", "measure"]
 
@@ -28,12 +27,6 @@ POOLED = ("lumbar_t2", "lumbar_gre")
 """The sets whose bodies somebody else has segmented; in discs_t2 they are outlined for this project only."""
 
 PART = "validation"
-
-EXACT = "exact decoder"
-ALONE = "exact decoder, no context network"
-BEAM = "beam search (the paper's)"
-ARGMAX = "each body by itself (argmax)"
-METHODS = (EXACT, ALONE, BEAM, ARGMAX)
 
 _PAPER_ROWS = (
     ("published: OWS, 37 whole spines", "888", "99.0", "98.1", "96.5", "97.3", "2.4 ± 1.3"),
@@ -45,7 +38,7 @@ _PAPER_ROWS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Scores of each method and how far the exact decoder's probabilities can be believed, over some exams.
+    """Scores of each method and how far the default method's probabilities can be believed, over some exams.
 
     Args:
         scores: by method.
@@ -76,7 +69,8 @@ def detection_bench(data: Path, networks: Networks) -> str:
         InputError: a set is missing, or an exam in it cannot be read.
     """
     exams = {name: list(load_exams(data / "mr" / name, PART)) for name in SETS}
-    measured = {name: reduce(add, (measure(exam, networks) for exam in exams[name])) for name in SETS}
+    namers = load_namers(networks, Plan())
+    measured = {name: reduce(add, (measure(exam, networks, namers) for exam in exams[name])) for name in SETS}
     pooled = reduce(add, (measured[name] for name in POOLED))
     parts = {**measured, " + ".join(POOLED): pooled}
     rows = [(f"{part}: {name}", *score_cells(whole.scores[name])) for part, whole in parts.items() for name in METHODS]
@@ -89,33 +83,17 @@ def detection_bench(data: Path, networks: Networks) -> str:
     )
 
 
-def measure(exam: Exam, networks: Networks) -> Measured:
+def measure(exam: Exam, networks: Networks, namers: Namers) -> Measured:
     """Find the vertebrae of one exam, name them by every method, and compare with the truth."""
     truth, affine = exam.bodies(), exam.stack.affine
     found = detect(exam.stack, networks.vfr)
     if not found:
         nothing = score_vertebrae(truth, (), (), affine)
         return Measured(scores=dict.fromkeys(METHODS, nothing), claims=())
-    labelling = identify(exam.stack, found, networks)
-    levels = _levels(exam, found, networks, labelling)
+    candidates = candidates_of(exam.stack, found, networks)
+    labelling, levels = namers.labellings(candidates)[ALONE], namers.levels(candidates)
     scores = {name: score_vertebrae(truth, found, levels[name], affine) for name in METHODS}
     return Measured(scores=scores, claims=tuple(_claims(truth, found, labelling, affine)))
-
-
-def _levels(
-    exam: Exam, found: Sequence[VertebraInstance], networks: Networks, labelling: Labelling
-) -> dict[str, Levels]:
-    """The levels that each method gives; bodies are ordered from head to foot, as the published decoders need them."""
-    crops, heights = networks.crops, networks.heights
-    alone = level_logits(exam.stack, found, networks.appearance, None, crops=crops)
-    refined = level_logits(exam.stack, found, networks.appearance, networks.context, crops=crops, heights=heights)
-    costs = replace(PAPER, temperature=networks.costs.temperature)
-    return {
-        EXACT: labelling.levels,
-        ALONE: identify(exam.stack, found, networks, with_context=False).levels,
-        BEAM: beam_search(refined, costs=costs)[0],
-        ARGMAX: argmax_levels(alone),
-    }
 
 
 def _claims(
@@ -145,6 +123,6 @@ def _calibration_line(part: str, measured: Measured) -> str:
     probabilities, outcomes = zip(*measured.claims, strict=True)
     held = calibration(probabilities, outcomes)
     return (
-        f"`level_probability` of the exact decoder on {part}, {held.claims} found bodies: {held.claimed:.3f} in the "
+        f"`level_probability` on {part}, {held.claims} found bodies: {held.claimed:.3f} in the "
         f"mean, {held.held:.3f} of the levels right, expected calibration error {held.expected_error:.3f}."
     )

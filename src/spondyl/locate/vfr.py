@@ -85,7 +85,8 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
     bodies = _look(slices, stack, network, WORKING_MM)
     large = next((body for body in bodies if _edge_mm(body, stack.pixel_mm) >= _SMALL_MM), None)
     if large is None or np.prod(slices.shape[1:] * stack.pixel_mm) <= _SMALL_FIELD_MM2:
-        return max(bodies, _look(slices, stack, network, CLOSE_MM), key=lambda seen: (len(seen), seen is not bodies))
+        again = _look(slices, stack, network, CLOSE_MM)
+        return again if len(again) >= len(bodies) else bodies
     upper_edge, lower_edge = large.middle_outline[:, 0].min(), large.middle_outline[:, 0].max()
     if large is bodies[0] and upper_edge * stack.pixel_mm[0] < _UNSEEN_MM:
         return bodies

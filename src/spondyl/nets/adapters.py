@@ -68,7 +68,11 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 def _recognise(state: Mapping[str, Tensor], path: Path) -> str:
     """The published network that shares most tensors with the state, if it shares them all."""
-    manifests = {network: expected_shapes(network, "spinenet") for network in NETWORKS}
+    manifests = {
+        network: expected_shapes(network, "spinenet")
+        for network, entry in NETWORKS.items()
+        if "spinenet" in entry.presets
+    }
     network = max(manifests, key=lambda name: _likeness(state, manifests[name]))
     wrong = difference(state, manifests[network])
     if wrong:

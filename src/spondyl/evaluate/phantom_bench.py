@@ -1,0 +1,225 @@
+"""Detection and naming on fresh phantoms of every field of view: what `spondyl bench spinenet-detection` adds to it.
+
+Phantoms show what the few real exams at hand do not: necks, chests, whole spines, numbering variants, and the truth of
+every level.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, reduce
+from itertools import chain, repeat
+from multiprocessing import get_context
+from operator import add
+
+import numpy as np
+
+from spondyl.anatomy.level import Level
+from spondyl.anatomy.numbering import NUMBERINGS
+from spondyl.evaluate.calibration import calibration
+from spondyl.evaluate.calibration_fit import CalibrationExample
+from spondyl.evaluate.labelling_methods import ALONE, METHODS, Namers, candidates_of, load_namers
+from spondyl.evaluate.naming_score import RECOGNISED, VariantTally, claims, odd_place_is_in_view
+from spondyl.evaluate.tables import SCORE_HEADER, markdown_table, score_cells
+from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.stack import SagittalStack
+from spondyl.locate.vfr import detect
+from spondyl.phantom.options import PhantomOptions, Variant
+from spondyl.phantom.patient import make_phantom
+from spondyl.phantom.protocol import Field
+from spondyl.pipeline import Networks, Plan, load_networks
+
+__all__ = [
+    "PatientMeasure",
+    "fresh_phantoms",
+    "measure_phantoms",
+    "phantom_bench",
+    "phantom_tables",
+    "variant_line",
+    "variant_phantoms",
+]
+
+_FRESH = 1_000_000
+"""First seed of the phantoms that are measured; recipes train on small ones."""
+
+PATIENTS, ODD_PATIENTS = 100, 60
+
+_FIRST_TAUGHT, _LAST_TAUGHT = Level.C2, Level.S1
+_ODD = (Variant.T11, Variant.T13, Variant.L4, Variant.L6)
+_NUMBERINGS = {numbering.name: numbering for numbering in NUMBERINGS}
+
+_UNIT = Affine(np.eye(4))
+"""Where a detection and a truth lie in the world does not matter to whether one holds the other's middle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientMeasure:
+    """What was found in one phantom.
+
+    Args:
+        field: what the scan was meant to show.
+        scores: by method.
+        example: its detections, with what the default method's decoder read of each and what each is.
+        claims: probability of each level that the default method gave, and whether it is right.
+        has_anchor: whether C2 or S1 is in view.
+        tally: whether its numbering was recognised, where the scan can tell.
+    """
+
+    field: Field
+    scores: Mapping[str, VertebraScore]
+    example: CalibrationExample
+    claims: tuple[tuple[float, bool], ...]
+    has_anchor: bool
+    tally: VariantTally
+
+
+def fresh_phantoms(field: Field, count: int, *, first_seed: int = _FRESH) -> list[PhantomOptions]:
+    """Phantoms that no recipe has seen, in all kinds of scans of one field of view."""
+    return [PhantomOptions(seed=first_seed + number, field=field, is_varied=True) for number in range(count)]
+
+
+def variant_phantoms(count: int, *, first_seed: int = 2 * _FRESH) -> list[PhantomOptions]:
+    """Lumbar and whole spines with an odd numbering, each variant in turn."""
+    return [
+        PhantomOptions(
+            seed=first_seed + number,
+            field=(Field.WHOLE, Field.LUMBAR)[number // len(_ODD) % 2],
+            variant=_ODD[number % len(_ODD)],
+        )
+        for number in range(count)
+    ]
+
+
+def measure_phantoms(options: Sequence[PhantomOptions], plan: Plan | None = None) -> list[PatientMeasure]:
+    """Make phantoms, find and name their vertebrae by every method, and compare with the truth, on all processors.
+
+    Raises:
+        WeightsError: the plan's weights are missing or damaged.
+    """
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_measure, options, repeat(plan or Plan())))
+
+
+@cache
+def _networks(plan: Plan) -> tuple[Networks, Namers]:
+    networks = load_networks(plan)
+    return networks, load_namers(networks, plan)
+
+
+def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
+    networks, namers = _networks(plan)
+    phantom = make_phantom(options)
+    stack = SagittalStack(voxels=phantom.volume.voxels, affine=phantom.volume.affine)
+    shown = {
+        vertebra.level: vertebra.instance
+        for vertebra in phantom.truth.vertebrae
+        if vertebra.instance is not None and _FIRST_TAUGHT.rank <= vertebra.level.rank <= _LAST_TAUGHT.rank
+    }
+    whole = {v.level: shown[v.level] for v in phantom.truth.vertebrae if v.is_whole and v.level in shown}
+    found = detect(stack, networks.vfr)
+    if not found:
+        return _nothing_found(options.field, whole, stack.affine)
+    candidates = candidates_of(stack, found, networks)
+    levels, labelling = namers.levels(candidates), namers.labellings(candidates)[ALONE]
+    numbering = _NUMBERINGS[phantom.truth.numbering]
+    true = tuple(_level_of(body, shown) for body in found)
+    return PatientMeasure(
+        field=options.field,
+        scores={name: score_vertebrae(whole, found, levels[name], stack.affine) for name in METHODS},
+        example=CalibrationExample(
+            logits=candidates.logits, positions_mm=candidates.positions_mm, scores=candidates.scores, levels=true
+        ),
+        claims=tuple(claims(labelling, true)),
+        has_anchor=_FIRST_TAUGHT in whole or _LAST_TAUGHT in whole,
+        tally=VariantTally.of(labelling, numbering) if odd_place_is_in_view(numbering, whole) else VariantTally(),
+    )
+
+
+def _nothing_found(field: Field, whole: Mapping[Level, VertebraInstance], affine: Affine) -> PatientMeasure:
+    nothing = np.empty((0, 0))
+    return PatientMeasure(
+        field=field,
+        scores=dict.fromkeys(METHODS, score_vertebrae(whole, (), (), affine)),
+        example=CalibrationExample(logits=nothing, positions_mm=np.empty((0, 3)), scores=np.empty(0), levels=()),
+        claims=(),
+        has_anchor=False,
+        tally=VariantTally(),
+    )
+
+
+def _level_of(body: VertebraInstance, shown: Mapping[Level, VertebraInstance]) -> Level | None:
+    """The vertebra whose middle a detection holds."""
+    for level, true in shown.items():
+        if score_vertebrae({level: true}, [body], [level], _UNIT).found:
+            return level
+    return None
+
+
+def phantom_bench(plan: Plan, *, patients: int = PATIENTS, odd: int = ODD_PATIENTS) -> str:
+    """Measure on fresh phantoms.
+
+    Args:
+        plan: what to measure.
+        patients: of each field of view.
+        odd: further ones that all have a numbering variant; they count for nothing else.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        WeightsError: the plan's weights are missing or damaged.
+    """
+    options = [one for field in Field for one in fresh_phantoms(field, patients)]
+    measures = measure_phantoms([*options, *variant_phantoms(odd)], plan)
+    tally = reduce(add, (measure.tally for measure in measures))
+    return "\n\n".join(
+        [
+            f"Phantoms, {patients} of each field of view, seeds from {_FRESH}; {odd} more with odd numberings.",
+            phantom_tables(measures[: len(options)]),
+            variant_line(tally),
+        ]
+    )
+
+
+def phantom_tables(measures: Sequence[PatientMeasure]) -> str:
+    """Scores by field of view and method, recognised variants, and how far probabilities hold, as Markdown."""
+    rows = [
+        (f"{field}: {name}", *score_cells(reduce(add, (measure.scores[name] for measure in of))))
+        for field in Field
+        if (of := [measure for measure in measures if measure.field is field])
+        for name in METHODS
+    ]
+    lines = [markdown_table(("phantoms and method", *SCORE_HEADER), rows)]
+    lines += [_calibration_line(name, of) for name, of in _calibration_groups(measures)]
+    return "\n\n".join(lines)
+
+
+def variant_line(tally: VariantTally) -> str:
+    """How surely odd numberings are recognised where they can be, as a sentence."""
+    return (
+        f"Numbering variants, where the extra vertebra (or what stands beside the missing one) and an anchor are in "
+        f"view: {tally.odd} odd patients, {tally.sensitivity:.2f} recognised by name at a probability of {RECOGNISED} "
+        f"or more; {tally.regular} regular ones, specificity {tally.specificity:.3f}."
+    )
+
+
+def _calibration_groups(measures: Sequence[PatientMeasure]) -> Iterator[tuple[str, list[PatientMeasure]]]:
+    yield "all phantoms", list(measures)
+    yield "phantoms that show neither C2 nor S1", [measure for measure in measures if not measure.has_anchor]
+
+
+def _calibration_line(name: str, measures: Sequence[PatientMeasure]) -> str:
+    made = list(chain.from_iterable(measure.claims for measure in measures))
+    if not made:
+        return f"`level_probability` on {name}: nothing was named."
+    probabilities, outcomes = zip(*made, strict=True)
+    held = calibration(probabilities, outcomes)
+    return (
+        f"`level_probability` on {name}, {held.claims} bodies: {held.claimed:.3f} in the mean, "
+        f"{held.held:.3f} of the levels right, expected calibration error {held.expected_error:.3f}."
+    )
