@@ -1,0 +1,93 @@
+"""The bench on phantoms: fresh patients, and tables that say what was counted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spondyl.anatomy.level import Level
+from spondyl.evaluate import phantom_bench
+from spondyl.evaluate.calibration_fit import CalibrationExample
+from spondyl.evaluate.labelling_methods import ALONE, ARGMAX, METHODS
+from spondyl.evaluate.naming_score import VariantTally
+from spondyl.evaluate.phantom_bench import (
+    PatientMeasure,
+    fresh_phantoms,
+    phantom_tables,
+    variant_line,
+    variant_phantoms,
+)
+from spondyl.evaluate.vertebrae import VertebraScore
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.learn.recipes import PHANTOM_SEEDS
+from spondyl.phantom.options import Variant
+from spondyl.phantom.protocol import Field
+from spondyl.pipeline import Plan
+
+ALL_RIGHT = VertebraScore(
+    truths=10, detections=10, found=10, correct=10, identified=10, nearly_identified=10, errors_mm=(1.0,) * 10
+)
+NOTHING = CalibrationExample(logits=np.empty((0, 24)), positions_mm=np.empty((0, 3)), scores=np.empty(0), levels=())
+
+
+def a_measure(field: Field = Field.WHOLE, *, has_anchor: bool = True, held: bool = True) -> PatientMeasure:
+    scores = dict.fromkeys(METHODS, ALL_RIGHT) | {ARGMAX: replace(ALL_RIGHT, identified=8)}
+    return PatientMeasure(
+        field=field,
+        scores=scores,
+        example=NOTHING,
+        claims=((0.9, held),) * 10,
+        has_anchor=has_anchor,
+        tally=VariantTally(regular=1),
+    )
+
+
+@pytest.mark.parametrize("field", Field)
+def test_measured_patients_are_no_training_patients(field: Field) -> None:
+    options = fresh_phantoms(field, 100)
+    assert len({one.seed for one in options}) == 100
+    assert not {one.seed for one in options} & set(PHANTOM_SEEDS)
+    assert {one.field for one in options} == {field}
+    assert all(one.is_varied for one in options)
+
+
+def test_every_odd_numbering_occurs_in_both_fields_that_can_show_it() -> None:
+    seen = {(one.variant, one.field) for one in variant_phantoms(8)}
+    odd = (Variant.T11, Variant.T13, Variant.L4, Variant.L6)
+    assert seen == {(variant, field) for variant in odd for field in (Field.WHOLE, Field.LUMBAR)}
+
+
+def test_scores_of_patients_add_up_in_their_fields_row() -> None:
+    table = phantom_tables([a_measure(), a_measure(), a_measure(Field.CERVICAL)])
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
+    assert rows[f"whole: {ALONE}"].split("|")[2].strip() == "20"
+    assert rows[f"whole: {ARGMAX}"].split("|")[5].strip() == "80.0"
+    assert rows[f"cervical: {ALONE}"].split("|")[2].strip() == "10"
+    assert not any(name.startswith("lumbar") for name in rows)
+
+
+def test_partial_views_are_calibrated_by_themselves() -> None:
+    table = phantom_tables([a_measure(), a_measure(has_anchor=False, held=False)])
+    whole, partial = [line for line in table.splitlines() if line.startswith("`level_probability`")]
+    assert "20 bodies: 0.900 in the mean, 0.500 of the levels right" in whole
+    assert "10 bodies: 0.900 in the mean, 0.000 of the levels right, expected calibration error 0.900" in partial
+
+
+def test_the_sentence_on_variants_counts_both_kinds_of_patients() -> None:
+    line = variant_line(VariantTally(odd=10, named=7, noticed=9, regular=100, alarms=1))
+    assert "10 odd patients, 0.70 recognised by name" in line
+    assert "specificity 0.990" in line
+
+
+def test_a_scan_in_which_nothing_is_found_counts_its_bodies() -> None:
+    body = VertebraInstance(slices=(3,), outlines=np.zeros((1, 4, 2)), score=1.0)
+    measure = phantom_bench._nothing_found(Field.WHOLE, {Level.L3: body}, phantom_bench._UNIT)
+    assert {(score.truths, score.found) for score in measure.scores.values()} == {(1, 0)}
+    assert measure.claims == ()
+
+
+def test_missing_weights_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spondyl.errors import WeightsError
+
+    with pytest.raises(WeightsError, match="no weights named 'absent-vfr'"):
+        phantom_bench._networks(Plan(weights="absent"))
