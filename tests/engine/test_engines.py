@@ -24,9 +24,16 @@ CASES = {
     "appearance-compact": (5, 1, 64, 64, 8),
     "appearance-spinenet": (1, 1, 224, 224, 16),
     "context-spinenet": (2, 1, 48, 24),
+    "bilstm-compact": (3, 1, 7, 25),
 }
 # How many roundings lie one after another: of each convolution the kernel and what it is applied to.
-DEPTH = {"vfr-compact": 2 * 27, "appearance-compact": 2 * 7, "appearance-spinenet": 2 * 7, "context-spinenet": 2 * 9}
+DEPTH = {
+    "vfr-compact": 2 * 27,
+    "appearance-compact": 2 * 7,
+    "appearance-spinenet": 2 * 7,
+    "context-spinenet": 2 * 9,
+    "bilstm-compact": 2 * (2 * 7 + 1),  # both layers once for each of seven detections, then the head
+}
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from spondyl.errors import SettingError
 from spondyl.nets.appearance import COMPACT as COMPACT_APPEARANCE
 from spondyl.nets.appearance import Appearance, AppearancePreset, ConvLayer
+from spondyl.nets.bilstm import BiLstm, BiLstmPreset
 from spondyl.nets.context import Context
 from spondyl.nets.grading import SPINENET_HEADS, Grading, GradingPreset, split_gradings
 from spondyl.nets.vfr import COMPACT, OUTPUT_CHANNELS, Vfr, VfrPreset, _UpBlock
@@ -29,6 +30,7 @@ CASES = {
     "tiny bottleneck vfr": (lambda: Vfr(TINY_VFR), (3, 1, 64, 32)),
     "compact appearance": (lambda: Appearance(COMPACT_APPEARANCE), (3, 1, 64, 64, 8)),
     "context": (Context, (3, 1, 64, 24)),
+    "tiny bilstm": (lambda: BiLstm(BiLstmPreset(columns=5, hidden=8)), (3, 1, 7, 6)),
     "tiny grading": (lambda: Grading(TINY_GRADING), (3, 1, 5, 32, 48)),
 }
 
