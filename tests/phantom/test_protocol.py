@@ -48,7 +48,7 @@ def test_the_usual_lumbar_scan_is_as_asked(column: Column) -> None:
     protocol = draw_mr_protocol(np.random.default_rng(0), column, Field.LUMBAR, is_varied=False)
     assert protocol.shape == (15, 320, 320)
     assert protocol.affine.spacing_mm == pytest.approx((4.4, 0.9, 0.9))
-    assert protocol.gap_mm == pytest.approx(0.4)
+    assert protocol.slice_mm == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize("field", list(Field))

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
-from spondyl.anatomy.numbering import REGULAR, SIX_LUMBAR
+from spondyl.anatomy.numbering import ELEVEN_THORACIC, REGULAR, SIX_LUMBAR, THIRTEEN_THORACIC, Numbering
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import polygon_areas
 from spondyl.phantom.arch import broad_processes
@@ -98,6 +98,22 @@ def test_no_compact_bone_parts_the_marrow_of_a_pedicle_from_that_of_the_body(lev
     places = [*pedicle_points_ras_mm(vertebra), vertebra.centre_ras_mm]
     right, left, body = (joined[tuple(grid.affine.to_index(place).round().astype(int))] for place in places)
     assert right == left == body > 0
+
+
+@pytest.mark.parametrize(
+    ("numbering", "last"), [(ELEVEN_THORACIC, Level.T11), (REGULAR, Level.T12), (THIRTEEN_THORACIC, Level.T13)]
+)
+def test_the_last_ribs_are_short_whatever_their_number(numbering: Numbering, last: Level) -> None:
+    changed = place(draw_plan(np.random.default_rng(0), numbering=numbering, scoliosis_cobb_deg=0.0))
+    scene = build_scene(changed, HEALTHY, Flesh(), np.random.default_rng(0))
+    reach_mm = {}
+    for stroke in scene.strokes:
+        part = scene.parts[stroke.part]
+        if part.structure is Structure.RIB:
+            far_mm = float(np.abs(stroke.solid.frame.origin_ras_mm[0]))
+            reach_mm[part.level] = max(far_mm, reach_mm.get(part.level, 0.0))
+    assert max(reach_mm, key=lambda level: level.rank) is last
+    assert reach_mm[last] < 0.85 * reach_mm[Level.T9]
 
 
 def transitional(transition: Transition) -> Column:

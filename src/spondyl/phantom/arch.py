@@ -209,18 +209,19 @@ _RIB_REACH_DEG = {Level.T11: 75.0, Level.T12: 48.0, Level.T13: 30.0}
 """How far around the chest a rib runs; the last ones end in the muscles, a lumbar rib beside its vertebra."""
 
 
-def rib_solids(vertebra: Vertebra) -> Iterator[Solid]:
-    """The ribs of a thoracic vertebra, as far as the side of the chest."""
+def rib_solids(vertebra: Vertebra, *, is_last: bool) -> Iterator[Solid]:
+    """The ribs of a thoracic vertebra, as far as the side of the chest; the last pair is short, whatever its number."""
     number = vertebra.level.rank - Level.T1.rank + 1
     half_width = float(np.interp(number, (1, 2, 4, 7, 10, 13), (48, 72, 98, 118, 122, 112)))
     size, back = vertebra.size, -vertebra.size.depth_mm / 2
+    reach_deg = min(_RIB_REACH_DEG.get(vertebra.level, 100.0), _RIB_REACH_DEG[Level.T12] if is_last else 100.0)
     lift = 0.32 if Level.T2.rank <= vertebra.level.rank <= Level.T10.rank else 0.05
     for side in (1, -1):
         head = np.array([side * (size.upper_width_mm / 2), back + 4, lift * size.posterior_height_mm])
         tubercle = np.array(
             [side * (size.transverse_span_mm / 2 - 1), back - 0.45 * size.transverse_span_mm / 2 - 2, 0.0]
         )
-        path = [head, tubercle, *_shaft(tubercle, half_width, _RIB_REACH_DEG.get(vertebra.level, 100.0), side)]
+        path = [head, tubercle, *_shaft(tubercle, half_width, reach_deg, side)]
         for start, end in pairwise(vertebra.to_world(path)):
             yield tube(start, end, (5.5, 3.2), across=vertebra.axes[:, 2])
 

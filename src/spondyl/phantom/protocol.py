@@ -137,11 +137,6 @@ class MrProtocol:
         return self.contrast.sequence
 
     @property
-    def gap_mm(self) -> float:
-        """What is left out between neighbouring slices."""
-        return float(self.affine.spacing_mm[0]) - self.slice_mm
-
-    @property
     def pixel_mm(self) -> tuple[float, float]:
         """Spacing of rows and of columns."""
         return float(self.affine.spacing_mm[1]), float(self.affine.spacing_mm[2])

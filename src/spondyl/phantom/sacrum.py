@@ -19,6 +19,9 @@ _TURN_DEG = (11.0, 14.0, 14.0)
 _TAPER = 0.82
 _GAP_MM = 1.5
 
+_WINGS_MM = (30.0, 24.0, 17.0, 10.0)
+"""How far the wings of the upper four sacral vertebrae reach beyond the bodies; about 115 mm in all, as is usual."""
+
 
 def sacral_tail(second: Vertebra) -> tuple[Vertebra, ...]:
     """S3 to S5, extrapolated from S2; they keep its level, for they have no name of their own here."""
@@ -51,7 +54,7 @@ def _pitch(angle: float) -> Float:
 
 def wing_solids(sacrum: tuple[Vertebra, ...]) -> Iterator[Tube]:
     """The wings and the lateral mass beside S1 to S4, and the laminae behind the canal."""
-    for number, (vertebra, reach) in enumerate(zip(sacrum[:4], (30.0, 24.0, 17.0, 10.0), strict=True)):
+    for number, (vertebra, reach) in enumerate(zip(sacrum[:4], _WINGS_MM, strict=True)):
         size, at = vertebra.size, vertebra.to_world
         half = (size.upper_width_mm + size.lower_width_mm) / 4
         height = size.posterior_height_mm / 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -57,31 +57,34 @@ def build_scene(column: Column, pathology: Pathology, backdrop: Backdrop, rng: n
     """
     draft = Draft(backdrop)
     bones = _marrows(column, pathology, rng)
-    first_fused = Level.S2 if column.plan.transition is Transition.LUMBARISED else Level.S1
-    free = tuple(v for v in column.vertebrae if v.level.rank < first_fused.rank)
-    fused = column.vertebrae[len(free) :]
-    tail = sacral_tail(fused[-1])
+    free, sacrum = _parted(column)
     _draw_foramina(draft, column, pathology)
-    wings = [(Structure.SACRUM, piece) for piece in wing_solids((*fused, *tail))]
-    draft.fused_bone(wings, bones[first_fused], first_fused)
-    draft.bone(coccyx_solids(tail[-1]), bones[Level.S2], Structure.COCCYX, None)
-    for vertebra in free:
-        _draw_arch(draft, vertebra, bones[vertebra.level])
+    _draw_sacrum(draft, sacrum, bones)
+    for vertebra, below in pairwise((*free, sacrum[0])):
+        _draw_arch(draft, vertebra, bones[vertebra.level], has_last_ribs=below.level.region is Region.LUMBAR)
     if column.plan.transition is not Transition.NONE:
-        _draw_pieces(draft, free[-1], broad_processes(free[-1], fused[0]), bones[free[-1].level])
+        _draw_pieces(draft, free[-1], broad_processes(free[-1], sacrum[0]), bones[free[-1].level])
     _draw_canal(draft, column, pathology, rng)
-    states = pathology.discs
     for upper, lower in pairwise(column.vertebrae[1:]):
-        disc = Disc(upper.level, lower.level)
-        _draw_disc(draft, column, upper, lower, states.get(disc, DiscState()))
-    _draw_sacral_remnants(draft, (column.vertebrae[-1], *tail))
+        state = pathology.discs.get(Disc(upper.level, lower.level), DiscState())
+        _draw_disc(draft, column, upper, lower, state)
+    _draw_sacral_remnants(draft, sacrum[-4:])
     atlas, axis = column.vertebrae[:2]
     draft.bone([dens(axis, atlas)], bones[Level.C2], Structure.BODY, Level.C2)
-    for vertebra in (*column.vertebrae[1:], *tail):
+    for vertebra in (*free[1:], *sacrum):
         own = _draw_body(draft, vertebra, bones[vertebra.level], pathology, rng)
-        draft.join(own, pedicle_solids(vertebra) if vertebra in free else bridge_solids(vertebra))
+        is_free = vertebra.level.rank < sacrum[0].level.rank
+        draft.join(own, pedicle_solids(vertebra) if is_free else bridge_solids(vertebra))
     _draw_screws(draft, column, pathology)
     return draft.to_scene()
+
+
+def _parted(column: Column) -> tuple[tuple[Vertebra, ...], tuple[Vertebra, ...]]:
+    """The vertebrae that move, from C1, and those that have grown together, to S5."""
+    is_lumbarised = column.plan.transition is Transition.LUMBARISED
+    count = column.plan.numbering.levels.index(Level.S2 if is_lumbarised else Level.S1)
+    free, fused = column.vertebrae[:count], column.vertebrae[count:]
+    return free, (*fused, *sacral_tail(fused[-1]))
 
 
 def _marrows(column: Column, pathology: Pathology, rng: np.random.Generator) -> dict[Level, Material]:
@@ -111,11 +114,18 @@ def _draw_foramina(draft: Draft, column: Column, pathology: Pathology) -> None:
             draft.paint([inside], root)
 
 
-def _draw_arch(draft: Draft, vertebra: Vertebra, bone: Material) -> None:
+def _draw_sacrum(draft: Draft, sacrum: tuple[Vertebra, ...], bones: Mapping[Level, Material]) -> None:
+    """Everything of sacrum and coccyx but the bodies of the former."""
+    first = sacrum[0].level
+    draft.fused_bone(((Structure.SACRUM, piece) for piece in wing_solids(sacrum)), bones[first], first)
+    draft.bone(coccyx_solids(sacrum[-1]), bones[Level.S2], Structure.COCCYX, None)
+
+
+def _draw_arch(draft: Draft, vertebra: Vertebra, bone: Material, *, has_last_ribs: bool) -> None:
     pieces = atlas_solids(vertebra) if vertebra.level is Level.C1 else arch_solids(vertebra)
     _draw_pieces(draft, vertebra, pieces, bone)
     if vertebra.level.region is Region.THORACIC:
-        draft.bone(rib_solids(vertebra), bone, Structure.RIB, vertebra.level)
+        draft.bone(rib_solids(vertebra, is_last=has_last_ribs), bone, Structure.RIB, vertebra.level)
 
 
 def _draw_pieces(draft: Draft, vertebra: Vertebra, pieces: Iterable[Piece], bone: Material) -> None:
