@@ -18,7 +18,7 @@ from spondyl.phantom.column import Column, Transition, corners_ras_mm, pedicle_p
 from spondyl.phantom.column_draw import draw_plan
 from spondyl.phantom.material import Tissue
 from spondyl.phantom.materials import material
-from spondyl.phantom.pathology import DiscState, Pathology, SchmorlNode
+from spondyl.phantom.pathology import DiscState, Fracture, FractureKind, Pathology, SchmorlNode
 from spondyl.phantom.sacrum import sacral_tail, wing_solids
 from spondyl.phantom.scene import Grid, Part, PartIds, Scene, Structure, voxelise
 from spondyl.phantom.shape import build_scene
@@ -254,6 +254,13 @@ def test_a_node_is_as_deep_as_it_says_below_a_hollow_endplate(is_below: bool) ->
     scene, ids, healthy = sick(DiscState(pfirrmann=3, schmorl_nodes=(node,)))
     lost = where(drawn(), healthy, Structure.BODY) & where(scene, ids, Structure.NUCLEUS, Level.L3)
     assert lost.sum() == pytest.approx(2 / 3 * np.pi * 6**3, rel=0.15)
+
+
+def test_oedema_of_a_recent_fracture_fills_the_body_and_spares_the_arch() -> None:
+    fracture = Fracture(kind=FractureKind.WEDGE, grade=2, loss=0.3, is_recent=True)
+    scene = drawn(replace(HEALTHY, fractures={Level.L3: fracture}))
+    healthy = {p for p in drawn().parts if p.level is Level.L3}
+    assert {p.structure for p in scene.parts if p.level is Level.L3 and p not in healthy} == {Structure.BODY}
 
 
 def test_a_defective_endplate_shows() -> None:

@@ -56,7 +56,7 @@ def build_scene(column: Column, pathology: Pathology, backdrop: Backdrop, rng: n
         rng: of textures and small parts.
     """
     draft = Draft(backdrop)
-    bones = _marrows(column, pathology, rng)
+    bones = _marrows(column, rng)
     free, sacrum = _parted(column)
     _draw_foramina(draft, column, pathology)
     _draw_sacrum(draft, sacrum, bones)
@@ -87,16 +87,14 @@ def _parted(column: Column) -> tuple[tuple[Vertebra, ...], tuple[Vertebra, ...]]
     return free, (*fused, *sacral_tail(fused[-1]))
 
 
-def _marrows(column: Column, pathology: Pathology, rng: np.random.Generator) -> dict[Level, Material]:
+def _marrows(column: Column, rng: np.random.Generator) -> dict[Level, Material]:
     """Marrow of each vertebra: one patient's, with small differences."""
     fat, hu = rng.uniform(0.2, 0.62), float(np.clip(rng.normal(165, 45), 50, 300))
     texture = rng.uniform(0.04, 0.14)
     of = {}
     for vertebra in column.vertebrae:
         share = float(np.clip(fat + rng.normal(0, 0.03), 0.1, 0.75))
-        healthy = replace(marrow(share, hu * float(np.exp(rng.normal(0, 0.06)))), texture=texture)
-        fracture = pathology.fractures.get(vertebra.level)
-        of[vertebra.level] = oedema(healthy) if fracture is not None and fracture.is_recent else healthy
+        of[vertebra.level] = replace(marrow(share, hu * float(np.exp(rng.normal(0, 0.06)))), texture=texture)
     return of
 
 
@@ -214,9 +212,11 @@ def _draw_sacral_remnants(draft: Draft, sacrum: tuple[Vertebra, ...]) -> None:
 def _draw_body(
     draft: Draft, vertebra: Vertebra, bone: Material, pathology: Pathology, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Draw a body and return the parts of its shell and its marrow."""
+    """Draw a body, with oedema where it broke of late, and return the parts of its shell and its marrow."""
     solid, level = body_solid(vertebra), vertebra.level
-    structure = _structure(vertebra, Structure.BODY)
+    structure, fracture = _structure(vertebra, Structure.BODY), pathology.fractures.get(level)
+    if fracture is not None and fracture.is_recent:
+        bone = oedema(bone)
     own = draft.bone([solid], bone, structure, level)
     size = vertebra.size
     if structure is Structure.BODY:
