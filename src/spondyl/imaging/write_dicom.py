@@ -34,6 +34,9 @@ Voxel = TypeVar("Voxel", bound=np.generic)
 _CT_INTERCEPT = -1024
 _MOST_STORED = 65535
 
+_SHOWN_PERCENT = (5, 99.5)
+"""Percentiles of a scan between which viewers show grey: air stays black, and few vessels and skin are white."""
+
 
 class _Kind(StrEnum):
     IMPLEMENTATION = "implementation"
@@ -121,7 +124,7 @@ def to_dicom_slices(volume: Volume, series: Series, *, slice_axis: int) -> Itera
     voxels, affine = in_dicom_order(volume.voxels, volume.affine, slice_axis)
     stored = _stored(voxels, volume.modality)
     steps_mm, origin_mm = lps_from_affine(affine)
-    window = np.percentile(voxels[::4, ::4, ::2], (5, 99.5)).astype(np.float64)
+    window = np.percentile(voxels[::4, ::4, ::2], _SHOWN_PERCENT).astype(np.float64)
     for number in range(stored.shape[2]):
         dataset = _dataset(volume.modality, series, number)
         _place(dataset, steps_mm, origin_mm + number * steps_mm[:, 2])
