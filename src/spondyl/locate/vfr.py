@@ -28,8 +28,8 @@ CLOSE_MM = 0.6
 _SMALL_MM = 23.0
 """Bodies with shorter edges are looked at again: C2 to about T6."""
 
-_SMALL_FIELD_MM2 = 50_000.0
-"""So small a field of view (22 cm squared) often cuts bodies at its sides, and a closer look costs little."""
+_NARROW_MM = 100.0
+"""So narrow a field of view often cuts bodies at its sides, and a closer look costs little."""
 
 _UNSEEN_MM = 35.0
 """Where the scan goes on this far above the uppermost large body, smaller ones may have been overlooked."""
@@ -72,7 +72,7 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
 
     All slices pass the network whole, as one batch, at `WORKING_MM`. What lies above the uppermost large body passes it
     again at `CLOSE_MM`, unless nothing small was seen there nor could have been overlooked; of the two looks the one
-    that shows more bodies there counts. A small field of view is looked at twice as a whole.
+    that shows more bodies there counts. A narrow field of view is looked at twice as a whole.
 
     Args:
         stack: the scan.
@@ -84,7 +84,7 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
     slices = normalise(stack.voxels)
     bodies = _look(slices, stack, network, WORKING_MM)
     large = next((body for body in bodies if _edge_mm(body, stack.pixel_mm) >= _SMALL_MM), None)
-    if large is None or np.prod(slices.shape[1:] * stack.pixel_mm) <= _SMALL_FIELD_MM2:
+    if large is None or slices.shape[2] * stack.pixel_mm[1] <= _NARROW_MM:
         again = _look(slices, stack, network, CLOSE_MM)
         return again if len(again) >= len(bodies) else bodies
     upper_edge, lower_edge = large.middle_outline[:, 0].min(), large.middle_outline[:, 0].max()
