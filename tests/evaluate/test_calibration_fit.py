@@ -61,9 +61,19 @@ def test_settings_that_depend_on_each_other_are_chosen_in_rounds():
     def ridge(costs: OrderCosts) -> float:
         return -5 * (costs.temperature - 2) ** 2 - (costs.skip - 2 * costs.temperature) ** 2
 
-    choices = {"skip": (2.0, 3.0, 4.0), "temperature": (1.0, 1.5, 2.0)}
+    choices = {"shift_sd": (0.0,), "skip": (2.0, 3.0, 4.0), "temperature": (1.0, 1.5, 2.0)}
     chosen = ascend(OrderCosts(skip=2.0, temperature=1.0), choices, ridge)
     assert (chosen.temperature, chosen.skip) == (2.0, 4.0)  # by way of (1.5, 2), (1.5, 3), (2, 3)
+
+
+def test_a_valley_between_two_values_of_the_first_setting_is_no_hindrance():
+    def two_peaks(costs: OrderCosts) -> float:
+        near, far = (costs.shift_sd == 0 and costs.temperature == 4), (costs.shift_sd == 1 and costs.temperature == 2)
+        return near + 2 * far
+
+    choices = {"shift_sd": (0.0, 0.5, 1.0), "temperature": (1.0, 2.0, 4.0)}
+    chosen = ascend(OrderCosts(temperature=4.0), choices, two_peaks)
+    assert (chosen.shift_sd, chosen.temperature) == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,12 @@ from spondyl.identify.order import OrderCosts, decode
 __all__ = ["CHOICES", "CalibrationExample", "CalibrationFit", "fit_calibration"]
 
 CHOICES: Mapping[str, tuple[float, ...]] = {
-    "temperature": (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0),
-    "end_temperature": (0.7, 1.0, 1.4, 2.0, 2.8, 4.0),
+    "shift_sd": (0.0, 0.3, 0.5, 0.8),
+    "temperature": (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6),
+    "end_temperature": (0.7, 1.0, 1.4, 2.0, 2.8),
     "outlier_probability": (0.01, 0.03, 0.1, 0.2),
-    "shift_sd": (0.0, 0.3, 0.4, 0.5, 0.7, 1.0),
 }
-"""What is tried of each setting of `OrderCosts`."""
+"""What is tried of each setting of `OrderCosts`; see `ascend` for the first."""
 
 _ROUNDS = 3
 """Each setting is chosen anew, the others held, so many times at most; the second round seldom changes anything."""
@@ -88,7 +88,7 @@ def fit_calibration(
     given = costs or OrderCosts()
     useful = [example for example in examples if example.levels]
     unknown = [name for name, values in choices.items() if name not in OrderCosts.__slots__ or not len(values)]
-    if len(useful) < 2 or unknown:
+    if len(useful) < 2 or unknown or not choices:
         raise SettingError(
             f"fitting takes two scans with detections or more and settings of the decoder with values to try, got "
             f"{len(useful)} scans" + (f" and {', '.join(unknown)}" if unknown else "")
@@ -114,15 +114,34 @@ def fit_calibration(
 def ascend(
     costs: OrderCosts, choices: Mapping[str, Sequence[float]], worth: Callable[[OrderCosts], float]
 ) -> OrderCosts:
+    """Choose settings: the others climb anew for each value of the first, and the best of all that is taken.
+
+    A shared error and a high temperature excuse the same mistakes, so that neither leaves its place for the other
+    where one is changed at a time.
+    """
+    (first, values), *rest = choices.items()
+    tops = []
+    for value in values:
+        costs = _climb(_with(costs, first, value), rest, worth)
+        tops.append(costs)
+    return max(tops, key=worth)
+
+
+def _climb(
+    costs: OrderCosts, choices: Sequence[tuple[str, Sequence[float]]], worth: Callable[[OrderCosts], float]
+) -> OrderCosts:
     """Choose one setting after the other, the best of its values while the others hold, until nothing changes."""
     for _ in range(_ROUNDS):
         before = costs
-        for name, values in choices.items():
-            options = [replace(costs, **{name: value}) for value in values]  # type: ignore[arg-type]  # all are floats
-            costs = max(options, key=worth)
+        for name, values in choices:
+            costs = max((_with(costs, name, value) for value in values), key=worth)
         if costs == before:
             break
     return costs
+
+
+def _with(costs: OrderCosts, name: str, value: float) -> OrderCosts:
+    return replace(costs, **{name: value})  # type: ignore[arg-type]  # what is fitted is a number
 
 
 @dataclass(frozen=True, slots=True)

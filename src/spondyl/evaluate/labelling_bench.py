@@ -30,7 +30,7 @@ __all__ = ["NamingResult", "labelling_bench", "name_and_score"]
 PATIENTS = 300
 """Of each condition and each quality of the appearance network."""
 
-FITTED_TO = 40
+FITTED_TO = 30
 """Patients of each condition to which the decoder is fitted."""
 
 _FITTING_SEED, _MEASURING_SEED = 20_001, 20_002
