@@ -20,7 +20,7 @@ from spondyl.nets.cards import Card, find_card
 from spondyl.nets.presets import build
 from spondyl.nets.weights import load_card, save
 
-STEPS = {"vfr": 4800, "appearance": 1200, "context": 700, "bilstm": 6000}
+STEPS = {"vfr": 4800, "appearance": 1200, "context": 700, "bilstm": 3000}
 """Steps with which the shipped weights were trained."""
 
 PHANTOM_SEEDS = range(176)
