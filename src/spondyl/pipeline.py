@@ -66,7 +66,7 @@ _NOTABLE_VARIANT = 0.2
 
 _SHOWN_PROBABILITY = 1e-3
 
-_FITTED = ("temperature", "end_temperature", "outlier_probability", "shift_sd")
+_FITTED = ("temperature", "landmark_temperature", "outlier_probability", "shift_sd")
 """Settings of the ordered decoder that are fitted to a network and stand in its card."""
 
 

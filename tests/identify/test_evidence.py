@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondyl.anatomy.level import Level
+from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import REGULAR
-from spondyl.identify.evidence import ENDS, OFFICIAL_COLUMNS, level_evidence
+from spondyl.identify.evidence import ENDS, level_evidence
 
 REGULAR_INNER = [level for level in REGULAR.levels if level not in ENDS]
 seeds = st.integers(0, 2**32 - 1)
@@ -18,29 +18,29 @@ def logits_of(seed: int, n: int = 3) -> np.ndarray:
 
 
 @given(seed=seeds, temperature=st.sampled_from([0.5, 1.0, 3.0]))
-def test_one_temperature_for_ends_and_the_rest_is_that_temperature(seed, temperature):
+def test_one_temperature_for_landmarks_and_the_rest_is_that_temperature(seed, temperature):
     logits = logits_of(seed)
     np.testing.assert_allclose(
-        level_evidence(logits, temperature=temperature, end_temperature=temperature),
+        level_evidence(logits, temperature=temperature, landmark_temperature=temperature),
         level_evidence(logits, temperature=temperature),
         atol=1e-12,
     )
 
 
 @given(seed=seeds)
-def test_the_ends_own_temperature_changes_neither_the_ratios_of_inner_levels_nor_the_sum(seed):
+def test_regions_and_ends_are_believed_at_one_temperature_and_levels_within_a_region_at_another(seed):
     logits = logits_of(seed)
-    apart, plain = (
-        level_evidence(logits, temperature=3.0, end_temperature=end)[:, [level.rank for level in OFFICIAL_COLUMNS]]
-        for end in (1.0, 3.0)
+    apart, doubted, sure = (
+        np.exp(level_evidence(logits, temperature=inner, landmark_temperature=landmark))
+        for inner, landmark in ((3.0, 1.0), (3.0, 3.0), (1.0, 1.0))
     )
-    inner = [OFFICIAL_COLUMNS.index(level) for level in REGULAR_INNER]
-    differences = (apart - plain)[:, inner]
-    np.testing.assert_allclose(differences, differences[:, :1].repeat(len(inner), axis=1), atol=1e-9)
-    np.testing.assert_allclose(np.exp(apart).sum(1), 24)
-    sure = level_evidence(logits, temperature=1.0)
+    for region in (Region.CERVICAL, Region.THORACIC, Region.LUMBAR):
+        of = [level.rank for level in REGULAR_INNER if level.region is region]
+        np.testing.assert_allclose(apart[:, of].sum(1), sure[:, of].sum(1))
+        ratios = apart[:, of] / doubted[:, of]
+        np.testing.assert_allclose(ratios, ratios[:, :1].repeat(len(of), axis=1))
     for level in (Level.C2, Level.C3, Level.S1):
-        np.testing.assert_allclose(apart[:, OFFICIAL_COLUMNS.index(level)], sure[:, level.rank], atol=1e-9)
+        np.testing.assert_allclose(apart[:, level.rank], sure[:, level.rank])
 
 
 @given(seed=seeds, shift=st.integers(-3, 3))
@@ -54,16 +54,21 @@ def test_a_shift_moves_inner_levels_and_leaves_the_ends(seed, shift):
         np.testing.assert_array_equal(moved[:, level.rank], plain[:, seen.rank])
 
 
-@pytest.mark.parametrize(("level", "alike"), [(Level.T13, ("T12", "L1")), (Level.L6, ("L5", "S1"))])
-def test_a_level_without_column_is_the_mean_of_what_it_looks_like(level, alike):
-    evidence = np.exp(level_evidence(logits_of(0)))
-    expected = np.mean([evidence[:, Level(name).rank] for name in alike], axis=0)
-    np.testing.assert_allclose(evidence[:, level.rank], expected)
+@pytest.mark.parametrize(("level", "alike"), [(Level.T13, Level.T12), (Level.L6, Level.L5)])
+def test_a_level_without_column_looks_like_the_last_of_its_region(level, alike):
+    evidence = level_evidence(logits_of(0), beyond_cost=2.0)
+    np.testing.assert_array_equal(evidence[:, level.rank], evidence[:, alike.rank])
+
+
+def test_a_second_sacral_body_looks_like_the_first_and_an_atlas_like_nothing():
+    evidence = level_evidence(logits_of(0), beyond_cost=2.0)
+    np.testing.assert_allclose(evidence[:, Level.S2.rank], evidence[:, Level.S1.rank] - 2)
+    assert np.isneginf(evidence[:, Level.C1.rank]).all()
 
 
 def test_an_outlier_probability_bounds_what_is_held_against_a_level():
     certain = np.full((1, 24), -1e4)
     certain[0, 7] = 0
     evidence = level_evidence(certain, outlier_probability=0.1)
-    assert evidence.min() == pytest.approx(np.log(0.1))
+    assert evidence[:, 1:-1].min() == pytest.approx(np.log(0.1))  # of all but C1 and S2
     assert evidence.max() == pytest.approx(np.log(0.9 * 24 + 0.1))

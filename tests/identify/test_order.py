@@ -63,8 +63,7 @@ def of_shift(log_probabilities, scores, positions, costs, shift):
                     clipped = min(max(scores[i], 0.02), 0.98)
                     log_w -= costs.rejection + costs.rejection_per_logit * np.log(clipped / (1 - clipped))
                 elif variant.levels[at] is Level.T13:
-                    both = p[i, SMALL_COLUMNS.index(Level.T12)] + p[i, SMALL_COLUMNS.index(Level.L1)]
-                    log_w += np.log(both / 2)
+                    log_w += np.log(p[i, SMALL_COLUMNS.index(Level.T12)])
                 else:
                     log_w += np.log(p[i, SMALL_COLUMNS.index(variant.levels[at])])
             for (i, at), (j, to) in jumps:
@@ -353,7 +352,7 @@ def test_the_ends_can_be_believed_where_the_rest_is_not():
     levels, positions = column_of(FOUR_LUMBAR, Level.T9, Level.S1)
     said, scores = misled(levels, 0), scores_of(len(levels))
     both = decode(said, scores, positions, costs=OrderCosts(temperature=3.0))
-    ends = decode(said, scores, positions, costs=OrderCosts(temperature=3.0, end_temperature=0.5))
+    ends = decode(said, scores, positions, costs=OrderCosts(temperature=3.0, landmark_temperature=0.5))
     assert both.levels[-1] is Level.L5
     assert ends.levels == levels
 
@@ -390,7 +389,7 @@ def test_input_that_makes_no_sense_is_refused(arguments, message):
         {"skip": -1},
         {"size_sd": 0},
         {"shift_sd": -1},
-        {"end_temperature": 0},
+        {"landmark_temperature": 0},
     ],
 )
 def test_costs_outside_their_range_are_refused(change):

@@ -48,6 +48,11 @@ def test_a_body_that_was_missed_does_not_break_the_column() -> None:
     assert in_column(gappy, PIXEL_MM) == tuple(gappy)
 
 
+def test_something_far_above_the_column_is_no_part_of_it() -> None:
+    head = body(-200.0, 90.0, size=30, score=0.6)
+    assert in_column([head, *COLUMN], PIXEL_MM) == tuple(COLUMN)
+
+
 @pytest.mark.parametrize("row_mm", [0.5, 2.0])
 def test_directions_are_judged_in_millimetres(row_mm: float) -> None:
     def squeezed(one: VertebraInstance) -> VertebraInstance:

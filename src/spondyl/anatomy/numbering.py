@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from spondyl.anatomy.level import Level
@@ -64,6 +65,13 @@ NUMBERINGS = (REGULAR, ELEVEN_THORACIC, THIRTEEN_THORACIC, FOUR_LUMBAR, SIX_LUMB
 Studies disagree by a factor of two; the figures lie below their means because some of their variants are partial
 (transitional vertebrae) and keep the regular names. Double variants (11 thoracic with 6 lumbar) are left out.
 """
+
+
+@cache
+def levels_apart(one: Level, other: Level) -> int:
+    """By how many vertebrae two levels differ, in the variant in which they are nearest: T12 and L1 are neighbours."""
+    orders = [numbering.levels for numbering in NUMBERINGS if {one, other} <= set(numbering.levels)]
+    return min((abs(levels.index(one) - levels.index(other)) for levels in orders), default=abs(one.rank - other.rank))
 
 
 def is_possible_pair(upper: Level, lower: Level) -> bool:

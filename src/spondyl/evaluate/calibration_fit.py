@@ -23,7 +23,7 @@ __all__ = ["CHOICES", "CalibrationExample", "CalibrationFit", "fit_calibration"]
 CHOICES: Mapping[str, tuple[float, ...]] = {
     "shift_sd": (0.0, 0.3, 0.5, 0.8),
     "temperature": (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6),
-    "end_temperature": (0.7, 1.0, 1.4, 2.0, 2.8),
+    "landmark_temperature": (0.7, 1.0, 1.4, 2.0, 2.8),
     "outlier_probability": (0.01, 0.03, 0.1, 0.2),
 }
 """What is tried of each setting of `OrderCosts`; see `ascend` for the first."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 
-from spondyl.anatomy.level import Level
-from spondyl.anatomy.numbering import NUMBERINGS, REGULAR, Numbering
+from spondyl.anatomy.level import Level, Region
+from spondyl.anatomy.numbering import REGULAR, Numbering, levels_apart
 from spondyl.evaluate.vertebrae import VertebraScore
 from spondyl.identify.labelling import Labelling, Levels
 
@@ -16,7 +15,6 @@ __all__ = [
     "VariantTally",
     "claimed_variant",
     "claims",
-    "levels_apart",
     "odd_place_is_in_view",
     "score_levels",
 ]
@@ -24,14 +22,7 @@ __all__ = [
 RECOGNISED = 0.5
 """From this probability on a numbering variant counts as recognised: it is then likelier than all else together."""
 
-_ANCHORS = {Level.C1, Level.C2, Level.S1, Level.S2}
-
-
-@cache
-def levels_apart(one: Level, other: Level) -> int:
-    """By how many vertebrae two levels differ, in the variant in which they are nearest: T12 and L1 are neighbours."""
-    orders = [numbering.levels for numbering in NUMBERINGS if {one, other} <= set(numbering.levels)]
-    return min((abs(levels.index(one) - levels.index(other)) for levels in orders), default=abs(one.rank - other.rank))
+_REGULAR_THORACIC = sum(level.region is Region.THORACIC for level in REGULAR.levels)
 
 
 def score_levels(given: Levels, true: Levels) -> VertebraScore:
@@ -65,16 +56,20 @@ def claimed_variant(labelling: Labelling) -> str | None:
 
 
 def odd_place_is_in_view(numbering: Numbering, levels: Iterable[Level | None]) -> bool:
-    """Whether a scan can tell the variant: an anchor is in view, and the extra vertebra or where one is missing.
+    """Whether a scan can tell the variant: an anchor is in view, and the vertebrae that are counted from it.
 
-    Of a regular column, whose odd places are those of all variants: both ends of the lumbar spine.
+    Lumbar vertebrae are those between the last ribs and the sacrum, which tell a regular column as well. Thoracic ones
+    can only be counted from the neck to the last ribs: whoever has one more or fewer looks regular from below.
     """
     seen = set(levels)
-    extra = set(numbering.levels) - set(REGULAR.levels)
-    last_thoracic = max((x for x in numbering.levels if x.value[0] == "T"), key=lambda level: level.rank)
-    last_lumbar = max((x for x in numbering.levels if x.value[0] == "L"), key=lambda level: level.rank)
-    needed = extra or {last_thoracic, Level.L1, last_lumbar, Level.S1}
-    return bool(seen & _ANCHORS) and needed <= seen
+    thoracic, lumbar = (
+        [level for level in numbering.levels if level.region is region] for region in (Region.THORACIC, Region.LUMBAR)
+    )
+    if not {thoracic[-1], lumbar[0]} <= seen:
+        return False
+    if len(thoracic) != _REGULAR_THORACIC:
+        return Level.C2 in seen
+    return {lumbar[-1], Level.S1} <= seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

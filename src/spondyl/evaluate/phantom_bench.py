@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, reduce
-from itertools import chain, repeat
+from itertools import chain, cycle, repeat
 from multiprocessing import get_context
 from operator import add
 
@@ -49,8 +49,19 @@ _FRESH = 1_000_000
 
 PATIENTS, ODD_PATIENTS = 100, 60
 
-_FIRST_TAUGHT, _LAST_TAUGHT = Level.C2, Level.S1
-_ODD = (Variant.T11, Variant.T13, Variant.L4, Variant.L6)
+_TAUGHT = frozenset(Level) - {Level.C1, Level.S2}
+"""Bodies that detectors are asked for."""
+
+_ODD = (
+    (Variant.T11, Field.WHOLE),
+    (Variant.T13, Field.WHOLE),
+    (Variant.L4, Field.WHOLE),
+    (Variant.L6, Field.WHOLE),
+    (Variant.L4, Field.LUMBAR),
+    (Variant.L6, Field.LUMBAR),
+)
+"""Odd numberings where they can be told: thoracic vertebrae are counted from the neck."""
+
 _NUMBERINGS = {numbering.name: numbering for numbering in NUMBERINGS}
 
 _UNIT = Affine(np.eye(4))
@@ -84,15 +95,9 @@ def fresh_phantoms(field: Field, count: int, *, first_seed: int = _FRESH) -> lis
 
 
 def variant_phantoms(count: int, *, first_seed: int = 2 * _FRESH) -> list[PhantomOptions]:
-    """Lumbar and whole spines with an odd numbering, each variant in turn."""
-    return [
-        PhantomOptions(
-            seed=first_seed + number,
-            field=(Field.WHOLE, Field.LUMBAR)[number // len(_ODD) % 2],
-            variant=_ODD[number % len(_ODD)],
-        )
-        for number in range(count)
-    ]
+    """Patients with an odd numbering, each in turn, in fields of view that can tell it."""
+    turns = zip(range(first_seed, first_seed + count), cycle(_ODD), strict=False)
+    return [PhantomOptions(seed=seed, field=field, variant=variant) for seed, (variant, field) in turns]
 
 
 def measure_phantoms(options: Sequence[PhantomOptions], plan: Plan | None = None) -> list[PatientMeasure]:
@@ -115,12 +120,8 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
     networks, namers = _networks(plan)
     phantom = make_phantom(options)
     stack = SagittalStack(voxels=phantom.volume.voxels, affine=phantom.volume.affine)
-    shown = {
-        vertebra.level: vertebra.instance
-        for vertebra in phantom.truth.vertebrae
-        if vertebra.instance is not None and _FIRST_TAUGHT.rank <= vertebra.level.rank <= _LAST_TAUGHT.rank
-    }
-    whole = {v.level: shown[v.level] for v in phantom.truth.vertebrae if v.is_whole and v.level in shown}
+    shown = {v.level: v.instance for v in phantom.truth.vertebrae if v.instance is not None}
+    whole = {v.level: shown[v.level] for v in phantom.truth.vertebrae if v.is_whole and v.level in _TAUGHT}
     found = detect(stack, networks.vfr)
     if not found:
         return _nothing_found(options.field, whole, stack.affine)
@@ -135,7 +136,7 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
             logits=candidates.logits, positions_mm=candidates.positions_mm, scores=candidates.scores, levels=true
         ),
         claims=tuple(claims(labelling, true)),
-        has_anchor=_FIRST_TAUGHT in whole or _LAST_TAUGHT in whole,
+        has_anchor=Level.C2 in whole or Level.S1 in whole,
         tally=VariantTally.of(labelling, numbering) if odd_place_is_in_view(numbering, whole) else VariantTally(),
     )
 

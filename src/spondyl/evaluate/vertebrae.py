@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
+from spondyl.anatomy.numbering import levels_apart
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.instance import VertebraInstance
 
@@ -76,7 +77,7 @@ def score_vertebrae(
     """Compare one exam with its truth.
 
     A detection beyond the first or last true body is left out of account: scans show bodies that nobody outlined.
-    Below a labelled S1 there is nothing to find, so there it counts as false.
+    Below a labelled S1 only S2 is left to find, which nobody outlined: what is there and has another name is false.
 
     Args:
         truth: outlines of the bodies that are there, by level.
@@ -93,8 +94,8 @@ def score_vertebrae(
     ).reshape(len(truth), len(reported))
     alone = hits.sum(1) == 1
     which = hits.argmax(1) if reported else np.zeros(len(truth), int)
-    known = hits.any(0) | _within_truth(truth, [body for body, _ in reported])
-    steps = [abs(reported[which[i]][1].rank - level.rank) for i, level in enumerate(truth) if alone[i]]
+    known = hits.any(0) | _within_truth(truth, reported)
+    steps = [levels_apart(reported[which[i]][1], level) for i, level in enumerate(truth) if alone[i]]
     errors = [_distance_mm(true, reported[which[i]][0], affine) for i, true in enumerate(truth.values()) if alone[i]]
     return VertebraScore(
         truths=len(truth),
@@ -113,12 +114,15 @@ def _contains(body: VertebraInstance, centroid: Float) -> bool:
     return bool(shapely.contains_xy(shapely.Polygon(body.outlines[nearest]), *centroid[1:]))
 
 
-def _within_truth(truth: Mapping[Level, VertebraInstance], bodies: Sequence[VertebraInstance]) -> NDArray[np.bool_]:
-    """Which bodies lie between the first and the last true one, or below a true S1."""
-    rows = np.array([body.centroid_index[1] for body in bodies])
+def _within_truth(
+    truth: Mapping[Level, VertebraInstance], reported: Sequence[tuple[VertebraInstance, Level]]
+) -> NDArray[np.bool_]:
+    """Which bodies lie between the first and the last true one, or below a true S1 without being named S2."""
+    rows = np.array([body.centroid_index[1] for body, _ in reported])
     true_rows = [true.centroid_index[1] for true in truth.values()]
-    lowest = np.inf if Level.S1 in truth else max(true_rows, default=-np.inf)
-    return np.asarray((rows >= min(true_rows, default=np.inf)) & (rows <= lowest))
+    first, last = min(true_rows, default=np.inf), max(true_rows, default=-np.inf)
+    is_denied = np.array([Level.S1 in truth and level is not Level.S2 for _, level in reported], dtype=bool)
+    return np.asarray((rows >= first) & ((rows <= last) | is_denied))
 
 
 def _distance_mm(true: VertebraInstance, body: VertebraInstance, affine: Affine) -> float:

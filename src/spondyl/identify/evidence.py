@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,17 +18,9 @@ OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(
 )
 """Order of the 24 outputs of SpineNetV2's networks: S1, L5 ... L1, T12 ... T1, C7 ... C2 (reference code)."""
 
-STAND_INS: dict[Level, tuple[Level, ...]] = {
-    Level.C1: (Level.C2,),
-    Level.T13: (Level.T12, Level.L1),
-    Level.L6: (Level.L5, Level.S1),
-    Level.S2: (Level.S1,),
-}
-"""Whose columns speak for a level that the networks do not know: it looks like these (the paper's "double S1")."""
-
-BEYOND = (Level.C1, Level.S2)
-"""Levels past the ends of what detectors are taught to find; a candidate there is rare in itself."""
-
+STAND_INS: dict[Level, Level] = {Level.T13: Level.T12, Level.L6: Level.L5, Level.S2: Level.S1}
+"""Whose column speaks for a level that the networks do not know: the last ribs, the last above the sacrum, and the
+paper's "double S1". None speaks for C1, which has no body that a detector of bodies could find."""
 
 ENDS = (Level.C1, Level.C2, Level.C3, Level.S1, Level.S2)
 """Levels that show the dens or the sacrum; no network takes them for their neighbours in a patient as a whole."""
@@ -43,7 +37,7 @@ def level_evidence(
     columns: tuple[Level, ...] = OFFICIAL_COLUMNS,
     *,
     temperature: float = 1.0,
-    end_temperature: float | None = None,
+    landmark_temperature: float | None = None,
     outlier_probability: float = 0.0,
     beyond_cost: float = 0.0,
     shift: int = 0,
@@ -53,10 +47,11 @@ def level_evidence(
     Args:
         log_probabilities: (n, columns), nats; logits do as well, rows are normalised after division by `temperature`.
         columns: the level of each column.
-        temperature: above 1 trusts the network less in telling inner levels apart.
-        end_temperature: the same in telling `ENDS` from inner levels and from each other; as `temperature` when None.
+        temperature: above 1 trusts the network less in telling levels of one region apart.
+        landmark_temperature: the same in telling regions, and `ENDS` from them and from each other, by the ribs, the
+            sacrum and the dens; as `temperature` when None.
         outlier_probability: chance that the network is wrong without knowing it; bounds the evidence from below.
-        beyond_cost: subtracted for a level of `BEYOND` that borrows another's column, nats.
+        beyond_cost: subtracted for S2 where it borrows another's column, nats: detectors are not taught to find it.
         shift: by how many levels, downwards, the network errs throughout this patient, but for `ENDS`.
 
     Returns:
@@ -71,18 +66,21 @@ def level_evidence(
         raise SettingError(f"log-probabilities must be (n, {len(columns)}), one column per level, got {values.shape}")
     if np.isnan(values).any() or not np.isfinite(values.max(axis=1, initial=-np.inf)).all():
         raise SettingError("log-probabilities must be numbers, with at least one finite value per candidate")
-    said = _tempered(values, columns, temperature, temperature if end_temperature is None else end_temperature)
+    said = _tempered(
+        values, columns, temperature, temperature if landmark_temperature is None else landmark_temperature
+    )
     mixed = (1 - outlier_probability) * said * len(columns) + outlier_probability
     return _spread(mixed, columns, beyond_cost, shift)
 
 
-def _tempered(logits: Float, columns: tuple[Level, ...], temperature: float, end_temperature: float) -> Float:
-    """Probabilities (n, columns): whether it is an end, and which, at one temperature; which inner level at another."""
-    result = np.exp(log_softmax(logits / end_temperature))
-    inner = [columns.index(level) for level in _inner(columns)]
-    if inner and temperature != end_temperature:
-        total = result[:, inner].sum(axis=1, keepdims=True)
-        result[:, inner] = total * np.exp(log_softmax(logits[:, inner] / temperature))
+def _tempered(logits: Float, columns: tuple[Level, ...], temperature: float, landmark_temperature: float) -> Float:
+    """Probabilities (n, columns): which region or end at one temperature, which level of the region at another."""
+    result = np.exp(log_softmax(logits / landmark_temperature))
+    if temperature == landmark_temperature:
+        return result
+    for _, levels in groupby(_inner(columns), key=lambda level: level.region):
+        of = [columns.index(level) for level in levels]
+        result[:, of] = result[:, of].sum(axis=1, keepdims=True) * np.exp(log_softmax(logits[:, of] / temperature))
     return result
 
 
@@ -94,11 +92,10 @@ def _inner(columns: tuple[Level, ...]) -> list[Level]:
 def _spread(likelihoods: Float, columns: tuple[Level, ...], beyond_cost: float, shift: int) -> Float:
     result = np.zeros((len(likelihoods), len(Level)))
     for level in Level:
-        alike = (level,) if level in columns else STAND_INS.get(level, ())
-        sources = [columns.index(_mistaken(like, shift, columns)) for like in alike if like in columns]
-        if sources:
-            discount = np.exp(-beyond_cost) if level in BEYOND and level not in columns else 1.0
-            result[:, level.rank] = likelihoods[:, sources].mean(axis=1) * discount
+        alike = level if level in columns else STAND_INS.get(level)
+        if alike in columns:
+            discount = np.exp(-beyond_cost) if level is Level.S2 and alike is not level else 1.0
+            result[:, level.rank] = likelihoods[:, columns.index(_mistaken(alike, shift, columns))] * discount
     with np.errstate(divide="ignore"):
         return np.log(result)
 

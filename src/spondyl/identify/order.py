@@ -57,11 +57,11 @@ class OrderCosts:
 
     Args:
         temperature: divides the networks' log-probabilities; above 1 trusts them less.
-        end_temperature: divides them where the ends of the column (`evidence.ENDS`) are told from the rest; as
-            `temperature` when None. The sacrum and the dens are seen, other levels estimated.
+        landmark_temperature: divides them where the regions and the ends of the column (`evidence.ENDS`) are told
+            apart; as `temperature` when None. Ribs, sacrum and dens are seen, the levels between them estimated.
         outlier_probability: chance that a network is confidently wrong about a candidate.
         shift_sd: deviation, in levels, of an error that the networks make throughout a patient; 0 for none.
-        beyond: for a level past those that detectors are taught to find (C1, S2).
+        beyond: for S2, which lies past what detectors are taught to find; about one in eight is found all the same.
         skip: per level between two accepted neighbours that no candidate fills.
         max_skipped: most such levels between two neighbours.
         rejection: for rejecting a candidate of detection score 0.5.
@@ -76,10 +76,10 @@ class OrderCosts:
     """
 
     temperature: float = 1.0
-    end_temperature: float | None = None
+    landmark_temperature: float | None = None
     outlier_probability: float = 0.01
     shift_sd: float = 0.0
-    beyond: float = 5.0
+    beyond: float = 2.0
     skip: float = 4.0
     max_skipped: int = 4
     rejection: float = 3.0
@@ -93,7 +93,7 @@ class OrderCosts:
     def __post_init__(self) -> None:
         positive = (
             self.temperature,
-            self.temperature if self.end_temperature is None else self.end_temperature,
+            self.temperature if self.landmark_temperature is None else self.landmark_temperature,
             self.localisation_mm,
             self.size_sd,
             *self.sizes,
@@ -167,7 +167,7 @@ def _evidence(log_probabilities: ArrayLike, columns: tuple[Level, ...], costs: O
         log_probabilities,
         columns,
         temperature=costs.temperature,
-        end_temperature=costs.end_temperature,
+        landmark_temperature=costs.landmark_temperature,
         outlier_probability=costs.outlier_probability,
         beyond_cost=costs.beyond,
         shift=shift,

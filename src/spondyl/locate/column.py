@@ -18,6 +18,9 @@ _MOST_TURN_DEG = 40.0
 _NEAREST = 0.5
 """Share of a body's height by which the next one's middle must lie farther down."""
 
+_FARTHEST = 6.0
+"""... and at most so many heights of the smaller of the two: five levels, of which four may have been overlooked."""
+
 
 def in_column(bodies: Sequence[VertebraInstance], pixel_mm: Float) -> tuple[VertebraInstance, ...]:
     """Keep the bodies that follow one another down a column: the chain with the highest sum of scores.
@@ -62,4 +65,5 @@ def _follows(outlines_mm: Float) -> NDArray[np.bool_]:
     lengths = np.linalg.norm(ways, axis=-1)
     descent = (ways * along).sum(-1)
     is_straight = descent > lengths * np.cos(np.radians(_MOST_TURN_DEG))
-    return np.asarray(is_straight & (descent > _NEAREST * heights[:, None]))
+    is_near = lengths <= _FARTHEST * np.minimum(heights[:, None], heights)
+    return np.asarray(is_straight & is_near & (descent > _NEAREST * heights[:, None]))
