@@ -143,8 +143,16 @@ def test_what_this_version_lacks_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize("arguments", [["analyze"], ["analyze", "a", "--engine", "steam"], ["analyse", "a"]])
-def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
+def test_wrong_usage_is_status_2_and_one_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("spondyl: ")
+
+
+def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 2
+    assert "Commands:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b broken"])

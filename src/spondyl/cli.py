@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer.exceptions import Abort, TyperException
 
 from spondyl import __version__
 from spondyl.errors import MissingExtraError, SettingError, SpondylError
@@ -32,6 +33,7 @@ DEBUG = "SPONDYL_DEBUG"
 """Set to 1, this environment variable shows tracebacks and libraries' messages, which may hold a patient's data."""
 
 NOTHING_FOUND = 3
+_INTERRUPTED = 130
 _STAGES = ("read", "sagittal", "networks", "locate", "identify", "report")
 _PRESENT_STAGES = {"locate", "identify"}
 
@@ -209,7 +211,12 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: without the program's name; those of the process when None.
     """
     try:
-        app(args=arguments, prog_name="spondyl")
+        sys.exit(app(args=arguments, prog_name="spondyl", standalone_mode=False))
+    except TyperException as error:
+        _refuse(error.format_message())
+        sys.exit(2)
+    except Abort:
+        sys.exit(_INTERRUPTED)
     except SpondylError as error:
         _complain(str(error))
         sys.exit(2)
@@ -219,6 +226,14 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # the one place where everything is caught: a traceback may show a patient's data
         _complain(f"a fault of Spondyl's own ({type(error).__name__}); {DEBUG}=1 shows where")
         sys.exit(1)
+
+
+def _refuse(message: str) -> None:
+    """Say what is wrong with the arguments; where there are none, the message is the help."""
+    if "\n" in message:
+        typer.echo(message, err=True)
+    else:
+        _complain(f"{message.removesuffix('.')}; --help shows what there is")
 
 
 def _complain(sentence: str) -> None:
