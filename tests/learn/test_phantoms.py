@@ -9,9 +9,10 @@ import pytest
 from spondyl.anatomy.level import Level
 from spondyl.geometry.affine import Affine
 from spondyl.learn.exams import Exam
-from spondyl.learn.phantoms import load_phantoms, make_phantoms, outlines_of
+from spondyl.learn.phantoms import _variant, load_phantoms, make_phantoms, outlines_of
 from spondyl.phantom.column import Column, place
 from spondyl.phantom.column_draw import draw_plan
+from spondyl.phantom.options import Variant
 from spondyl.phantom.protocol import Field
 
 SEED = 1  # the second field of view, lumbar
@@ -56,6 +57,14 @@ def test_a_lumbar_phantom_shows_lumbar_bodies_in_order(exams: list[Exam]) -> Non
     assert {Level.L2, Level.L3, Level.L4} <= set(bodies)
     rows = [body.centroid_index[1] for body in bodies.values()]
     assert rows == sorted(rows)
+
+
+def test_half_of_the_patients_have_an_odd_numbering_where_a_scan_can_tell_it() -> None:
+    made = [_variant(seed) for seed in range(64)]
+    assert {one for field in (0, 3) for one in made[field::4]} == {None}  # cervical and thoracic
+    for field, odd in ((1, (Variant.L4, Variant.L6)), (2, (Variant.T11, Variant.T13, Variant.L4, Variant.L6))):
+        assert made[field::4].count(None) == 8
+        assert {one: made[field::4].count(one) for one in odd} == dict.fromkeys(odd, 8 // len(odd))
 
 
 def test_what_exists_is_not_made_again(kept: Path) -> None:

@@ -192,6 +192,21 @@ def test_nothing_shifted_or_blurred_comes_in_at_the_opposite_edge() -> None:
     assert image[:, :, -1].min() > 0.9 * image[:, :, 24:].mean()
 
 
+@pytest.mark.parametrize("along_rows", [True, False])
+def test_what_lies_beyond_the_phase_axis_comes_in_at_the_opposite_end(along_rows: bool) -> None:
+    faults = Imperfections(snr=1e6, texture=0.0, is_phase_along_rows=along_rows, wrapped_px=8)
+    asked = protocol((2, 32, 40), imperfections=faults)
+    axis = 1 if along_rows else 2
+    assert asked.excited.shape[axis] == asked.shape[axis] + 16
+    np.testing.assert_allclose(asked.excited.affine.to_world(asked.margin), asked.affine.to_world((0, 0, 0)))
+    ids = np.full(asked.excited.shape, NUMBER[Tissue.AIR], dtype=np.uint16)
+    np.moveaxis(ids, axis, 0)[:4] = NUMBER[Tissue.MUSCLE]  # 8 to 4 pixels above the field of view
+    lines = scan(ids, asked).mean(axis=(0, 3 - axis))
+    size = asked.shape[axis]
+    assert lines.shape == (size,)
+    assert set(np.flatnonzero(lines > 0.5 * lines.max())) == set(range(size - 8, size - 4))
+
+
 def test_ghosts_of_flow_lie_along_the_phase_axis_at_the_asked_distance() -> None:
     ids = np.full((1, 40, 40), NUMBER[Tissue.AIR], dtype=np.uint16)
     ids[:, 18:22, 18:22] = NUMBER[Tissue.CSF]

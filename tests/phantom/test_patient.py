@@ -1,5 +1,6 @@
 """A phantom is what was asked for, and its truth agrees with its picture, its masks and the anatomy."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,8 +18,17 @@ from spondyl.phantom.material import Tissue
 from spondyl.phantom.materials import material
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.pathology import FractureKind
-from spondyl.phantom.patient import Phantom, _centres, make_phantom
-from spondyl.phantom.scene import Part, Structure
+from spondyl.phantom.patient import (
+    Phantom,
+    _centres,
+    _centres_in_view,
+    draw_protocol,
+    grid_of,
+    make_patient,
+    make_phantom,
+)
+from spondyl.phantom.protocol import Field, MrProtocol
+from spondyl.phantom.scene import Part, Structure, voxelise
 from spondyl.phantom.truth import masks_of
 
 
@@ -261,3 +271,14 @@ def test_the_middle_of_a_voxel_is_what_most_sub_voxels_around_it_are() -> None:
     split = np.array([[[4, 7], [7, 7]], [[4, 4], [4, 4]], [[9, 9], [9, 9]]], np.uint16)
     assert _centres(split, (3, 1, 1)).ravel().tolist() == [7, 4, 9]
     assert _centres(split, (1, 1, 1)).item() == 4
+
+
+def test_masks_hold_the_field_of_view_alone_where_tissue_wraps_around() -> None:
+    options = PhantomOptions(seed=3, field=Field.LUMBAR)
+    patient = make_patient(options)
+    plain = draw_protocol(patient, options)
+    assert isinstance(plain, MrProtocol)
+    wrapped = replace(plain, imperfections=replace(plain.imperfections, wrapped_px=12))
+    centres = [_centres_in_view(voxelise(patient.scene, grid_of(one)), one) for one in (plain, wrapped)]
+    assert centres[1].shape == plain.shape
+    assert np.mean(centres[0] == centres[1]) > 0.999  # the backdrop is painted from the grid's corner

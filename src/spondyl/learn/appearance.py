@@ -15,6 +15,7 @@ from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import COMPACT, CropGrid, appearance_crops
+from spondyl.identify.evidence import STAND_INS
 from spondyl.identify.targets import level_classes
 from spondyl.learn.augment import Augmentation, bend_greys
 from spondyl.learn.exams import Exam
@@ -33,7 +34,7 @@ _MOST_BODIES = 8
 
 
 class CropBatch(NamedTuple):
-    """Crops (n, 1, size, size, slices) and the column of each one's level (n,), `IGNORED` where it has none."""
+    """Crops (n, 1, size, size, slices) and the column of each one's level, or of what stands in for it, (n,)."""
 
     crops: Tensor
     classes: Tensor
@@ -77,7 +78,7 @@ class CropStream(Stream[CropBatch]):
         if rng.random() < 0.5:
             crops = crops[..., ::-1].copy()
         changed = _change_contrast(torch.as_tensor(crops), self.augmentation, rng)
-        return changed[:, None], torch.as_tensor(level_classes(list(seen)))
+        return changed[:, None], torch.as_tensor(level_classes([STAND_INS.get(level, level) for level in seen]))
 
 
 def _cut_field_of_view(stack: SagittalStack, rng: np.random.Generator) -> SagittalStack:

@@ -162,8 +162,12 @@ def randomise_contrast(
     stacked = torch.stack(out)
     low = torch.as_tensor(rng.uniform(-0.03, 0.03, len(out)), dtype=torch.float32)[:, None, None]
     high = torch.quantile(stacked.flatten(1)[:, ::7], 0.995, dim=1)[:, None, None].clamp(min=0.05)
-    slack = torch.as_tensor(np.exp(rng.uniform(-0.35, 0.35, len(out))), dtype=torch.float32)[:, None, None]
+    slack = torch.as_tensor(np.exp(rng.uniform(*_SLACK, len(out))), dtype=torch.float32)[:, None, None]
     return ((stacked / high).clamp(0, 1.5) * slack + low).clamp(0, 1.5)
+
+
+_SLACK = (-1.0, 0.35)
+"""Of the logarithm of the brightness: far from the coil, or beside a bright head, a column is dark."""
 
 
 def bend_greys(image: Tensor, rng: np.random.Generator) -> Tensor:

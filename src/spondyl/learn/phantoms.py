@@ -23,7 +23,7 @@ from spondyl.learn.exams import Exam, Outlines
 from spondyl.phantom.bodies import body_outlines
 from spondyl.phantom.column import Column, Vertebra
 from spondyl.phantom.mr import acquire_mr
-from spondyl.phantom.options import PhantomOptions
+from spondyl.phantom.options import PhantomOptions, Variant
 from spondyl.phantom.patient import draw_protocol, grid_of, make_patient
 from spondyl.phantom.protocol import Field, MrProtocol
 from spondyl.phantom.scene import voxelise
@@ -41,6 +41,12 @@ _DOUBT_SHARE = 0.12
 _FIELDS = (Field.CERVICAL, Field.LUMBAR, Field.WHOLE, Field.THORACIC)
 """In turn, by seed."""
 
+_ODD = {
+    Field.LUMBAR: (Variant.L4, Variant.L6),
+    Field.WHOLE: (Variant.T11, Variant.L4, Variant.T13, Variant.L6),
+}
+"""Numbering variants that a field of view can tell; of such, half of the patients have one, each in turn."""
+
 _CONTRASTS: tuple[Pulse | None, ...] = (None, Pulse.RANDOM)
 """Of each patient: one as scanners make it, one with a random signal for every tissue."""
 
@@ -50,7 +56,7 @@ def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
 
     Args:
         folder: of the files; made if it is missing.
-        seeds: one patient each; its field of view is the seed's remainder.
+        seeds: one patient each; its field of view, and whether its numbering is odd, follow from the seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in seeds if not _path(folder, seed).exists()]
@@ -108,13 +114,19 @@ def _field(seed: int) -> Field:
     return _FIELDS[seed % len(_FIELDS)]
 
 
+def _variant(seed: int) -> Variant | None:
+    """The numbering that a patient must have; None for one drawn by published frequency."""
+    odd, (pair, is_second) = _ODD.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
+    return odd[pair % len(odd)] if odd and is_second else None
+
+
 def _path(folder: Path, seed: int) -> Path:
     return folder / f"phantom_{seed:06}.npz"
 
 
 def _make(folder: Path, seed: int) -> None:
     """Draw, paint, scan and keep one patient."""
-    options = PhantomOptions(seed=seed, field=_field(seed), is_varied=True)
+    options = PhantomOptions(seed=seed, field=_field(seed), variant=_variant(seed), is_varied=True)
     patient = make_patient(options)
     first = draw_protocol(patient, options)
     assert isinstance(first, MrProtocol)

@@ -29,9 +29,10 @@ from spondyl.phantom.column import (
     wedge_deg,
 )
 from spondyl.phantom.morphometry import (
+    DISC_SD,
     DISC_VARIATION,
     MEAN_SIZES,
-    PEDICLE_DISTANCE_SD,
+    OWN_SD,
     SIZE_SD,
     SIZE_VARIATIONS,
     Variation,
@@ -191,9 +192,8 @@ def _draw_sizes(
     factors: dict[str, Float] = {}
     for names, variation in SIZE_VARIATIONS.items():
         factors |= dict.fromkeys(names, _factors(rng, levels, size, variation))
-    factors["pedicle_distance_mm"] = factors["pedicle_distance_mm"] * np.exp(
-        rng.normal(size=len(levels)) * [PEDICLE_DISTANCE_SD.get(level, 0.0) for level in levels]
-    )
+    for name, sds in OWN_SD.items():
+        factors[name] = factors[name] * _own_factors(rng, levels, sds)
     around = np.convolve(departures_deg, [0.5, 0.5])
     wedges = [_BODY_SHARE[level.region] for level in levels] * around + rng.normal(
         0, [_WEDGE_SD_DEG[level.region] for level in levels]
@@ -218,6 +218,11 @@ def _factors(rng: np.random.Generator, levels: tuple[Level, ...], size: float, v
     spread = np.array([variation.cervical_factor if level.region is Region.CERVICAL else 1.0 for level in levels])
     own = spread * (variation.smooth_sd * smooth + variation.level_sd * rng.normal(size=n))
     return np.asarray(np.exp(variation.size_power * np.log(size) + rng.normal(0, variation.patient_sd) + own))
+
+
+def _own_factors(rng: np.random.Generator, levels: tuple[Level, ...], sds: Mapping[Level, float]) -> Float:
+    """Factors (n,) of the levels that vary more than others."""
+    return np.asarray(np.exp(rng.normal(size=len(levels)) * [sds.get(level, 0.0) for level in levels]))
 
 
 def _with_wedge(size: VertebraSize, angle_deg: float) -> VertebraSize:
@@ -265,7 +270,7 @@ def _draw_discs(
     steps_deg: Float,
     transition: Transition,
 ) -> tuple[DiscSize, ...]:
-    factors = _factors(rng, levels, size, DISC_VARIATION)
+    factors = _factors(rng, levels, size, DISC_VARIATION) * _own_factors(rng, levels, DISC_SD)
     *pair, factor = _TRANSITIONAL_DISCS.get(transition, (None, None, 1.0))
     slips = rng.normal(0, _SLIP_SD, len(levels))
     discs = []

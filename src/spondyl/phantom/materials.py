@@ -36,7 +36,7 @@ _ROWS: tuple[tuple[Tissue, float, float, float, float, float, float, float, bool
     (Tissue.CORTICAL_BONE, 0.20, 250.0, 0.5, 0.4, 0.0, 850.0, 0.06, False),
     (Tissue.MARROW, 0.85, 1000.0, 50.0, 14.0, 0.42, 170.0, 0.10, False),
     (Tissue.ENDPLATE, 0.35, 500.0, 8.0, 4.0, 0.0, 450.0, 0.08, False),
-    (Tissue.ANNULUS, 0.62, 900.0, 38.0, 22.0, 0.0, 95.0, 0.06, False),
+    (Tissue.ANNULUS, 0.62, 900.0, 35.0, 22.0, 0.0, 95.0, 0.06, False),
     (Tissue.NUCLEUS, 0.95, 1300.0, 165.0, 99.0, 0.0, 80.0, 0.06, False),
     (Tissue.CARTILAGE, 0.75, 1024.0, 36.0, 22.0, 0.0, 80.0, 0.05, False),
     (Tissue.CSF, 1.0, 4000.0, 1800.0, 400.0, 0.0, 10.0, 0.03, True),
@@ -74,7 +74,7 @@ _NUCLEUS_BY_PFIRRMANN = {
     2: (0.90, 1200.0, 115.0),
     3: (0.80, 1050.0, 80.0),
     4: (0.70, 950.0, 53.0),
-    5: (0.62, 900.0, 40.0),
+    5: (0.62, 900.0, 37.0),
 }
 """Proton density, T1 and T2 (ms): water is lost with every grade until the nucleus looks as the annulus does."""
 

@@ -21,9 +21,10 @@ from spondyl.anatomy.level import Level
 from spondyl.phantom.column import VertebraSize
 
 __all__ = [
+    "DISC_SD",
     "DISC_VARIATION",
     "MEAN_SIZES",
-    "PEDICLE_DISTANCE_SD",
+    "OWN_SD",
     "SIZE_SD",
     "SIZE_VARIATIONS",
     "TiltStep",
@@ -194,12 +195,19 @@ DISC_VARIATION = Variation(size_power=1.0, patient_sd=0.05, smooth_sd=0.05, leve
 """Of disc heights: what VID's distances leave, and the 43 MR exams."""
 
 
-PEDICLE_DISTANCE_SD: Mapping[Level, float] = {
-    **dict.fromkeys((Level.C3, Level.C4, Level.C5, Level.C6, Level.C7, Level.T1), 0.08),
-    Level.L4: 0.03,
-    Level.L5: 0.075,
+OWN_SD: Mapping[str, Mapping[Level, float]] = {
+    "pedicle_distance_mm": {
+        **dict.fromkeys((Level.C3, Level.C4, Level.C5, Level.C6, Level.C7, Level.T1), 0.08),
+        Level.L4: 0.03,
+        Level.L5: 0.075,
+    },
+    "lower_depth_mm": {Level.S1: 0.11},
 }
-"""Deviation of the logarithm of the pedicles' distance, beside its variation at every level; VID's is larger still."""
+"""Deviation of the logarithm of a size that varies more at some levels than at others, by field of `VertebraSize`:
+distances as in VID, whose is larger still, and the sacrum as in the 43 MR exams."""
+
+DISC_SD: Mapping[Level, float] = {Level.T11: 0.09, Level.T12: 0.14}
+"""The same of the disc below a level: the 43 MR exams."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Take an MR scan of a painted phantom.
 
 The way of a slice: signal of each part -> mean over sub-voxels, weighted by the slice's profile, for water and fat
-apart -> texture -> ghosts -> k-space, where fat is shifted and the edges are cut off -> coil -> noise -> magnitude.
-Wrap-around is left out: scanners avoid it by phase oversampling, and it would need a larger painted grid.
+apart -> texture -> ghosts -> k-space, where fat is shifted and the edges are cut off -> coil -> wrap-around -> noise ->
+magnitude.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def acquire_mr(
     """Scan a phantom.
 
     Args:
-        ids: part of each sub-voxel, (slices, rows, columns) each times a whole number; sub-slices spread evenly over
-            the slice's thickness.
+        ids: part of each sub-voxel of what the protocol excites, (slices, rows, columns) each times a whole number;
+            sub-slices spread evenly over the slice's thickness.
         parts: what the numbers mean.
         protocol: the scan's grid, sequence and imperfections.
         rng: source of chance; the same state gives the same scan.
@@ -64,16 +64,31 @@ def acquire_mr(
     Raises:
         SettingError: the painted grid is no whole multiple of the protocol's.
     """
-    scanner = _Scanner.prepare(ids, parts, protocol, rng)
-    clean = np.empty(protocol.shape, dtype=np.float32)
-    for index in range(protocol.shape[0]):
+    excited = protocol.excited
+    scanner = _Scanner.prepare(ids, parts, excited, rng)
+    clean = np.empty(excited.shape, dtype=np.float32)
+    for index in range(excited.shape[0]):
         clean[index] = scanner.slice_signal(ids, index, rng)
-    clean *= _sensitivity(protocol, rng)
+    clean *= _sensitivity(excited, rng)
     noise = _body_mean(clean, ids, scanner) / protocol.imperfections.snr
+    clean = _wrapped(clean, protocol.margin)
     scale = protocol.full_scale / max(float(np.percentile(np.abs(clean[:, ::4, ::4]), 99.5)), 1e-6)
+    window = _window(_padded(protocol.shape), protocol.imperfections.resolution)
     for index in range(protocol.shape[0]):
-        clean[index] = np.rint(scale * _magnitude(clean[index], noise, scanner.window, rng))
+        clean[index] = np.rint(scale * _magnitude(clean[index], noise, window, rng))
     return clean
+
+
+def _wrapped(clean: _Image, margin: Shape) -> _Image:
+    """The field of view of (slices, rows, columns), on which what lies beyond one end is laid at the other."""
+    for axis in np.flatnonzero(margin):
+        beyond = margin[axis]
+        clean = np.moveaxis(clean, axis, 0)
+        above, clean, below = clean[:beyond], clean[beyond:-beyond].copy(), clean[-beyond:]
+        clean[-beyond:] += above
+        clean[:beyond] += below
+        clean = np.moveaxis(clean, 0, axis)
+    return np.ascontiguousarray(clean)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ _FAT_T2_MS = 130.0
 """Of a turbo spin echo, whose pulses undo fat's J-coupling: 165 and 133 ms at 1.5 and 3 T (Gold et al., AJR 183:343,
 2004); single echoes find 60 to 80 ms."""
 
-_FLOW_LEFT = MappingProxyType({Tissue.BLOOD: 0.06, Tissue.VEIN: 0.3, Tissue.CSF: 0.95})
+_FLOW_LEFT = MappingProxyType({Tissue.BLOOD: 0.06, Tissue.VEIN: 0.3, Tissue.CSF: 0.84})
 """What a spin echo keeps of the signal of fluid that moves between its pulses (assumed)."""
 
 _RENEWAL = 0.65

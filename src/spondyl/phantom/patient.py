@@ -121,7 +121,7 @@ def scan_patient(patient: Patient, options: PhantomOptions) -> Phantom:
     """
     protocol = draw_protocol(patient, options)
     ids = voxelise(patient.scene, grid_of(protocol))
-    masks = masks_of(_centres(ids, protocol.shape), patient.scene.parts, patient.column.plan.transition)
+    masks = masks_of(_centres_in_view(ids, protocol), patient.scene.parts, patient.column.plan.transition)
     truth = truth_of(patient.column, patient.pathology, protocol.affine, masks)
     _require_in_view(truth, options)
     return Phantom(
@@ -190,9 +190,10 @@ def grid_of(protocol: MrProtocol | CtProtocol) -> Grid:
     if isinstance(protocol, CtProtocol):
         i, j, k = np.maximum(1, np.rint(protocol.affine.spacing_mm / _CT_PAINT_MM)).astype(int).tolist()
         return Grid(affine=protocol.affine, shape=protocol.shape, supersampling=(i, j, k))
+    excited = protocol.excited
     return Grid(
-        affine=protocol.affine,
-        shape=protocol.shape,
+        affine=excited.affine,
+        shape=excited.shape,
         supersampling=(3 if protocol.slice_mm > _THIN_MM else 1, 2, 2),
         filled=min(1.0, protocol.slice_mm / float(protocol.affine.spacing_mm[0])),
     )
@@ -210,6 +211,14 @@ def _acquire(
 def _volume(voxels: NDArray[np.float32], affine: Affine, options: PhantomOptions) -> Volume:
     source: dict[str, str | int | float] = {"format": "phantom", "seed": options.seed}
     return Volume(voxels=voxels, affine=affine, modality=options.modality, source=source)
+
+
+def _centres_in_view(ids: PartIds, protocol: MrProtocol | CtProtocol) -> PartIds:
+    """The part in the middle of each voxel of the image, without what only wraps around into it."""
+    if isinstance(protocol, CtProtocol):
+        return _centres(ids, protocol.shape)
+    inner = tuple(slice(beyond, -beyond or None) for beyond in protocol.margin)
+    return _centres(ids, protocol.excited.shape)[inner]
 
 
 def _centres(ids: PartIds, shape: Shape) -> PartIds:

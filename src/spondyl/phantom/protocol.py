@@ -7,8 +7,10 @@ MR grids are sagittal stacks, index order (slice, row, column), axes to left, in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import numpy as np
 
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
@@ -79,6 +81,8 @@ class Imperfections:
         ghost: strength of the ghosts of flow and breathing, relative to their source.
         ghost_shift: distance of the ghosts, share of the field of view along phase.
         saturated_mm: width of the band at the image's front in which signal is suppressed, 0 for none.
+        wrapped_px: how far beyond each end of the phase axis tissue comes back in at the other end; 0 where phase is
+            oversampled, as it mostly is.
         texture: scales every tissue's own texture.
     """
 
@@ -89,6 +93,7 @@ class Imperfections:
     ghost: float = 0.0
     ghost_shift: float = 0.25
     saturated_mm: float = 0.0
+    wrapped_px: int = 0
     texture: float = 1.0
 
     def __post_init__(self) -> None:
@@ -99,6 +104,7 @@ class Imperfections:
         _check("ghost", self.ghost, 0.0, 1.0)
         _check("ghost_shift", self.ghost_shift, 0.0, 1.0)
         _check("saturated_mm", self.saturated_mm, 0.0, 1000.0)
+        _check("wrapped_px", self.wrapped_px, 0, 1000)
         _check("texture", self.texture, 0.0, 10.0)
 
 
@@ -130,6 +136,26 @@ class MrProtocol:
         _check_grid(self.affine, self.shape)
         _check("full_scale", self.full_scale, 1.0, 65535.0)
         _check("slice_mm", self.slice_mm, 0.3, float(self.affine.spacing_mm[0]) + 1e-6)
+
+    @property
+    def margin(self) -> Shape:
+        """Voxels beyond each end of each axis from which signal comes in."""
+        rows = self.imperfections.is_phase_along_rows
+        wrapped = self.imperfections.wrapped_px
+        return (0, wrapped, 0) if rows else (0, 0, wrapped)
+
+    @property
+    def excited(self) -> MrProtocol:
+        """The scan of everything that gives signal: the field of view with its margin."""
+        shift = np.eye(4)
+        shift[:3, 3] = -np.array(self.margin)
+        slices, rows, columns = (size + 2 * beyond for size, beyond in zip(self.shape, self.margin, strict=True))
+        return replace(
+            self,
+            affine=self.affine @ shift,
+            shape=(slices, rows, columns),
+            imperfections=replace(self.imperfections, wrapped_px=0),
+        )
 
     @property
     def sequence(self) -> Sequence:

@@ -154,7 +154,7 @@ def draw_mr_protocol(
         shape=shape,
         slice_mm=slice_mm,
         coil=_draw_coil(rng, view.height_mm),
-        imperfections=_draw_imperfections(rng, contrast, _front_mm(column, affine, shape)),
+        imperfections=_draw_imperfections(rng, contrast, shape, _front_mm(column, affine, shape)),
         full_scale=float(np.exp(rng.uniform(np.log(300.0), np.log(3000.0)))),
     )
 
@@ -348,7 +348,11 @@ _BANDWIDTH_HZ = MappingProxyType({1.5: (160.0, 400.0), 3.0: (250.0, 530.0)})
 """Of a pixel, by field strength, T."""
 
 
-def _draw_imperfections(rng: np.random.Generator, contrast: Contrast, front_mm: float) -> Imperfections:
+_WRAPPED = 0.1
+"""How often phase is not oversampled (assumed)."""
+
+
+def _draw_imperfections(rng: np.random.Generator, contrast: Contrast, shape: Shape, front_mm: float) -> Imperfections:
     shift_hz = FAT_SHIFT_HZ_PER_T * contrast.field_strength_t
     shift_px = rng.choice((-1.0, 1.0)) * shift_hz / rng.uniform(*_BANDWIDTH_HZ[contrast.field_strength_t])
     is_phase_along_rows = bool(rng.random() < 0.85)
@@ -363,7 +367,14 @@ def _draw_imperfections(rng: np.random.Generator, contrast: Contrast, front_mm: 
         ghost_shift=float(rng.uniform(0.08, 0.4)),
         saturated_mm=saturated_mm,
         texture=float(rng.uniform(0.6, 1.6)),
+        wrapped_px=_draw_wrapped(rng, shape[1 if is_phase_along_rows else 2]),
     )
+
+
+def _draw_wrapped(rng: np.random.Generator, size: int) -> int:
+    """A tenth of the field of view at most, at either end; the patient's own size bounds what there is to wrap."""
+    share = rng.uniform(0.02, 0.1)
+    return round(share * size) if rng.random() < _WRAPPED else 0
 
 
 def _draw_side(rng: np.random.Generator) -> tuple[float, float]:

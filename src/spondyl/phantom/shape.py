@@ -254,7 +254,7 @@ def _draw_endplate_changes(
         reach = (
             0.55 * size.upper_width_mm,
             rng.uniform(0.3, 0.6) * size.upper_depth_mm,
-            rng.uniform(0.2, 0.45) * size.height_mm / 2,
+            rng.uniform(0.25, 0.9) * size.height_mm / 2,
         )
         draft.paint(
             [at(0, shift, reach)],
