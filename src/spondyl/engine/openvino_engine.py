@@ -24,6 +24,8 @@ __all__ = ["OpenVinoEngine", "processor_has_bfloat16"]
 _LOG = logging.getLogger(__name__)
 # Compiled models of big networks are not cached: reading hundreds of megabytes back is no quicker than compiling.
 _CACHED_BYTES_AT_MOST = 100e6
+# Kernels are made for each shape; its own 5000 of them are half a gigabyte after 150 scans of different sizes.
+_KEPT_KERNELS = 100
 
 
 class OpenVinoEngine:
@@ -77,6 +79,7 @@ def _compile(model: openvino.Model, halved: bool, threads: int, *, cached: bool)
         "INFERENCE_PRECISION_HINT": "bf16" if halved else "f32",
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
+        "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
         "ENABLE_HYPER_THREADING": True,  # a virtual processor may be half a core; all that we may use count
     }
     folder = _writable(cache_folder() / "openvino") if cached else None
