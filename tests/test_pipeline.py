@@ -182,6 +182,8 @@ def test_a_level_that_the_weights_were_not_taught_is_named(knowing_stages: dict[
         "between vertebrae alone"
     ]
     assert not any("taught" in warning for warning in analyze(a_volume(), networks=NETWORKS).warnings)
+    knowing_stages["labelling"] = a_labelling([Level.L6, Level.S1, Level.S2])  # which look like L5 and S1
+    assert not [warning for warning in analyze(a_volume(), networks=lumbar).warnings if "taught" in warning]
 
 
 def test_the_context_network_is_shown_maps_drawn_as_its_card_says() -> None:

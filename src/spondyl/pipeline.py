@@ -24,6 +24,7 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import sagittal_axes, to_sagittal
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import COMPACT, OFFICIAL, CropGrid
+from spondyl.identify.evidence import STAND_INS
 from spondyl.identify.height_map import HeightMapSettings
 from spondyl.identify.order import OrderCosts
 from spondyl.imaging.volume import Modality, Volume
@@ -333,7 +334,8 @@ def _doubts(
     doubts: tuple[str, ...] = ()
     if taught is not None:
         first, last = taught
-        strange = [v.level for v in vertebrae if not first.rank <= v.level.rank <= last.rank]
+        looks = {v.level: STAND_INS.get(v.level, v.level) for v in vertebrae}
+        strange = [level for level, like in looks.items() if not first.rank <= like.rank <= last.rank]
         if strange:
             doubts += (
                 f"{', '.join(strange)}: the weights were taught no level outside {first} to {last}, "
