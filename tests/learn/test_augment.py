@@ -52,8 +52,9 @@ def test_a_painted_point_is_sampled_where_the_map_says(seed):
         images.append(torch.exp(-squared / (2 * 3.0**2 * matrix.det().abs())))  # about 3 pixels wide in the output
     sampled = placed.sample(images)
     axis = torch.arange(size, dtype=torch.float32)
-    for output, image, point in zip(sampled, images, points, strict=True):
-        if (point < 0).any() or (point > torch.tensor(image.shape) - 1).any():
+    for output, image, point, matrix in zip(sampled, images, points, placed.matrix, strict=True):
+        core = 4.0 * matrix.det().abs().sqrt()  # beyond half of the blob's height
+        if (point < core).any() or (point > torch.tensor(image.shape) - 1 - core).any():
             continue
         # the blob's core, in which the wave is nearly straight; its curvature moves the centre by 0.2 at most
         weight = output.clamp(min=0.5) - 0.5
