@@ -227,12 +227,15 @@ def test_cards_carry_the_decoders_settings(tmp_path: Path, monkeypatch: pytest.M
     assert networks.taught == (Level.T9, Level.S1)
 
 
-def test_a_likely_numbering_variant_is_named(knowing_stages: dict[str, Labelling]) -> None:
-    variants = {"regular": 0.6, "six lumbar vertebrae": 0.35, "eleven thoracic vertebrae": 0.05}
+@pytest.mark.parametrize(("probability", "verb"), [(0.35, "may"), (0.8, "seems to")])
+def test_a_likely_numbering_variant_is_named(
+    knowing_stages: dict[str, Labelling], probability: float, verb: str
+) -> None:
+    variants = {"regular": 0.95 - probability, "six lumbar vertebrae": probability, "eleven thoracic vertebrae": 0.05}
     knowing_stages["labelling"] = a_labelling(list(LEVELS), variants)
     warnings = analyze(a_volume(), networks=NETWORKS).warnings
-    assert [warning for warning in warnings if "numbered" in warning] == [
-        "the column may be numbered otherwise: six lumbar vertebrae, probability 0.35"
+    assert [warning for warning in warnings if "column" in warning] == [
+        f"the column {verb} have six lumbar vertebrae, probability {probability:.2f}"
     ]
 
 

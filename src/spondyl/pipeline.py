@@ -346,7 +346,8 @@ def _doubts(
         doubts += (NO_ANCHOR,)
     for name, probability in labelling.numberings.items():
         if name != "regular" and probability >= _NOTABLE_VARIANT:
-            doubts += (f"the column may be numbered otherwise: {name}, probability {probability:.2f}",)
+            verb = "seems to" if probability >= 0.5 else "may"
+            doubts += (f"the column {verb} have {name}, probability {probability:.2f}",)
     return doubts
 
 
