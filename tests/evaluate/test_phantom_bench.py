@@ -7,7 +7,6 @@ import pytest
 
 from spondyl.anatomy.level import Level
 from spondyl.evaluate import phantom_bench
-from spondyl.evaluate.calibration_fit import CalibrationExample
 from spondyl.evaluate.labelling_methods import ALONE, ARGMAX, METHODS
 from spondyl.evaluate.naming_score import VariantTally
 from spondyl.evaluate.phantom_bench import (
@@ -27,7 +26,6 @@ from spondyl.pipeline import Plan
 ALL_RIGHT = VertebraScore(
     truths=10, detections=10, found=10, correct=10, identified=10, nearly_identified=10, errors_mm=(1.0,) * 10
 )
-NOTHING = CalibrationExample(logits=np.empty((0, 24)), positions_mm=np.empty((0, 3)), scores=np.empty(0), levels=())
 
 
 def a_measure(field: Field = Field.WHOLE, *, has_anchor: bool = True, held: bool = True) -> PatientMeasure:
@@ -35,7 +33,6 @@ def a_measure(field: Field = Field.WHOLE, *, has_anchor: bool = True, held: bool
     return PatientMeasure(
         field=field,
         scores=scores,
-        example=NOTHING,
         claims=((0.9, held),) * 10,
         has_anchor=has_anchor,
         tally=VariantTally(regular=1),

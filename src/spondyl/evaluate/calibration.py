@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,4 +54,22 @@ def calibration(probabilities: ArrayLike, held: ArrayLike, bins: int = BINS) -> 
         claimed=float(claimed.mean()),
         held=float(true.mean()),
         expected_error=float(np.abs(gaps).sum() / len(claimed)),
+    )
+
+
+def calibration_line(scans: str, claims: Sequence[tuple[float, bool]], *, bodies: str = "bodies") -> str:
+    """How far the probabilities of levels held, as a sentence.
+
+    Args:
+        scans: on what they were claimed.
+        claims: probability of each level, and whether it was right.
+        bodies: what is counted.
+    """
+    if not claims:
+        return f"`level_probability` on {scans}: nothing was named."
+    probabilities, outcomes = zip(*claims, strict=True)
+    held = calibration(probabilities, outcomes)
+    return (
+        f"`level_probability` on {scans}, {held.claims} {bodies}: {held.claimed:.3f} in the mean, "
+        f"{held.held:.3f} of the levels right, expected calibration error {held.expected_error:.3f}."
     )

@@ -9,7 +9,7 @@ from operator import add
 from pathlib import Path
 
 from spondyl.anatomy.level import Level
-from spondyl.evaluate.calibration import calibration
+from spondyl.evaluate.calibration import calibration_line
 from spondyl.evaluate.labelling_methods import ALONE, METHODS, Namers, candidates_of, load_namers
 from spondyl.evaluate.tables import SCORE_HEADER, markdown_table, score_cells
 from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
@@ -72,13 +72,14 @@ def detection_bench(data: Path, networks: Networks) -> str:
     namers = load_namers(networks, Plan())
     measured = {name: reduce(add, (measure(exam, networks, namers) for exam in exams[name])) for name in SETS}
     pooled = reduce(add, (measured[name] for name in POOLED))
-    parts = {**measured, " + ".join(POOLED): pooled}
+    both = " + ".join(POOLED)
+    parts = {**measured, both: pooled}
     rows = [(f"{part}: {name}", *score_cells(whole.scores[name])) for part, whole in parts.items() for name in METHODS]
     return "\n\n".join(
         [
             _sources(exams),
             markdown_table(("set and decoder", *SCORE_HEADER), [*rows, *_PAPER_ROWS]),
-            *(_calibration_line(part, whole) for part, whole in list(parts.items())[-1:] if whole.claims),
+            *([calibration_line(both, pooled.claims, bodies="found bodies")] if pooled.claims else []),
         ]
     )
 
@@ -91,7 +92,8 @@ def measure(exam: Exam, networks: Networks, namers: Namers) -> Measured:
         nothing = score_vertebrae(truth, (), (), affine)
         return Measured(scores=dict.fromkeys(METHODS, nothing), claims=())
     candidates = candidates_of(exam.stack, found, networks)
-    labelling, levels = namers.labellings(candidates)[ALONE], namers.levels(candidates)
+    labellings = namers.labellings(candidates)
+    labelling, levels = labellings[ALONE], namers.levels(candidates, labellings)
     scores = {name: score_vertebrae(truth, found, levels[name], affine) for name in METHODS}
     return Measured(scores=scores, claims=tuple(_claims(truth, found, labelling, affine)))
 
@@ -117,12 +119,3 @@ def _sources(exams: Mapping[str, Sequence[Exam]]) -> str:
         f"{name}: {', '.join(exam.name.removeprefix(f'{name}_') for exam in of)}" for name, of in exams.items()
     )
     return f"Exams of the {PART} part of `learn/split.json`, split by patient, never trained on: {named}."
-
-
-def _calibration_line(part: str, measured: Measured) -> str:
-    probabilities, outcomes = zip(*measured.claims, strict=True)
-    held = calibration(probabilities, outcomes)
-    return (
-        f"`level_probability` on {part}, {held.claims} found bodies: {held.claimed:.3f} in the "
-        f"mean, {held.held:.3f} of the levels right, expected calibration error {held.expected_error:.3f}."
-    )

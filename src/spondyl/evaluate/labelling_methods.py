@@ -85,14 +85,14 @@ class Namers:
             ALONE: decode(c.logits, c.scores, c.positions_mm, costs=self.alone),
         }
 
-    def levels(self, candidates: Candidates, labellings: Mapping[str, Labelling] | None = None) -> dict[str, Levels]:
+    def levels(self, candidates: Candidates, labellings: Mapping[str, Labelling]) -> dict[str, Levels]:
         """The levels that each of `METHODS` gives, head to foot; None for what it takes for no vertebra.
 
         Args:
             candidates: the detections.
-            labellings: what `labellings` gives for them, where the caller has it.
+            labellings: what `labellings` gives for them.
         """
-        decoded = {name: one.levels for name, one in (labellings or self.labellings(candidates)).items()}
+        decoded = {name: one.levels for name, one in labellings.items()}
         return {
             ARGMAX: argmax_levels(candidates.logits),
             RECURRENT: recurrent_levels(candidates.logits, candidates.positions_mm, self.recurrent),

@@ -19,8 +19,7 @@ import numpy as np
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS
-from spondyl.evaluate.calibration import calibration
-from spondyl.evaluate.calibration_fit import CalibrationExample
+from spondyl.evaluate.calibration import calibration_line
 from spondyl.evaluate.labelling_methods import ALONE, METHODS, Namers, candidates_of, load_namers
 from spondyl.evaluate.naming_score import RECOGNISED, VariantTally, claims, odd_place_is_in_view
 from spondyl.evaluate.tables import SCORE_HEADER, markdown_table, score_cells
@@ -28,6 +27,7 @@ from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
+from spondyl.learn.phantoms import TOLD_BY
 from spondyl.locate.vfr import detect
 from spondyl.phantom.options import PhantomOptions, Variant
 from spondyl.phantom.patient import make_phantom
@@ -52,15 +52,10 @@ PATIENTS, ODD_PATIENTS = 100, 60
 _TAUGHT = frozenset(Level) - {Level.C1, Level.S2}
 """Bodies that detectors are asked for."""
 
-_ODD = (
-    (Variant.T11, Field.WHOLE),
-    (Variant.T13, Field.WHOLE),
-    (Variant.L4, Field.WHOLE),
-    (Variant.L6, Field.WHOLE),
-    (Variant.L4, Field.LUMBAR),
-    (Variant.L6, Field.LUMBAR),
+_ODD = tuple(
+    (variant, field) for field in (Field.WHOLE, Field.LUMBAR) for variant in Variant if variant in TOLD_BY[field]
 )
-"""Odd numberings where they can be told: thoracic vertebrae are counted from the neck."""
+"""Odd numberings, each in every field of view that can tell it."""
 
 _NUMBERINGS = {numbering.name: numbering for numbering in NUMBERINGS}
 
@@ -75,7 +70,6 @@ class PatientMeasure:
     Args:
         field: what the scan was meant to show.
         scores: by method.
-        example: its detections, with what the default method's decoder read of each and what each is.
         claims: probability of each level that the default method gave, and whether it is right.
         has_anchor: whether C2 or S1 is in view.
         tally: whether its numbering was recognised, where the scan can tell.
@@ -83,7 +77,6 @@ class PatientMeasure:
 
     field: Field
     scores: Mapping[str, VertebraScore]
-    example: CalibrationExample
     claims: tuple[tuple[float, bool], ...]
     has_anchor: bool
     tally: VariantTally
@@ -126,15 +119,13 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
     if not found:
         return _nothing_found(options.field, whole, stack.affine)
     candidates = candidates_of(stack, found, networks)
-    levels, labelling = namers.levels(candidates), namers.labellings(candidates)[ALONE]
+    labellings = namers.labellings(candidates)
+    labelling, levels = labellings[ALONE], namers.levels(candidates, labellings)
     numbering = _NUMBERINGS[phantom.truth.numbering]
     true = tuple(_level_of(body, shown) for body in found)
     return PatientMeasure(
         field=options.field,
         scores={name: score_vertebrae(whole, found, levels[name], stack.affine) for name in METHODS},
-        example=CalibrationExample(
-            logits=candidates.logits, positions_mm=candidates.positions_mm, scores=candidates.scores, levels=true
-        ),
         claims=tuple(claims(labelling, true)),
         has_anchor=Level.C2 in whole or Level.S1 in whole,
         tally=VariantTally.of(labelling, numbering) if odd_place_is_in_view(numbering, whole) else VariantTally(),
@@ -142,11 +133,9 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
 
 
 def _nothing_found(field: Field, whole: Mapping[Level, VertebraInstance], affine: Affine) -> PatientMeasure:
-    nothing = np.empty((0, 0))
     return PatientMeasure(
         field=field,
         scores=dict.fromkeys(METHODS, score_vertebrae(whole, (), (), affine)),
-        example=CalibrationExample(logits=nothing, positions_mm=np.empty((0, 3)), scores=np.empty(0), levels=()),
         claims=(),
         has_anchor=False,
         tally=VariantTally(),
@@ -196,7 +185,8 @@ def phantom_tables(measures: Sequence[PatientMeasure]) -> str:
         for name in METHODS
     ]
     lines = [markdown_table(("phantoms and method", *SCORE_HEADER), rows)]
-    lines += [_calibration_line(name, of) for name, of in _calibration_groups(measures)]
+    for name, of in _calibration_groups(measures):
+        lines.append(calibration_line(name, list(chain.from_iterable(measure.claims for measure in of))))
     return "\n\n".join(lines)
 
 
@@ -212,15 +202,3 @@ def variant_line(tally: VariantTally) -> str:
 def _calibration_groups(measures: Sequence[PatientMeasure]) -> Iterator[tuple[str, list[PatientMeasure]]]:
     yield "all phantoms", list(measures)
     yield "phantoms that show neither C2 nor S1", [measure for measure in measures if not measure.has_anchor]
-
-
-def _calibration_line(name: str, measures: Sequence[PatientMeasure]) -> str:
-    made = list(chain.from_iterable(measure.claims for measure in measures))
-    if not made:
-        return f"`level_probability` on {name}: nothing was named."
-    probabilities, outcomes = zip(*made, strict=True)
-    held = calibration(probabilities, outcomes)
-    return (
-        f"`level_probability` on {name}, {held.claims} bodies: {held.claimed:.3f} in the mean, "
-        f"{held.held:.3f} of the levels right, expected calibration error {held.expected_error:.3f}."
-    )

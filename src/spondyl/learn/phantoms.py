@@ -30,7 +30,7 @@ from spondyl.phantom.scene import voxelise
 from spondyl.phantom.sequence import Sequence as Pulse
 from spondyl.phantom.sequence import draw_contrast
 
-__all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
+__all__ = ["TOLD_BY", "load_phantoms", "make_phantoms", "outlines_of"]
 
 _TAUGHT = (Level.C2, Level.S1)
 """First and last body that detectors are taught, as in the published networks."""
@@ -41,11 +41,12 @@ _DOUBT_SHARE = 0.12
 _FIELDS = (Field.CERVICAL, Field.LUMBAR, Field.WHOLE, Field.THORACIC)
 """In turn, by seed."""
 
-_ODD = {
+TOLD_BY = {
     Field.LUMBAR: (Variant.L4, Variant.L6),
     Field.WHOLE: (Variant.T11, Variant.L4, Variant.T13, Variant.L6),
 }
-"""Numbering variants that a field of view can tell; of such, half of the patients have one, each in turn."""
+"""Numbering variants that a field of view can tell: thoracic vertebrae are counted from the neck. In such a field, half
+of the patients that are trained on have one, each in turn."""
 
 _CONTRASTS: tuple[Pulse | None, ...] = (None, Pulse.RANDOM)
 """Of each patient: one as scanners make it, one with a random signal for every tissue."""
@@ -116,7 +117,7 @@ def _field(seed: int) -> Field:
 
 def _variant(seed: int) -> Variant | None:
     """The numbering that a patient must have; None for one drawn by published frequency."""
-    odd, (pair, is_second) = _ODD.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
+    odd, (pair, is_second) = TOLD_BY.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
     return odd[pair % len(odd)] if odd and is_second else None
 
 

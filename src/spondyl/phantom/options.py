@@ -79,7 +79,7 @@ _SHOWN_BY: Mapping[Variant, tuple[Field, ...]] = MappingProxyType(
         Variant.LUMBARISED: (Field.LUMBAR, Field.WHOLE),
     }
 )
-"""Fields of view in which a variant can be told; asking for it in another one is a mistake."""
+"""Fields of view that show where a variant is odd; asking for it in another one is a mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
