@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 
 from spondyl.errors import SettingError
 from spondyl.evaluate.hostile.nifti_bytes import base_nifti
@@ -22,6 +23,9 @@ from spondyl.findings import Findings
 __all__ = ["Arena", "Result", "open_arena"]
 
 _WARM_UP_S, _WARM_UP_GB = 120.0, 4.0
+_PREPARING = Lock()
+"""pydicom's settings and Python's warnings are those of the whole process."""
+
 _LOG = "SPONDYL_HOSTILE_LOG"
 _WATCH = f'''"""Refuses every connection and notes who tried."""
 import os, sys
@@ -90,7 +94,8 @@ class Arena:
         return self.top / "warm"
 
     def _run_calls(self, case: Case, room: Room) -> Result:
-        source = case.prepare(room)
+        with _PREPARING:
+            source = case.prepare(room)
         before = snapshot(room)
         results = []
         for call in case.calls:

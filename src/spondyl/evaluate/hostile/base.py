@@ -5,6 +5,7 @@ format has room for one.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from spondyl.evaluate.hostile.case import Room
 from spondyl.imaging.volume import Volume
 from spondyl.imaging.write_dicom import MrTimes, Series, to_dicom_slices
 from spondyl.phantom.options import PhantomOptions
-from spondyl.phantom.patient import make_phantom
+from spondyl.phantom.patient import Phantom, make_phantom
 
 __all__ = [
     "IDENTIFIERS",
@@ -27,6 +28,7 @@ __all__ = [
     "Dataset",
     "Edit",
     "base_affine",
+    "base_phantom",
     "base_series",
     "base_volume",
     "base_voxels",
@@ -53,12 +55,18 @@ _TIMES = MrTimes(tr_ms=4000, te_ms=100, ti_ms=0, flip_deg=90, field_strength_t=1
 
 
 @cache
-def base_volume() -> Volume:
-    """A sagittal T2 of a regular lumbar spine, 15 slices, whole numbers."""
+def base_phantom() -> Phantom:
+    """A sagittal T2 of a regular lumbar spine, 15 slices."""
     options = PhantomOptions.from_text(
         seed=1, sequence="t2", spacing_mm=_SPACING_MM, variant="regular", cobb_deg=0, severity=0, screws="none"
     )
-    drawn = make_phantom(options).volume
+    return make_phantom(options)
+
+
+@cache
+def base_volume() -> Volume:
+    """Its scan, in whole numbers."""
+    drawn = base_phantom().volume
     return Volume(voxels=np.rint(drawn.voxels), affine=drawn.affine, modality=drawn.modality)
 
 
@@ -106,7 +114,8 @@ def encode(dataset: Dataset) -> bytes:
     from pydicom import config
 
     stream = io.BytesIO()
-    with config.disable_value_validation():
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         dataset.save_as(stream, enforce_file_format=False)
     return stream.getvalue()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import struct
 from functools import cache
 from typing import Any
@@ -11,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.evaluate.hostile.base import PATIENT, PATIENT_ID, base_affine, base_voxels
-from spondyl.geometry.affine import Affine
-from spondyl.imaging.write import to_nifti_gz
 
 __all__ = ["DATA_AT", "NAME", "base_nifti", "nifti_2", "nifti_of", "patched", "with_dim"]
 
@@ -66,9 +63,14 @@ def base_nifti() -> bytes:
 
 def nifti_of(voxels: NDArray[Any], affine: NDArray[np.float64]) -> bytes:
     """Any voxels as NIfTI-1, with the planted patient."""
-    content = gzip.decompress(to_nifti_gz(voxels, Affine(affine)))
+    import nibabel
+
+    image = nibabel.Nifti1Image(voxels, affine)
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    image.header.set_xyzt_units("mm")
     texts = {"descrip": PATIENT, "aux_file": PATIENT_ID, "db_name": PATIENT[:17], "intent_name": PATIENT_ID}
-    return patched(content, **{name: text.encode() for name, text in texts.items()})
+    return patched(image.to_bytes(), **{name: text.encode() for name, text in texts.items()})
 
 
 def patched(content: bytes, **fields: Any) -> bytes:

@@ -104,7 +104,7 @@ def _whole() -> Iterator[Case]:
     yield _FAMILY.alike("mirrored, and its affine with it", _mirrored)
     yield _FAMILY.alike("big endian", _big_endian)
     yield _FAMILY.alike("64-bit floating point", lambda room: _typed(room, np.float64))
-    yield _FAMILY.alike("unsigned 64-bit integers", lambda room: _typed(room, np.uint64))
+    yield _FAMILY.alike("32-bit integers", lambda room: _typed(room, np.int32))
     yield _FAMILY.alike("metres", _in_metres)
     yield _FAMILY.refused("every dimension 32767", _file({"dim": with_dim(*[32767] * 7)}))
     yield _FAMILY.refused("every dimension -32768", _file({"dim": tuple([-32768] * 8)}))
