@@ -65,6 +65,12 @@ def _run_phantom_speed(_data: Path | None, _checkout: Path | None) -> tuple[str,
     return phantom_speed(), None
 
 
+def _run_hostile(_data: Path | None, _checkout: Path | None) -> tuple[str, None]:
+    from spondyl.evaluate.hostile.bench import hostile_bench
+
+    return hostile_bench(), None
+
+
 def _run_realism(data: Path | None, checkout: Path | None) -> tuple[str, None]:
     from spondyl.evaluate.phantom_intensities import phantom_intensities
     from spondyl.evaluate.phantom_realism import phantom_realism
@@ -90,6 +96,7 @@ BENCHES: dict[str, Callable[[Path | None, Path | None], tuple[str, Networks | No
     "labelling": _run_labelling,
     "phantom-realism": _run_realism,
     "phantom-speed": _run_phantom_speed,
+    "hostile": _run_hostile,
 }
 """Each takes the data folder and the checkout, and gives a text and the networks that it ran, if any."""
 

@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 
 from spondyl.errors import SettingError
-from spondyl.evaluate.hostile.nifti_bytes import base_nifti
 from spondyl.evaluate.hostile.case import DONE, KILLED, Call, Case, Room
 from spondyl.evaluate.hostile.judge import Snapshot, faults, report_folder, snapshot
+from spondyl.evaluate.hostile.nifti_bytes import base_nifti
 from spondyl.evaluate.hostile.process import run_bounded
 from spondyl.findings import Findings
 
-__all__ = ["Arena", "Result", "open_arena"]
+__all__ = ["Arena", "Result", "install_watch", "open_arena"]
 
 _WARM_UP_S, _WARM_UP_GB = 120.0, 4.0
 _PREPARING = Lock()
@@ -150,10 +150,15 @@ def open_arena() -> Iterator[Arena]:
     """
     with TemporaryDirectory(prefix="spondyl-hostile-") as name:
         top = Path(name).resolve()
-        (top / "watch").mkdir()
-        (top / "watch" / "sitecustomize.py").write_text(_WATCH, encoding="utf-8")
+        install_watch(top)
         arena = Arena(top=top, command=(sys.executable, "-m", "spondyl.cli", "analyze"))
         yield replace(arena, base=_warm_up(arena))
+
+
+def install_watch(top: Path) -> None:
+    """Put the watch on the network where an arena looks for it."""
+    (top / "watch").mkdir(exist_ok=True)
+    (top / "watch" / "sitecustomize.py").write_text(_WATCH, encoding="utf-8")
 
 
 def _warm_up(arena: Arena) -> Findings:

@@ -51,8 +51,14 @@ def _names() -> Iterator[Case]:
             out = f"results/{name.removesuffix('.nii')}"
             call = Call(statuses=(DONE,) if len(name) < 200 else ANY, out=out)
             yield _NAMES.case(f"an output folder named with {title}", honest, call)
-            yield _NAMES.case(f"no output folder named, {title}", partial(_in_folder, name), Call(statuses=ANY, out=None))
-    for title, source in {"nothing": "", "a name of 5000 letters": "x" * 5000, "a path of 5000 parts": "x/" * 5000}.items():
+            yield _NAMES.case(
+                f"no output folder named, {title}", partial(_in_folder, name), Call(statuses=ANY, out=None)
+            )
+    for title, source in {
+        "nothing": "",
+        "a name of 5000 letters": "x" * 5000,
+        "a path of 5000 parts": "x/" * 5000,
+    }.items():
         yield _NAMES.refused(f"input: {title}", partial(_text, source))
 
 
@@ -97,10 +103,29 @@ def _options() -> Iterator[Case]:
         shown = " ".join(arguments).encode("unicode_escape", "surrogateescape").decode()[:50]
         yield _OPTIONS.refused(f"{shown!r}", honest, *arguments)
     yield _OPTIONS.case("no value for -o", honest, Call(statuses=(REFUSED,), out=None, arguments=("-o",)))
-    for variable in ("PYTHONWARNINGS", "PYTHONUTF8", "LANG", "LC_ALL", "TERM", "COLUMNS", "TMPDIR", "XDG_CACHE_HOME", "SPONDYL_HOME"):
+    for variable in (
+        "PYTHONWARNINGS",
+        "PYTHONUTF8",
+        "LANG",
+        "LC_ALL",
+        "TERM",
+        "COLUMNS",
+        "TMPDIR",
+        "XDG_CACHE_HOME",
+        "SPONDYL_HOME",
+    ):
         value = {"PYTHONUTF8": "0", "LANG": "C", "LC_ALL": "tr_TR.ISO-8859-9"}.get(variable, "/no/such\x1b")
-        yield _OPTIONS.case(f"{variable} set to what is not there", honest, Call(statuses=(DONE,), environment={variable: value}), is_like_base=True)
-    yield _OPTIONS.case("ASCII only", partial(_named, "ä.nii"), Call(statuses=(DONE,), environment={"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}))
+        yield _OPTIONS.case(
+            f"{variable} set to what is not there",
+            honest,
+            Call(statuses=(DONE,), environment={variable: value}),
+            is_like_base=True,
+        )
+    yield _OPTIONS.case(
+        "ASCII only",
+        partial(_named, "ä.nii"),
+        Call(statuses=(DONE,), environment={"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+    )
 
 
 def _output() -> Iterator[Case]:
@@ -130,7 +155,9 @@ def _output() -> Iterator[Case]:
         "with a slash behind it": "results/out/",
         "a link to an empty folder": "results/link",
     }.items():
-        yield _OUTPUT.case(title, _with_places, Call(statuses=_REPORTED if title != "a link to an empty folder" else ANY, out=out))
+        yield _OUTPUT.case(
+            title, _with_places, Call(statuses=_REPORTED if title != "a link to an empty folder" else ANY, out=out)
+        )
     for title, mode in {"may not be written in": 0o500, "may not be entered": 0o600}.items():
         yield Case(
             name=f"in a folder that {title}",
@@ -143,7 +170,12 @@ def _output() -> Iterator[Case]:
     yield _OUTPUT.case("16 open files", honest, Call(shell='ulimit -n 16; exec "$@"'))
     twice = Call(statuses=(DONE,))
     yield _OUTPUT.case("an earlier report", honest, twice, twice, is_like_base=True)
-    yield _OUTPUT.case("an earlier report, and an input that is refused", _honest_then_damaged, twice, replace(refused, arguments=("--weights", "none")))
+    yield _OUTPUT.case(
+        "an earlier report, and an input that is refused",
+        _honest_then_damaged,
+        twice,
+        replace(refused, arguments=("--weights", "none")),
+    )
 
 
 def _with_places(room: Room) -> Path:
@@ -185,8 +217,16 @@ def _streams() -> Iterator[Case]:
         yield _STREAMS.case(title, honest, replace(reported, shell=shell), is_like_base=True)
     yield _STREAMS.case("nobody reads stdout", honest, replace(reported, broken=("stdout",)), is_like_base=True)
     yield _STREAMS.case("nobody reads stderr", honest, replace(reported, broken=("stderr",)), is_like_base=True)
-    yield _STREAMS.case("nobody reads either", honest, replace(reported, broken=("stdout", "stderr")), is_like_base=True)
+    yield _STREAMS.case(
+        "nobody reads either", honest, replace(reported, broken=("stdout", "stderr")), is_like_base=True
+    )
     refused = Call(statuses=(REFUSED,))
-    yield _STREAMS.case("a refusal while stderr is full", partial(_absent, "x"), replace(refused, shell='exec "$@" 2>/dev/full'))
-    yield _STREAMS.case("a refusal while stderr is closed", partial(_absent, "x"), replace(refused, shell='exec "$@" 2>&-'))
-    yield _STREAMS.case("a refusal while nobody reads stderr", partial(_absent, "x"), replace(refused, broken=("stderr",)))
+    yield _STREAMS.case(
+        "a refusal while stderr is full", partial(_absent, "x"), replace(refused, shell='exec "$@" 2>/dev/full')
+    )
+    yield _STREAMS.case(
+        "a refusal while stderr is closed", partial(_absent, "x"), replace(refused, shell='exec "$@" 2>&-')
+    )
+    yield _STREAMS.case(
+        "a refusal while nobody reads stderr", partial(_absent, "x"), replace(refused, broken=("stderr",))
+    )

@@ -28,9 +28,11 @@ def element(group: int, number: int, representation: bytes, value: bytes, length
     value += b" " * (len(value) % 2)
     stated = len(value) if length is None else length
     is_long = representation in _LONG_FORM
-    return struct.pack("<HH2s", group, number, representation) + struct.pack("<HI" if is_long else "<H", *(
-        (0, stated) if is_long else (stated,)
-    )) + value
+    return (
+        struct.pack("<HH2s", group, number, representation)
+        + struct.pack("<HI" if is_long else "<H", *((0, stated) if is_long else (stated,)))
+        + value
+    )
 
 
 def sequence(group: int, number: int, items: Iterable[bytes]) -> bytes:
@@ -51,7 +53,9 @@ def inserted(content: bytes, elements: bytes) -> bytes:
 
 
 def enhanced(
-    pixels: NDArray[np.uint16], position_mm: Callable[[int], tuple[float, ...]], time: Callable[[int], int] = lambda _: 1
+    pixels: NDArray[np.uint16],
+    position_mm: Callable[[int], tuple[float, ...]],
+    time: Callable[[int], int] = lambda _: 1,
 ) -> bytes:
     """An enhanced MR object.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -64,10 +64,14 @@ def _cut_off() -> Iterator[Case]:
         yield _FILE.handled(f"one file cut off after {count} bytes", _each(partial(_first, count), (_MIDDLE,)))
     yield _FILE.handled("no preamble", _each(lambda content: content[132:]))
     yield _FILE.handled("no preamble and no meta information", _each(_without_meta))
-    yield _FILE.alike("a preamble of rubbish", _each(lambda content: PATIENT.encode().ljust(128, b"\xff") + content[128:]))
+    yield _FILE.alike(
+        "a preamble of rubbish", _each(lambda content: PATIENT.encode().ljust(128, b"\xff") + content[128:])
+    )
     yield _FILE.handled("bytes behind the pixels", _each(lambda content: content + b"\xff" * 1001))
     yield _FILE.refused("the prefix and nothing else", _each(lambda _: bytes(128) + b"DICM"))
-    yield _FILE.refused("random bytes behind the prefix", lambda room: room.put("x", bytes(128) + b"DICM" + room.rng().bytes(90_000)))
+    yield _FILE.refused(
+        "random bytes behind the prefix", lambda room: room.put("x", bytes(128) + b"DICM" + room.rng().bytes(90_000))
+    )
     for number in range(6):
         yield _FILE.handled(f"random bytes in every header {number}", _scattered)
 
@@ -137,13 +141,15 @@ def _series() -> Iterator[Case]:
     yield _SERIES.refused("MR, called CT", write_series, "--modality", "ct")
     for count in (4000, 20_000):
         yield _SERIES.alike(f"{count} small files beside it", partial(_beside, _small_files(count)))
-    yield _SERIES.alike("a directory file, a report and a picture in colour beside it", partial(_beside, _other_objects))
+    yield _SERIES.alike(
+        "a directory file, a report and a picture in colour beside it", partial(_beside, _other_objects)
+    )
     yield _SERIES.alike("a damaged file of another series beside it", partial(_beside, _damaged_file))
     yield _SERIES.handled("a second patient beside it", partial(_beside, _second_patient))
     yield _SERIES.handled("3000 images of another series beside it", partial(_beside, _long_series))
 
 
-def _without(numbers: range | list[int] | tuple[int, ...], room: Room) -> Path:
+def _without(numbers: Sequence[int], room: Room) -> Path:
     for number, content in enumerate(base_series()):
         if number not in numbers:
             room.put(f"series/{number}", content)
@@ -272,12 +278,20 @@ def _frames() -> Iterator[Case]:
     for count in (b"1", b"14", b"16", b"99999", b"-1", b"x"):
         yield _FRAMES.handled(f"15 frames, stated as {count.decode()}", partial(_stated_frames, count))
     yield _FRAMES.refused("no groups for its frames", _without_groups)
-    yield _FRAMES.refused("half of the pixels", lambda room: room.put("scan.dcm", honest_enhanced()[: -len(base_voxels().tobytes()) // 2]))
+    yield _FRAMES.refused(
+        "half of the pixels", lambda room: room.put("scan.dcm", honest_enhanced()[: -len(base_voxels().tobytes()) // 2])
+    )
     many = Call(statuses=(DONE, REFUSED, EMPTY))
     yield _FRAMES.case(f"{_MANY} frames, 0.02 mm apart", partial(_many, lambda n: (0.02 * n, 0, 0), lambda _: 1), many)
-    yield _FRAMES.case(f"{_MANY} frames, 15 places", partial(_many, lambda n: (4.0 * (n % 15), 0, 0), lambda n: n // 15 + 1), many)
+    yield _FRAMES.case(
+        f"{_MANY} frames, 15 places", partial(_many, lambda n: (4.0 * (n % 15), 0, 0), lambda n: n // 15 + 1), many
+    )
     yield _FRAMES.case(f"{_MANY} frames, one place", partial(_many, lambda _: (0, 0, 0), lambda n: n + 1), many)
-    yield _FRAMES.case(f"{_MANY} frames at random", partial(_many, lambda n: (n * 7919 % 12007 * 0.3, n % 97, n % 89), lambda _: 1), many)
+    yield _FRAMES.case(
+        f"{_MANY} frames at random",
+        partial(_many, lambda n: (n * 7919 % 12007 * 0.3, n % 97, n % 89), lambda _: 1),
+        many,
+    )
 
 
 def _stated_frames(count: bytes, room: Room) -> Path:

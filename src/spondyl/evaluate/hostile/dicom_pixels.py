@@ -44,7 +44,9 @@ def _lengths() -> Iterator[Case]:
         yield _FAMILY.handled(name, partial(write_series, edit=partial(_with_pixels, change)))
     for name, count in {"2 bytes shorter": size - 2, "half": size // 2, "one pixel": 2}.items():
         yield _FAMILY.refused(name, partial(write_series, edit=partial(_with_pixels, partial(_first, count))))
-    yield _FAMILY.handled("twice as long in one slice", partial(write_series, edit=partial(_with_pixels, _twice), only=(7,)))
+    yield _FAMILY.handled(
+        "twice as long in one slice", partial(write_series, edit=partial(_with_pixels, _twice), only=(7,))
+    )
     yield _FAMILY.refused("a stated length of 4 GB", partial(_rewritten, _stated_length))
     yield _FAMILY.refused("no end of items", partial(_rewritten, partial(_stated_length, length=0xFFFFFFFF)))
 
@@ -79,7 +81,12 @@ def _syntaxes() -> Iterator[Case]:
     yield _FAMILY.alike("honest, big endian", _big_endian)
     for name, uid in {"RLE": _RLE, "JPEG-LS": _JPEG_LS, "JPEG 2000": _JPEG_2000}.items():
         yield _FAMILY.alike(f"honest, {name}", partial(write_series, edit=partial(_compress, uid)))
-    for name, uid in {"unknown": f"{PATIENT_UID}.7", "no number": "Zweistein", "empty": "", "retired": f"{_SYNTAX}.4.52"}.items():
+    for name, uid in {
+        "unknown": f"{PATIENT_UID}.7",
+        "no number": "Zweistein",
+        "empty": "",
+        "retired": f"{_SYNTAX}.4.52",
+    }.items():
         yield _FAMILY.handled(f"syntax {name}", partial(_relabelled, uid))
     for suffix in _ENCODED:
         uid = f"{_SYNTAX}.{suffix}"

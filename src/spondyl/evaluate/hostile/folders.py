@@ -40,7 +40,9 @@ def folder_cases() -> Iterator[Case]:
     yield _FAMILY.alike("what systems leave behind", lambda room: _with(room, _system_files))
     yield _FAMILY.alike("300 folders deep", _deep)
     yield _FAMILY.handled("names that are no UTF-8", _undecodable)
-    yield _FAMILY.handled("names of control characters", lambda room: room.put("a\x1b]0;x\x07\n.nii", base_nifti()).parent)
+    yield _FAMILY.handled(
+        "names of control characters", lambda room: room.put("a\x1b]0;x\x07\n.nii", base_nifti()).parent
+    )
     yield from _special_files()
     yield from _links()
     yield from _unreadable()
@@ -118,7 +120,9 @@ def _links() -> Iterator[Case]:
     yield _FAMILY.alike("links that follow each other", lambda room: _with(room, _circle))
     yield _FAMILY.refused("a link to itself as input", _self)
     yield _FAMILY.handled("a link to the scan as input", lambda room: _link_to_scan(room))
-    yield _FAMILY.handled("a link to a pipe and the scan", lambda room: _with(room, partial(_link, "zero.nii", "/dev/zero")))
+    yield _FAMILY.handled(
+        "a link to a pipe and the scan", lambda room: _with(room, partial(_link, "zero.nii", "/dev/zero"))
+    )
 
 
 def _link(name: str, target: str, room: Room) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import inf, nan
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.evaluate.hostile.base import base_affine, base_voxels
-from spondyl.evaluate.hostile.case import ANY, DONE, Call, Case, Family, Room
+from spondyl.evaluate.hostile.case import ANY, Call, Case, Family, Room
 from spondyl.evaluate.hostile.nifti_bytes import DATA_AT, NAME, nifti_of, patched, with_dim
 
 __all__ = ["geometry_cases"]
@@ -51,8 +51,12 @@ def _turned() -> Iterator[Case]:
     base = base_affine()
     for axis, name in enumerate(("left-right", "front-back", "head-foot")):
         for degrees in (10, 29, 45, 90, 180):
-            yield _GRID.handled(f"turned {degrees} degrees about {name}", partial(_placed, _about(axis, degrees) @ base))
-    yield _GRID.handled("turned 45 degrees about every axis", partial(_placed, _about(0, 45) @ _about(1, 45) @ _about(2, 45) @ base))
+            yield _GRID.handled(
+                f"turned {degrees} degrees about {name}", partial(_placed, _about(axis, degrees) @ base)
+            )
+    yield _GRID.handled(
+        "turned 45 degrees about every axis", partial(_placed, _about(0, 45) @ _about(1, 45) @ _about(2, 45) @ base)
+    )
     for row in range(3):
         for column in range(3):
             if row != column:
@@ -127,7 +131,14 @@ def _flat(room: Room, shape: tuple[int, int, int]) -> Path:
 
 def _valued() -> Iterator[Case]:
     base = base_voxels().astype(np.float32)
-    for name, value in {"not numbers": nan, "infinite": inf, "minus infinite": -inf, "0": 0.0, "1e38": 1e38, "-5": -5.0}.items():
+    for name, value in {
+        "not numbers": nan,
+        "infinite": inf,
+        "minus infinite": -inf,
+        "0": 0.0,
+        "1e38": 1e38,
+        "-5": -5.0,
+    }.items():
         yield _VALUES.refused(f"all {name}", partial(_stored, np.full_like(base, value)))
         changed = base.copy()
         changed[3:5, 40:50, 40:50] = value
@@ -148,7 +159,9 @@ def _valued() -> Iterator[Case]:
     yield _VALUES.alike("a thousandth", partial(_stored, base / 1000))
     yield _VALUES.handled("1e300 in 64 bits", partial(_stored, base.astype(np.float64) * 1e300))
     yield _VALUES.handled("noise", lambda room: _stored(room.rng().normal(size=base.shape).astype(np.float32), room))
-    yield _VALUES.handled("a chequerboard", partial(_stored, (np.indices(base.shape).sum(axis=0) % 2).astype(np.float32)))
+    yield _VALUES.handled(
+        "a chequerboard", partial(_stored, (np.indices(base.shape).sum(axis=0) % 2).astype(np.float32))
+    )
     yield _VALUES.refused("CT values, its kind guessed", partial(_stored, base - 1024))
     yield _VALUES.handled("CT values, called MR", partial(_stored, base - 1024), "--modality", "mr")
     yield _VALUES.refused("MR, called CT", partial(_stored, base), "--modality", "ct")
@@ -195,7 +208,7 @@ _SIZES = (
 
 def _large(size: _Size) -> Case:
     voxels = int(np.prod(size.shape))
-    case = Case(
+    return Case(
         name=size.name,
         family=_LARGE,
         prepare=partial(_tiled, size),
@@ -203,7 +216,6 @@ def _large(size: _Size) -> Case:
         voxels=voxels,
         limit_s=_LARGE_LIMIT_S,
     )
-    return case
 
 
 def _tiled(size: _Size, room: Room) -> Path:

@@ -170,7 +170,9 @@ def is_same(findings: Findings, base: Findings) -> bool:
 def _contents(folder: Path) -> dict[str, bytes]:
     """The files of a report by name, unpacked."""
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix not in _OWN_FORMATS]
-    return {path.name: gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in files}
+    return {
+        path.name: gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in files
+    }
 
 
 def _leaks(contents: Mapping[str, bytes]) -> Iterable[str]:

@@ -13,7 +13,6 @@ from spondyl.evaluate.hostile.case import (
     DONE,
     INTERRUPTED,
     KILLED,
-    REFUSED,
     Call,
     Case,
     Family,
@@ -40,33 +39,19 @@ def machine_cases() -> Iterator[Case]:
 
 def _caches() -> Iterator[Case]:
     """Whatever a cache holds, the findings are those without it, twice."""
-    for title, damage in {
-        "as it is": lambda _: None,
-        "5 bytes overwritten early in each file": partial(_each, partial(_overwritten, 0.1, 5)),
-        "5 bytes overwritten in the middle of each file": partial(_each, partial(_overwritten, 0.5, 5)),
-        "50 bytes overwritten in the middle of each file": partial(_each, partial(_overwritten, 0.5, 50)),
-        "50 bytes overwritten late in each file": partial(_each, partial(_overwritten, 0.9, 50)),
-        "5 bytes overwritten at 40 places of each file": partial(_each, _scattered),
-        "the first 100 bytes of each file zero": partial(_each, lambda content: bytes(100) + content[100:]),
-        "every file cut in half": partial(_each, lambda content: content[: len(content) // 2]),
-        "every file empty": partial(_each, lambda _: b""),
-        "every file longer": partial(_each, lambda content: content + b"\xff" * 1000),
-        "every file zeros": partial(_each, lambda content: bytes(len(content))),
-        "every file a text": partial(_each, lambda _: b"no compiled network"),
-        "files exchanged": _exchanged,
-        "a folder in place of each file": _folders,
-        "a link to nothing in place of each file": _dangling,
-        "a file in place of the folder": _no_folder,
-        "gone": _gone,
-    }.items():
+    for title, damage in _DAMAGES.items():
         yield _CACHE.case(title, partial(_damaged, damage), _FOUND, _FOUND, is_like_base=True)
     yield _locked("no cache may be written", 0o500, _gone, _CACHE)
-    yield _locked("the cache may not be read", 0o000, lambda _: None, _CACHE)
+    yield _locked("the cache may not be read", 0o000, _untouched, _CACHE)
 
 
 def _damaged(damage: Callable[[Path], None], room: Room) -> Path:
     damage(room.cache)
     return honest(room)
+
+
+def _untouched(_cache: Path) -> None:
+    pass
 
 
 def _files(cache: Path) -> list[Path]:
@@ -220,7 +205,9 @@ def _interrupted() -> Iterator[Case]:
     yield _SIGNALS.case("Ctrl-C while the report is written", honest, call)
     yield _SIGNALS.case("Ctrl-C while an earlier report is replaced", honest, _FOUND, call)
     cold = Call(statuses=(INTERRUPTED,), interrupt=Interrupt(signal=signal.SIGINT, at="networks", delay_s=0.3))
-    yield _SIGNALS.case("Ctrl-C while networks are compiled, then again", partial(_damaged, _gone), cold, _FOUND, is_like_base=True)
+    yield _SIGNALS.case(
+        "Ctrl-C while networks are compiled, then again", partial(_damaged, _gone), cold, _FOUND, is_like_base=True
+    )
 
 
 def _killed() -> Iterator[Case]:
@@ -231,8 +218,34 @@ def _killed() -> Iterator[Case]:
         yield _SIGNALS.case(name, honest, killed, _FOUND, is_like_base=True)
     writing = Interrupt(signal=signal.SIGKILL, at="writing")
     for delay_s in (0.0, 0.001, 0.002, 0.004):
-        killed = Call(statuses=(KILLED, DONE), interrupt=Interrupt(signal=writing.signal, at=writing.at, delay_s=delay_s))
+        killed = Call(
+            statuses=(KILLED, DONE), interrupt=Interrupt(signal=writing.signal, at=writing.at, delay_s=delay_s)
+        )
         name = f"killed {1000 * delay_s:.0f} ms into writing, then again"
         yield _SIGNALS.case(name, honest, killed, _FOUND, is_like_base=True)
     cold = Call(statuses=(KILLED,), interrupt=Interrupt(signal=signal.SIGKILL, at="networks", delay_s=0.3))
-    yield _SIGNALS.case("killed while networks are compiled, then again", partial(_damaged, _gone), cold, _FOUND, is_like_base=True)
+    yield _SIGNALS.case(
+        "killed while networks are compiled, then again", partial(_damaged, _gone), cold, _FOUND, is_like_base=True
+    )
+
+
+_DAMAGES: dict[str, Callable[[Path], None]] = {
+    "as it is": _untouched,
+    "5 bytes overwritten early in each file": partial(_each, partial(_overwritten, 0.1, 5)),
+    "5 bytes overwritten in the middle of each file": partial(_each, partial(_overwritten, 0.5, 5)),
+    "50 bytes overwritten in the middle of each file": partial(_each, partial(_overwritten, 0.5, 50)),
+    "50 bytes overwritten late in each file": partial(_each, partial(_overwritten, 0.9, 50)),
+    "5 bytes overwritten at 40 places of each file": partial(_each, _scattered),
+    "the first 100 bytes of each file zero": partial(_each, lambda content: bytes(100) + content[100:]),
+    "every file cut in half": partial(_each, lambda content: content[: len(content) // 2]),
+    "every file empty": partial(_each, lambda _: b""),
+    "every file longer": partial(_each, lambda content: content + b"\xff" * 1000),
+    "every file zeros": partial(_each, lambda content: bytes(len(content))),
+    "every file a text": partial(_each, lambda _: b"no compiled network"),
+    "files exchanged": _exchanged,
+    "a folder in place of each file": _folders,
+    "a link to nothing in place of each file": _dangling,
+    "a file in place of the folder": _no_folder,
+    "gone": _gone,
+}
+"""What is done to a warm cache, given its folder."""

@@ -21,7 +21,16 @@ _GB = 10**9
 
 _REFUSED: dict[str, tuple[str, ...]] = {
     "NDims": ("0", "1", "2", "4", "-1", "1000000000", "three", "nan"),
-    "DimSize": ("0 120 120", "-15 120 120", "15 120", "15 120 120 120", "nan 120 120", "981 981 981", "99999999 9 9", ""),
+    "DimSize": (
+        "0 120 120",
+        "-15 120 120",
+        "15 120",
+        "15 120 120 120",
+        "nan 120 120",
+        "981 981 981",
+        "99999999 9 9",
+        "",
+    ),
     "ElementSpacing": ("0 2.4 2.4", "nan 2.4 2.4", "inf 2.4 2.4", "4.4 2.4", "1e30 1e30 1e30"),
     "TransformMatrix": ("0 0 0 0 0 0 0 0 0", "nan 0 0 0 1 0 0 0 1", "inf 0 0 0 1 0 0 0 1", "1 0 0 0 1 0"),
     "Offset": ("nan 0 0", "inf 0 0", "0 0", "x y z"),
@@ -103,14 +112,20 @@ def _whole() -> Iterator[Case]:
     content = metaimage_of({}, _raw())
     text = len(content) - len(_raw())
     yield _FAMILY.alike("as it is", lambda room: room.put(_NAME, content))
-    yield _FAMILY.handled("lines that end as in Windows", lambda room: room.put(_NAME, content[:text].replace(b"\n", b"\r\n") + _raw()))
+    yield _FAMILY.handled(
+        "lines that end as in Windows", lambda room: room.put(_NAME, content[:text].replace(b"\n", b"\r\n") + _raw())
+    )
     for count in (5, 20, 100, text - 1, text, len(content) // 2, len(content) - 1):
         yield _FAMILY.refused(f"cut off after {count} bytes", partial(_cut, count))
     yield _FAMILY.handled("bytes behind the voxels", lambda room: room.put(_NAME, content + bytes(10**6)))
     yield _FAMILY.refused("a header line of 20 MB", lambda room: room.put(_NAME, b"Comment = " + b"x" * 20_000_000))
     yield _FAMILY.refused("a million header lines", lambda room: room.put(_NAME, b"Comment = x\n" * 1_000_000))
-    yield _FAMILY.refused("a hole of 100 GB for a header", lambda room: sparse_file(room.scans / _NAME, b"NDims = ", 100 * _GB))
-    yield _FAMILY.handled("a hole of 100 GB behind the voxels", lambda room: sparse_file(room.scans / _NAME, content, 100 * _GB))
+    yield _FAMILY.refused(
+        "a hole of 100 GB for a header", lambda room: sparse_file(room.scans / _NAME, b"NDims = ", 100 * _GB)
+    )
+    yield _FAMILY.handled(
+        "a hole of 100 GB behind the voxels", lambda room: sparse_file(room.scans / _NAME, content, 100 * _GB)
+    )
     yield _FAMILY.refused("1.9 GB of voxels, all of them a hole", _hole)
     yield _FAMILY.refused("not a number among the voxels", _not_finite)
 
@@ -143,12 +158,19 @@ def _packed() -> Iterator[Case]:
     for count in (0, 2, size // 2, size - 4, size - 1):
         yield _FAMILY.refused(f"packed, cut off after {count} bytes", case({}, packed[:count]))
     for name, at in {"head": 0, "middle": size // 2, "checksum": size - 2}.items():
-        yield _FAMILY.refused(f"packed, damaged: {name}", case({}, packed[:at] + bytes([packed[at] ^ 0x5A]) + packed[at + 1 :]))
+        yield _FAMILY.refused(
+            f"packed, damaged: {name}", case({}, packed[:at] + bytes([packed[at] ^ 0x5A]) + packed[at + 1 :])
+        )
     yield _FAMILY.refused("packed, more than declared", case({"DimSize": "10 120 120"}, packed))
     yield _FAMILY.refused("packed, less than declared", case({"DimSize": "20 120 120"}, packed))
-    yield _FAMILY.refused("packed, 20 GB of zeros behind the voxels", lambda room: _put(metaimage_of(zipped, zlib_bomb(_raw(), 20 * _GB)), room))
+    yield _FAMILY.refused(
+        "packed, 20 GB of zeros behind the voxels",
+        lambda room: _put(metaimage_of(zipped, zlib_bomb(_raw(), 20 * _GB)), room),
+    )
     bomb: dict[str, str | None] = zipped | {"DimSize": "981 981 981"}
-    yield _FAMILY.refused("packed, 1.9 GB of zeros", lambda room: _put(metaimage_of(bomb, zlib_bomb(b"", 2 * _GB)), room))
+    yield _FAMILY.refused(
+        "packed, 1.9 GB of zeros", lambda room: _put(metaimage_of(bomb, zlib_bomb(b"", 2 * _GB)), room)
+    )
 
 
 def _put(content: bytes, room: Room) -> Path:

@@ -84,7 +84,9 @@ def _sparse() -> Iterator[Case]:
     """Files with holes: what they hold is nothing, however long they are."""
     yield _FILE.refused("a hole of 100 GB behind the voxels", partial(_hole, base_voxels().shape, 100 * _GB))
     yield _FILE.refused("1.9 GB of voxels, all of them a hole", partial(_hole, (981, 981, 981), 2 * _GB))
-    yield _FILE.refused("a hole of 100 GB and nothing else", lambda room: sparse_file(room.scans / NAME, b"", 100 * _GB))
+    yield _FILE.refused(
+        "a hole of 100 GB and nothing else", lambda room: sparse_file(room.scans / NAME, b"", 100 * _GB)
+    )
 
 
 def _hole(shape: tuple[int, ...], size: int, room: Room) -> Path:
@@ -115,7 +117,9 @@ def _packed() -> Iterator[Case]:
     half = len(content) // 2
     yield _GZIP.alike("as it is", _content(packed))
     yield _GZIP.alike("two members", _content(gzip.compress(content[:half], 1) + gzip.compress(content[half:], 1)))
-    yield _GZIP.alike("a member for the first hundred bytes", _content(gzip.compress(content[:100]) + gzip.compress(content[100:], 1)))
+    yield _GZIP.alike(
+        "a member for the first hundred bytes", _content(gzip.compress(content[:100]) + gzip.compress(content[100:], 1))
+    )
     yield _GZIP.alike("zeros behind it", _content(packed + bytes(512)))
     yield _GZIP.alike("named after the patient within", _content(_with_name(content)))
     yield _GZIP.handled("gzip in gzip", _content(gzip.compress(packed, 1)))
@@ -149,7 +153,9 @@ def _gzip_bombs() -> Iterator[Case]:
     yield _GZIP.refused("9.4e8 voxels of zeros", lambda room: _declared_bomb(room, (981, 981, 981)))
     yield _GZIP.refused("frames of zeros, 8 GB", lambda room: _declared_bomb(room, (*base_voxels().shape, 4000)))
     yield _GZIP.refused("an extension of 2 GB", _extension_bomb)
-    yield _GZIP.refused("20 GB of zeros, packed twice", lambda room: room.put(NAME, gzip.compress(gzip_bomb(honest, 20 * _GB))))
+    yield _GZIP.refused(
+        "20 GB of zeros, packed twice", lambda room: room.put(NAME, gzip.compress(gzip_bomb(honest, 20 * _GB)))
+    )
     yield _GZIP.handled("a million voxels of float noise", _noise)
 
 

@@ -111,7 +111,9 @@ def _whole() -> Iterator[Case]:
     yield _FAMILY.refused("every byte of the header 255", lambda room: room.put(NAME, _filled(255)))
     yield _FAMILY.refused("every byte of the header 0", lambda room: room.put(NAME, _filled(0)))
     yield _FAMILY.handled("neither sform nor qform", _file({"sform_code": 0, "qform_code": 0}))
-    yield _FAMILY.handled("no orientation and no spacing", _file({"sform_code": 0, "qform_code": 0, "pixdim": (0.0,) * 8}))
+    yield _FAMILY.handled(
+        "no orientation and no spacing", _file({"sform_code": 0, "qform_code": 0, "pixdim": (0.0,) * 8})
+    )
     for number in range(8):
         yield _FAMILY.handled(f"random header {number}", _random)
 

@@ -67,12 +67,19 @@ def run_bounded(
         results: the folder that the signal may wait for.
     """
     with TemporaryFile() as said, TemporaryFile() as complained, _broken_pipe() as pipe:
-        streams = {name: pipe if name in broken else file for name, file in (("stdout", said), ("stderr", complained))}
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, start_new_session=True, **streams
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe if "stdout" in broken else said,
+            stderr=pipe if "stderr" in broken else complained,
+            start_new_session=True,
         )
-        watch = _Watch(process.pid, start, limit_s, limit_gb, interrupt, lambda: _is_due(interrupt, complained, results))
+        watch = _Watch(
+            process.pid, start, limit_s, limit_gb, interrupt, lambda: _is_due(interrupt, complained, results)
+        )
         try:
             status, peak_gb = watch.until_end()
         finally:

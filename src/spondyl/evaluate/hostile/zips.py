@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ __all__ = ["zip_cases"]
 _FAMILY = Family("zip")
 _NAME = f"{PATIENT}.zip"
 _SCAN = f"{PATIENT}.nii"
+_NUMBERED = b"scan%05d"
 _GB = 10**9
 
 
@@ -66,7 +68,9 @@ def _honest() -> Iterator[Case]:
         yield _FAMILY.alike(f"DICOM, {name}", _files(_series, method))
     for name, method in {"bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}.items():
         yield _FAMILY.handled(f"DICOM, {name}", _files(_series, method))
-    yield _FAMILY.alike("notes beside the scan", _files(lambda: {_SCAN: base_nifti(), "a.txt": b"a", "b/c.xml": b"<c/>"}))
+    yield _FAMILY.alike(
+        "notes beside the scan", _files(lambda: {_SCAN: base_nifti(), "a.txt": b"a", "b/c.xml": b"<c/>"})
+    )
     yield _FAMILY.alike("what macOS adds", _files(lambda: {_SCAN: base_nifti(), f"__MACOSX/._{_SCAN}": bytes(163)}))
     yield _FAMILY.refused("two NIfTI scans", _files(lambda: {_SCAN: base_nifti(), "other.nii": base_nifti()}))
     yield _FAMILY.refused("NIfTI and MetaImage", _files(lambda: {_SCAN: base_nifti(), "a.mha": metaimage_of({}, b"")}))
@@ -74,7 +78,9 @@ def _honest() -> Iterator[Case]:
     yield _FAMILY.handled("zips in each other, 50 deep", _content(_nested(50)))
     yield _FAMILY.handled("bytes before it", _content(b"#!/bin/sh\n" + _one()))
     yield _FAMILY.alike("bytes behind it", _content(_one() + b"\n" * 100))
-    yield _FAMILY.alike("a comment of 65 kB", _content(_one()[:-2] + struct.pack("<H", 65535) + PATIENT.encode().ljust(65535)))
+    yield _FAMILY.alike(
+        "a comment of 65 kB", _content(_one()[:-2] + struct.pack("<H", 65535) + PATIENT.encode().ljust(65535))
+    )
 
 
 def _nested(depth: int) -> bytes:
@@ -85,7 +91,14 @@ def _nested(depth: int) -> bytes:
 
 
 def _odd_names() -> Iterator[Case]:
-    for name in ("/etc/scan.nii", "../scan.nii", "a/../../../scan.nii", "C:\\scan.nii", "..\\..\\scan.nii", "//host/share/scan.nii"):
+    for name in (
+        "/etc/scan.nii",
+        "../scan.nii",
+        "a/../../../scan.nii",
+        "C:\\scan.nii",
+        "..\\..\\scan.nii",
+        "//host/share/scan.nii",
+    ):
         yield _FAMILY.refused(f"named {name}", _files(partial(_named, name)))
     for title, name in {
         "control characters": "a\x1b]0;x\x07\r\n.nii",
@@ -95,7 +108,9 @@ def _odd_names() -> Iterator[Case]:
         "the direction of writing turned": "scan\u202ein.exe",
     }.items():
         yield _FAMILY.handled(f"a name of {title}", _files(partial(_named, name)))
-    yield _FAMILY.handled("one name twice", _content(_renamed({"a.nii": base_nifti(), "b.nii": base_nifti()}, b"b.nii", b"a.nii")))
+    yield _FAMILY.handled(
+        "one name twice", _content(_renamed({"a.nii": base_nifti(), "b.nii": base_nifti()}, b"b.nii", b"a.nii"))
+    )
     yield _FAMILY.handled("a name with a zero byte", _content(_renamed({"axnii": base_nifti()}, b"axnii", b"a\0nii")))
     yield _FAMILY.handled("a name that is no UTF-8", _content(_renamed({"axnii": base_nifti()}, b"axnii", b"a\xffnii")))
     yield _FAMILY.handled("a link to a file outside", _link)
@@ -121,8 +136,13 @@ def _link(room: Room) -> Path:
 def _heaps() -> Iterator[Case]:
     for count in (4000, 20_000):
         yield _FAMILY.alike(f"{count} small files beside a series", _files(partial(_with_notes, count)))
-    yield _FAMILY.refused("20000 small files", _files(lambda: {f"{n}.txt": b"note" for n in range(20_000)}, zipfile.ZIP_STORED))
-    yield _FAMILY.refused("20000 empty files that claim to be DICOM", _files(lambda: {f"{n}": bytes(128) + b"DICM" for n in range(20_000)}))
+    yield _FAMILY.refused(
+        "20000 small files", _files(lambda: {f"{n}.txt": b"note" for n in range(20_000)}, zipfile.ZIP_STORED)
+    )
+    yield _FAMILY.refused(
+        "20000 empty files that claim to be DICOM",
+        _files(lambda: {f"{n}": bytes(128) + b"DICM" for n in range(20_000)}),
+    )
     yield _FAMILY.refused("20000 folders", _files(lambda: {f"{n}/": b"" for n in range(20_000)}))
     yield _FAMILY.refused("nothing", _content(_zipped({})))
     yield _FAMILY.refused("an empty file", _files(lambda: {"scan.nii": b""}))
@@ -138,68 +158,83 @@ def _damaged() -> Iterator[Case]:
         yield _FAMILY.refused(f"cut off after {count} bytes", _content(one[:count]))
     for name, at in {"its first name": 34, "the packed bytes": len(one) // 2, "the checksum": 14}.items():
         yield _FAMILY.handled(f"damaged: {name}", _content(one[:at] + b"\xa5\x5a\xa5" + one[at + 3 :]))
-    for name, changes in {
-        "encrypted": {"flags": 1},
-        "strongly encrypted": {"flags": 0x41},
-        "method 99": {"method": 99},
-        "method 9": {"method": 9},
-        "method 98": {"method": 98},
-        "a wrong checksum": {"crc": 1},
+    for name, changed in {
+        "encrypted": replace(_honest_entry(), flags=1),
+        "strongly encrypted": replace(_honest_entry(), flags=0x41),
+        "method 99": replace(_honest_entry(), method=99),
+        "method 9": replace(_honest_entry(), method=9),
+        "method 98": replace(_honest_entry(), method=98),
+        "a wrong checksum": replace(_honest_entry(), checksum=1),
+        "a file that begins at 4 GB": replace(_honest_entry(), offset=2**32 - 2),
     }.items():
-        yield _FAMILY.refused(name, _content(_entries([_entry(**changes)])))
+        yield _FAMILY.refused(name, _content(_repeated(changed)))
     for size in (0, 100, 2**32 - 2):
-        yield _FAMILY.refused(f"a stated size of {size}", _content(_entries([_entry(size=size)])))
-        yield _FAMILY.refused(f"a stated packed size of {size}", _content(_entries([_entry(packed_size=size)])))
-    yield _FAMILY.refused("a file that begins at 4 GB", _content(_entries([_entry(offset=2**32 - 2)])))
-    yield _FAMILY.handled("a directory of 65534 entries, one there", _content(_entries([_entry()], stated=65534)))
+        yield _FAMILY.refused(f"a stated size of {size}", _content(_repeated(replace(_honest_entry(), size=size))))
+        packed = replace(_honest_entry(), packed_size=size)
+        yield _FAMILY.refused(f"a stated packed size of {size}", _content(_repeated(packed)))
+    entries = _repeated(_honest_entry(), stated=65534)
+    yield _FAMILY.handled("a directory of 65534 entries, one there", _content(entries))
 
 
 def _bombs() -> Iterator[Case]:
-    yield _FAMILY.refused("20 GB of zeros, honestly stated", lambda room: room.put(_NAME, _bomb(b"", 20 * _GB, 2**32 - 2)))
-    yield _FAMILY.refused("4 GB of zeros, stated as 1 MB", lambda room: room.put(_NAME, _bomb(base_nifti(), 4 * _GB, 10**6)))
-    yield _FAMILY.refused("90 MB of zeros in each of 40 files", lambda room: room.put(_NAME, _overlapping(40, 90 * 10**6)))
+    yield _FAMILY.refused(
+        "20 GB of zeros, honestly stated", lambda room: room.put(_NAME, _bomb(b"", 20 * _GB, 2**32 - 2))
+    )
+    yield _FAMILY.refused(
+        "4 GB of zeros, stated as 1 MB", lambda room: room.put(_NAME, _bomb(base_nifti(), 4 * _GB, 10**6))
+    )
+    yield _FAMILY.refused(
+        "90 MB of zeros in each of 40 files", lambda room: room.put(_NAME, _overlapping(40, 90 * 10**6))
+    )
     yield _FAMILY.refused("3000 entries that share 20 MB", lambda room: room.put(_NAME, _overlapping(3000, 20 * 10**6)))
-    yield _FAMILY.refused("a bomb within a zip", lambda room: room.put(_NAME, _zipped({"inner.zip": _bomb(b"", 4 * _GB, 2**32 - 2)})))
+    yield _FAMILY.refused(
+        "a bomb within a zip", lambda room: room.put(_NAME, _zipped({"inner.zip": _bomb(b"", 4 * _GB, 2**32 - 2)}))
+    )
 
 
-class _Entry(dict[str, int]):
-    """What the directory states of a file, beside its packed bytes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """A file's packed bytes, and what the directory states of it."""
 
-    def __init__(self, packed: bytes, **stated: int) -> None:
-        super().__init__(stated)
-        self.packed = packed
+    packed: bytes
+    checksum: int
+    size: int
+    packed_size: int
+    flags: int = 0
+    method: int = zipfile.ZIP_DEFLATED
+    offset: int = 0
+
+    @property
+    def stated(self) -> bytes:
+        """The fields that a file's own header and the directory share; APPNOTE 4.3.7 and 4.3.12."""
+        sizes = (self.checksum, self.packed_size, self.size)
+        return struct.pack("<HHHIIII", 20, self.flags, self.method, 0, *sizes) + struct.pack(
+            "<HH", len(_NUMBERED % 0), 0
+        )
 
 
-def _entry(packed: bytes | None = None, **changes: int) -> _Entry:
+@cache
+def _honest_entry() -> _Entry:
     content = base_nifti()
-    if packed is None:
-        packer = zlib.compressobj(1, zlib.DEFLATED, -15)
-        packed = packer.compress(content) + packer.flush()
-    stated = {"flags": 0, "method": 8, "crc": zlib.crc32(content), "size": len(content), "packed_size": len(packed), "offset": 0}
-    return _Entry(packed, **stated | changes)
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    packed = packer.compress(content) + packer.flush()
+    return _Entry(packed=packed, checksum=zlib.crc32(content), size=len(content), packed_size=len(packed))
 
 
-def _entries(entries: list[_Entry], stated: int | None = None) -> bytes:
-    """A zip of files that lie at the same place, so that all share the first one's bytes; APPNOTE 4.3."""
-    name = b"scan%05d"
-    first = entries[0]
-    head = struct.pack("<4sHHHIIIIHH", b"PK\3\4", 20, first["flags"], first["method"], 0, first["crc"], first["packed_size"], first["size"], 9, 0)
-    body = head + name % 0 + first.packed
-    directory = b"".join(_directory_entry(entry, name % number) for number, entry in enumerate(entries))
-    count = len(entries) if stated is None else stated
-    return body + directory + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, count, count, len(directory), len(body), 0)
-
-
-def _directory_entry(entry: _Entry, name: bytes) -> bytes:
-    sizes = (entry["crc"], entry["packed_size"], entry["size"])
-    head = struct.pack("<4sHHHHIIII", b"PK\1\2", 20, 20, entry["flags"], entry["method"], 0, *sizes)
-    return head + struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, entry["offset"]) + name
+def _repeated(entry: _Entry, count: int = 1, stated: int | None = None) -> bytes:
+    """A zip whose directory lists a file so many times, and may state another number."""
+    body = b"PK\3\4" + entry.stated + _NUMBERED % 0 + entry.packed
+    head = b"PK\1\2" + struct.pack("<H", 20) + entry.stated + struct.pack("<HHHII", 0, 0, 0, 0, entry.offset)
+    directory = b"".join(head + _NUMBERED % number for number in range(count))
+    total = count if stated is None else stated
+    return body + directory + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, total, total, len(directory), len(body), 0)
 
 
 def _bomb(prefix: bytes, zeros: int, stated: int) -> bytes:
-    return _entries([_entry(b"".join(deflated_zeros(prefix, zeros)), size=stated)])
+    packed = b"".join(deflated_zeros(prefix, zeros))
+    return _repeated(replace(_honest_entry(), packed=packed, packed_size=len(packed), size=stated))
 
 
 def _overlapping(count: int, zeros: int) -> bytes:
     packed = b"".join(deflated_zeros(bytes(128) + b"DICM", zeros))
-    return _entries([_entry(packed, size=zeros) for _ in range(count)])
+    return _repeated(replace(_honest_entry(), packed=packed, packed_size=len(packed), size=zeros), count)
