@@ -46,7 +46,11 @@ def run_cases(arena: Arena, cases: Sequence[Case]) -> list[Result]:
     large = [case for case in cases if case.voxels >= _LARGE_VOXELS]
     small = [case for case in cases if case.voxels < _LARGE_VOXELS]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        results = dict(zip(map(_key, small), pool.map(arena.run, small), strict=True))
+        try:
+            results = dict(zip(map(_key, small), pool.map(arena.run, small), strict=True))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # or Ctrl-C would wait for every case
+            raise
     results |= {_key(case): arena.run(case) for case in large}
     return [results[_key(case)] for case in cases]
 

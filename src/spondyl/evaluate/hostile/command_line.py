@@ -17,6 +17,20 @@ __all__ = ["command_line_cases", "honest"]
 _NAMES, _OPTIONS, _OUTPUT, _STREAMS = (Family(name) for name in ("names", "options", "output folder", "streams"))
 _REPORTED = (DONE, EMPTY)
 
+_ODD_NAMES = {
+    "an escape sequence": "\x1b]0;Zweistein\x07\x1b[31m.nii",
+    "line feeds": "a\nspondyl: done\n.nii",
+    "a carriage return": "a\r.nii",
+    "a turned direction": "a\u202eiin.nii",
+    "bytes that are no UTF-8": os.fsdecode(b"\xff\xfe\x80.nii"),
+    "a surrogate": os.fsdecode(b"\xed\xa0\x80.nii"),
+    "spaces": "  .nii",
+    "a hyphen in front": "./-o",
+    "255 bytes": "x" * 251 + ".nii",
+    "no letters": ".nii",
+    "quotes and wild cards": "'\"$(touch x)*?;&|.nii",
+}
+
 
 def command_line_cases() -> Iterator[Case]:
     """All cases of names, options, output folders and streams."""
@@ -32,28 +46,14 @@ def honest(room: Room) -> Path:
 
 
 def _names() -> Iterator[Case]:
-    for title, name in {
-        "an escape sequence": "\x1b]0;Zweistein\x07\x1b[31m.nii",
-        "line feeds": "a\nspondyl: done\n.nii",
-        "a carriage return": "a\r.nii",
-        "a turned direction": "a\u202eiin.nii",
-        "bytes that are no UTF-8": os.fsdecode(b"\xff\xfe\x80.nii"),
-        "a surrogate": os.fsdecode(b"\xed\xa0\x80.nii"),
-        "spaces": "  .nii",
-        "a hyphen in front": "./-o",
-        "255 bytes": "x" * 251 + ".nii",
-        "no letters": ".nii",
-        "quotes and wild cards": "'\"$(touch x)*?;&|.nii",
-    }.items():
+    for title, name in _ODD_NAMES.items():
         yield _NAMES.alike(f"a file named with {title}", partial(_named, name))
         yield _NAMES.refused(f"no file named with {title}", partial(_absent, name))
-        if title != "a hyphen in front":
-            out = f"results/{name.removesuffix('.nii')}"
-            call = Call(statuses=(DONE,) if len(name) < 200 else ANY, out=out)
-            yield _NAMES.case(f"an output folder named with {title}", honest, call)
-            yield _NAMES.case(
-                f"no output folder named, {title}", partial(_in_folder, name), Call(statuses=ANY, out=None)
-            )
+    for title in ("an escape sequence", "line feeds", "bytes that are no UTF-8", "255 bytes", "quotes and wild cards"):
+        name = _ODD_NAMES[title]
+        call = Call(statuses=(DONE,) if len(name) < 200 else ANY, out=f"results/{name.removesuffix('.nii')}")
+        yield _NAMES.case(f"an output folder named with {title}", honest, call)
+        yield _NAMES.case(f"no output folder named, {title}", partial(_named, name), Call(out=None))
     for title, source in {
         "nothing": "",
         "a name of 5000 letters": "x" * 5000,
@@ -65,11 +65,6 @@ def _names() -> Iterator[Case]:
 def _named(name: str, room: Room) -> str:
     (room.scans / name).write_bytes(base_nifti())
     return f"scans/{name}"
-
-
-def _in_folder(name: str, room: Room) -> str:
-    """In a folder of its own, since the report comes to lie beside it."""
-    return _named(name, room)
 
 
 def _absent(name: str, _room: Room) -> str:
@@ -172,7 +167,7 @@ def _output() -> Iterator[Case]:
     yield _OUTPUT.case("an earlier report", honest, twice, twice, is_like_base=True)
     yield _OUTPUT.case(
         "an earlier report, and an input that is refused",
-        _honest_then_damaged,
+        honest,
         twice,
         replace(refused, arguments=("--weights", "none")),
     )
@@ -194,10 +189,6 @@ def _with_places(room: Room) -> Path:
 
 def _locked_results(mode: int, room: Room) -> Path:
     room.results.chmod(mode)
-    return honest(room)
-
-
-def _honest_then_damaged(room: Room) -> Path:
     return honest(room)
 
 

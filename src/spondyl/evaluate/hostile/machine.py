@@ -40,7 +40,8 @@ def machine_cases() -> Iterator[Case]:
 def _caches() -> Iterator[Case]:
     """Whatever a cache holds, the findings are those without it, twice."""
     for title, damage in _DAMAGES.items():
-        yield _CACHE.case(title, partial(_damaged, damage), _FOUND, _FOUND, is_like_base=True)
+        calls = (_FOUND, _FOUND) if title in _TWICE else (_FOUND,)
+        yield _CACHE.case(title, partial(_damaged, damage), *calls, is_like_base=True)
     yield _locked("no cache may be written", 0o500, _gone, _CACHE)
     yield _locked("the cache may not be read", 0o000, _untouched, _CACHE)
 
@@ -231,16 +232,12 @@ def _killed() -> Iterator[Case]:
 
 _DAMAGES: dict[str, Callable[[Path], None]] = {
     "as it is": _untouched,
-    "5 bytes overwritten early in each file": partial(_each, partial(_overwritten, 0.1, 5)),
     "5 bytes overwritten in the middle of each file": partial(_each, partial(_overwritten, 0.5, 5)),
     "50 bytes overwritten in the middle of each file": partial(_each, partial(_overwritten, 0.5, 50)),
-    "50 bytes overwritten late in each file": partial(_each, partial(_overwritten, 0.9, 50)),
     "5 bytes overwritten at 40 places of each file": partial(_each, _scattered),
     "the first 100 bytes of each file zero": partial(_each, lambda content: bytes(100) + content[100:]),
     "every file cut in half": partial(_each, lambda content: content[: len(content) // 2]),
     "every file empty": partial(_each, lambda _: b""),
-    "every file longer": partial(_each, lambda content: content + b"\xff" * 1000),
-    "every file zeros": partial(_each, lambda content: bytes(len(content))),
     "every file a text": partial(_each, lambda _: b"no compiled network"),
     "files exchanged": _exchanged,
     "a folder in place of each file": _folders,
@@ -249,3 +246,6 @@ _DAMAGES: dict[str, Callable[[Path], None]] = {
     "gone": _gone,
 }
 """What is done to a warm cache, given its folder."""
+
+_TWICE = ("50 bytes overwritten in the middle of each file", "files exchanged", "every file empty")
+"""Damage after which the second run must find a cache that was put right."""

@@ -32,33 +32,37 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
 """Values with which there is no scan that could be read."""
 
 _HANDLED: dict[str, tuple[Any, ...]] = {
-    "sizeof_hdr": (0, -1, 540, 0x5C010000),
+    "sizeof_hdr": (0, -1, 540),
     "vox_offset": (-1.0, 0.0, 351.0, 353.0),
     "scl_slope": (nan, inf, -1.0, 0.0, _HUGE, 1e-30),
     "scl_inter": (nan, -1.0),
     "dim_0": (-1, 0, 4),
     "dim_4": (0, 2),
-    "dim_info": (255,),
-    "datatype": (0, 1, 2, 4, 8, 16, 256, 512, 1024, 1536),
+    "datatype": (0, 1, 2, 8, 16, 1536),
     "bitpix": (-1, 0, 64),
     "xyzt_units": (0, 1, 3, 7, 64, 255),
     "pixdim_0": (nan, 0.0, 5.0),
-    "pixdim_1": (nan, 0.0, -1.0, _HUGE),
-    "qform_code": (-1, 0, 99),
+    "pixdim_1": (nan, 0.0, _HUGE),
+    "qform_code": (-1, 99),
     "sform_code": (-1, 0, 99),
-    "intent_code": (-1,),
-    "slice_code": (255,),
-    "slice_end": (-1,),
-    "cal_max": (nan,),
-    "toffset": (inf,),
-    "extents": (-1,),
     "extension": (b"\1\0\0\0", b"\xff\xff\xff\xff"),
 }
 """Values that may be refused, or repaired with a warning, or that do not matter."""
 
+_IDLE: dict[str, Any] = {
+    "dim_info": 255,
+    "extents": -1,
+    "intent_code": -1,
+    "intent_p1": nan,
+    "slice_code": 255,
+    "slice_end": -1,
+    "cal_max": nan,
+    "toffset": inf,
+}
+
 _QFORM: dict[str, tuple[Any, ...]] = {
     "pixdim_1": (nan, inf, 0.0, -1.0, _HUGE, 1e-30),
-    "pixdim_3": (nan, inf, 0.0, -1.0, _HUGE, 1e-30),
+    "pixdim_3": (nan, 0.0, -1.0),
     "quatern_b": (nan, 2.0, _HUGE),
     "qoffset_x": (nan, inf, 1e9),
     "pixdim_0": (nan, 0.0),
@@ -70,7 +74,7 @@ _SFORM: dict[str, tuple[tuple[float, ...], ...]] = {
     "srow_y": ((0, 0, -2.4, nan), (0, 2.4, 2.4, 0), (0, 0, -1e-9, 0)),
     "srow_z": ((0, -2.4, -2.4, 0), (-4.4, 0, 0, 0)),
 }
-"""Changed in a scan whose qform is honest or absent."""
+"""Changed in a scan that has no qform."""
 
 
 def nifti_header_cases() -> Iterator[Case]:
@@ -84,7 +88,6 @@ def nifti_header_cases() -> Iterator[Case]:
         yield from (_FAMILY.handled(f"qform alone, {field} {c[field]}", _file(c)) for c in changes)
     for field, rows in _SFORM.items():
         for row in rows:
-            yield _FAMILY.handled(f"sform {field} {row}", _file({field: row}))
             yield _FAMILY.handled(f"sform alone, {field} {row}", _file({field: row, "qform_code": 0}))
     yield from _whole()
     yield from _second_version()
@@ -101,6 +104,8 @@ def _put(fields: dict[str, Any], room: Room) -> Path:
 def _whole() -> Iterator[Case]:
     """Headers changed in several fields at once."""
     yield _FAMILY.alike("as it is", _file({}))
+    yield _FAMILY.handled("fields that do not matter", _file(_IDLE))
+    yield _FAMILY.handled("an honest qform beside an sform of zeros", _file({"srow_x": (0.0,) * 4}))
     yield _FAMILY.alike("mirrored, and its affine with it", _mirrored)
     yield _FAMILY.alike("big endian", _big_endian)
     yield _FAMILY.alike("64-bit floating point", lambda room: _typed(room, np.float64))
@@ -114,7 +119,7 @@ def _whole() -> Iterator[Case]:
     yield _FAMILY.handled(
         "no orientation and no spacing", _file({"sform_code": 0, "qform_code": 0, "pixdim": (0.0,) * 8})
     )
-    for number in range(8):
+    for number in range(5):
         yield _FAMILY.handled(f"random header {number}", _random)
 
 
