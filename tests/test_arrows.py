@@ -11,7 +11,21 @@ import spondyl
 ROOT = Path(spondyl.__file__).parent
 
 SCIENCE = ("locate", "refine", "identify", "segment", "grade")
-FOUNDATION = ("anatomy", "geometry", "imaging", "phantom", "nets", "engine", *SCIENCE, "measure", "findings")
+SEAMS = ("stage", "study", "labelling", "reading")
+FOUNDATION = (
+    "anatomy",
+    "geometry",
+    "imaging",
+    "phantom",
+    "nets",
+    "engine",
+    *SEAMS,
+    *SCIENCE,
+    "measure",
+    "findings",
+    "assemble",
+    "methods",
+)
 WAYS_OUT = ("report", "serve", "node", "cohort")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -22,9 +36,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "phantom": ("anatomy", "geometry", "imaging"),
     "nets": (),
     "engine": ("nets",),
-    **dict.fromkeys(SCIENCE, ("nets", "geometry", "anatomy")),
-    "measure": ("geometry", "anatomy"),
     "findings": ("anatomy", "geometry"),
+    "stage": (),
+    "methods": ("stage", "imaging"),
+    "study": ("geometry", "imaging"),
+    "labelling": ("anatomy",),
+    "reading": ("geometry", "findings", "stage", "study", "labelling"),
+    **dict.fromkeys(SCIENCE, ("nets", "geometry", "anatomy", *SEAMS)),
+    "measure": ("geometry", "anatomy", *SEAMS),
+    "assemble": ("anatomy", "geometry", "imaging", "findings", "identify", *SEAMS),
     "pipeline": FOUNDATION,
     "learn": (*FOUNDATION, "pipeline"),
     "evaluate": (*FOUNDATION, "pipeline", "learn"),

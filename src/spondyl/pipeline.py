@@ -1,366 +1,326 @@
-"""From a scan to findings: the only place that knows which stages there are and in which order they run.
+"""From a scan to findings: plans, and their methods run one after the other.
 
-Stages are imported when they run, so that asking what a plan allows costs nothing.
+Which methods there are is in `spondyl.methods`; in which order stages run, in `spondyl.stage`.
 """
 
 from __future__ import annotations
 
+import importlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spondyl import __version__
-from spondyl.anatomy.level import Level
 from spondyl.errors import InputError, SettingError
-from spondyl.findings import RESEARCH_USE, Findings, ImageGrid, Software, Vertebra, WeightsUsed
-from spondyl.geometry.affine import Affine
-from spondyl.geometry.instance import VertebraInstance
-from spondyl.geometry.resample import sagittal_axes, to_sagittal
-from spondyl.geometry.stack import SagittalStack
-from spondyl.identify.crops import COMPACT, OFFICIAL, CropGrid
-from spondyl.identify.evidence import STAND_INS
-from spondyl.identify.height_map import HeightMapSettings
-from spondyl.identify.order import OrderCosts
-from spondyl.imaging.volume import Modality, Volume
-from spondyl.nets.cards import Setting
+from spondyl.imaging.modality import Modality
+from spondyl.methods import Method, find_method
+from spondyl.stage import Stage
 
 if TYPE_CHECKING:
-    from spondyl.identify.labelling import Labelling
+    from spondyl.findings import Findings, WeightsUsed
+    from spondyl.imaging.volume import Volume
+    from spondyl.nets.network import LoadedNetwork
+    from spondyl.nets.weight_sets import WeightSet
+    from spondyl.reading import Reading
+    from spondyl.study import Study
 
 __all__ = [
-    "METHODS",
-    "NO_ANCHOR",
-    "Network",
-    "Networks",
+    "STEPS",
+    "Analysis",
+    "LoadedPlan",
     "Plan",
+    "Step",
     "analyze",
     "analyze_file",
-    "identify",
-    "load_networks",
+    "apply_step",
+    "load",
+    "read_study",
 ]
 
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""One network on one engine: a batch in, its output, float32."""
-
 Progress = Callable[[str], None]
-"""Told the name of each stage as it begins."""
+"""Called with the name of each step as it begins."""
 
-METHODS = {"locate": ("vfr", "vfr-patches"), "identify": ("order", "context")}
-"""The methods of each stage that this version has; vfr-patches and context are the paper's ways, overlapping patches
-and a context network before the ordered decoder."""
-
-NO_ANCHOR = (
-    "neither the sacrum nor C2 is in view: the levels are told by looks and spacing alone, and all may be off by one"
-)
-_ANCHORS = {Level.C1, Level.C2, Level.S1, Level.S2}
-_SURE_ANCHOR = 0.5
-"""An end of the column that is named with less is no anchor."""
-
-_NOTABLE_VARIANT = 0.2
-"""From this probability on a reader should know that the column may be numbered otherwise."""
-
-_SHOWN_PROBABILITY = 1e-3
-
-_FITTED = ("temperature", "landmark_temperature", "outlier_probability", "shift_sd")
-"""Settings of the ordered decoder that are fitted to a network and stand in its card."""
+STEPS = ("read", "sagittal", "networks", *Stage)
+"""The steps of an analysis in their order; the stages among them are run by methods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run on a scan.
+    """The methods to run on a scan and the weights and machinery to run them with.
+
+    A stage is given the names of its methods, separated by commas. They replace those methods of the set of weights
+    that deal with the same structures; a stage that is None runs the methods for which the set of weights was made.
 
     Args:
-        locate: method that finds bodies; the one that the weights were trained for when None.
-        identify: method that names them; "context" for the published weights, else "order" when None.
-        weights: the set of weights: files named `<set>-vfr`, `<set>-appearance`, `<set>-context`.
+        locate, refine, identify, segment, grade, measure: methods of each stage.
+        weights: a set of weights.
         engine: what computes the networks.
         device: where.
 
     Raises:
-        SettingError: a method that this version does not have.
+        SettingError: a stage has no method of that name.
     """
 
     locate: str | None = None
+    refine: str | None = None
     identify: str | None = None
+    segment: str | None = None
+    grade: str | None = None
+    measure: str | None = None
     weights: str = "spondyl"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.locate is None:
-            trained_for = "vfr-patches" if self.weights == "spinenet-official" else "vfr"
-            object.__setattr__(self, "locate", trained_for)
-        if self.identify is None:
-            object.__setattr__(self, "identify", "context" if self.weights == "spinenet-official" else "order")
-        for stage, known in METHODS.items():
-            if getattr(self, stage) not in known:
-                raise SettingError(f"--{stage} must be one of {', '.join(known)}, got {getattr(self, stage)!r}")
+        for stage in Stage:
+            self.named(stage)
+
+    def named(self, stage: Stage) -> tuple[Method, ...]:
+        """The methods that the plan itself names for a stage."""
+        names: str | None = getattr(self, stage)
+        return () if names is None else tuple(find_method(stage, name.strip()) for name in names.split(","))
+
+    def methods(self, modality: Modality, weights: WeightSet) -> tuple[Method, ...]:
+        """The methods that run on scans of a modality, in the order in which they run.
+
+        Raises:
+            InputError: neither the plan nor the set of weights has methods for the modality.
+            SettingError: two methods of a stage deal with one structure, or one takes no scans of the modality.
+        """
+        usual = weights.methods.get(modality, {})
+        chosen = [method for stage in Stage for method in self._of_stage(stage, usual.get(stage, ()))]
+        if not usual and not any(self.named(stage) for stage in Stage):
+            raise InputError(
+                f"the scan is {modality.name}, and the weights {weights.name!r} analyse "
+                f"{' and '.join(key.upper() for key in weights.methods)} only; --modality overrides a wrong guess"
+            )
+        for method in chosen:
+            if modality not in method.modalities:
+                raise SettingError(f"--{method.stage} {method.name} takes no {modality.name} scans")
+        return tuple(chosen)
+
+    def _of_stage(self, stage: Stage, usual: tuple[str, ...]) -> Iterator[Method]:
+        named = self.named(stage)
+        taken = [structure for method in named for structure in method.structures]
+        if len(set(taken)) < len(taken):
+            names = ", ".join(method.name for method in named)
+            raise SettingError(f"--{stage} takes one method for each kind of structure, got {names}")
+        others = [find_method(stage, name) for name in usual]
+        yield from (method for method in others if not method.structures & set(taken))
+        yield from named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Networks:
-    """The networks that a plan runs.
+class Step:
+    """A method with its networks loaded.
 
     Args:
-        vfr: (n, 1, rows, columns) to (n, 13, rows, columns).
-        appearance: crops to level logits.
-        context: height-probability maps to refined ones.
-        crops: what the appearance network looks at.
-        heights: how the context network's maps are drawn.
-        costs: the ordered decoder's settings where it reads the appearance network.
-        context_costs: its settings where it reads the context network.
-        taught: the levels that they were trained on, the uppermost and the lowest; None where that is every level.
-        weights: what they were loaded from.
+        method: the method.
+        run: its function, of the type that `spondyl.reading` has for its stage.
     """
 
-    vfr: Network
-    appearance: Network
-    context: Network
-    crops: CropGrid
-    heights: HeightMapSettings = field(default_factory=HeightMapSettings)
-    costs: OrderCosts = field(default_factory=OrderCosts)
-    context_costs: OrderCosts = field(default_factory=OrderCosts)
-    taught: tuple[Level, Level] | None = None
+    method: Method
+    run: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedPlan:
+    """A plan for one modality, ready to run on many scans.
+
+    Args:
+        modality: of the scans.
+        steps: in the order in which they run.
+        weights: what was loaded, and nothing else.
+    """
+
+    modality: Modality
+    steps: tuple[Step, ...]
     weights: tuple[WeightsUsed, ...] = ()
+
+    def step(self, stage: Stage) -> Step:
+        """The only step of a stage.
+
+        Raises:
+            SettingError: the plan has none, or several.
+        """
+        found = [step for step in self.steps if step.method.stage is stage]
+        if len(found) != 1:
+            raise SettingError(f"one method of the stage {stage} is needed, the plan has {len(found)}")
+        return found[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """The result of an analysis.
+
+    Args:
+        findings: what was found, as the report has it.
+        reading: what the stages handed on, with the scan.
+    """
+
+    findings: Findings
+    reading: Reading
 
 
 @dataclass(slots=True)
 class _Clock:
-    """Times the stages and tells that they begin."""
+    """Times the steps and announces that they begin."""
 
     tell: Progress | None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def step(self, name: str, method: str = "") -> Iterator[None]:
         if self.tell is not None:
-            self.tell(name)
+            self.tell(f"{name} {method}".strip())
         start = time.perf_counter()
         yield
-        self.seconds[name] = time.perf_counter() - start
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def analyze_file(
-    path: Path,
-    plan: Plan | None = None,
-    *,
-    modality: Modality | None = None,
-    networks: Networks | None = None,
-    tell: Progress | None = None,
-) -> tuple[Findings, Volume]:
+    path: Path, plan: Plan | None = None, *, modality: Modality | None = None, tell: Progress | None = None
+) -> Analysis:
     """Read a scan and analyse it.
 
     Args:
         path: a file, folder or archive.
-        plan: what to run; the default plan when None.
+        plan: the default plan when None.
         modality: MR or CT where the caller knows it.
-        networks: as `load_networks` gives them, for many scans in a row; loaded for this one when None.
-        tell: hears the name of each stage as it begins.
-
-    Returns:
-        What was found, and the scan in which it was.
+        tell: called with the name of each step as it begins.
 
     Raises:
-        InputError: nothing that can be read as one scan, or a scan that this version cannot analyse.
+        InputError: nothing that can be read as one scan, or a scan that the plan cannot analyse.
         WeightsError: the plan's weights are missing or damaged.
     """
     from spondyl.imaging.read import read_volume
 
     clock = _Clock(tell)
-    with clock.stage("read"):
+    with clock.step("read"):
         volume = read_volume(path, modality=modality)
-    return _analyze(volume, plan or Plan(), networks, clock), volume
+    return _analyze(volume, plan or Plan(), None, clock)
 
 
 def analyze(
-    volume: Volume, plan: Plan | None = None, *, networks: Networks | None = None, tell: Progress | None = None
-) -> Findings:
-    """Analyse a scan that has been read; arguments and errors as for `analyze_file`."""
-    return _analyze(volume, plan or Plan(), networks, _Clock(tell))
-
-
-def load_networks(plan: Plan) -> Networks:
-    """Load the plan's weights onto its engine.
-
-    Raises:
-        WeightsError: weights are missing or damaged.
-        SettingError: an engine or device that this machine does not have.
-    """
-    from spondyl.engine.build import make_engine
-    from spondyl.nets.cards import find_card
-
-    cards = [find_card(f"{plan.weights}-{network}") for network in ("vfr", "appearance", "context")]
-    vfr, appearance, context = (make_engine(card.name, plan.engine, plan.device) for card in cards)
-    return Networks(
-        vfr=vfr,
-        appearance=appearance,
-        context=context,
-        crops=OFFICIAL if cards[1].preset == "spinenet" else COMPACT,
-        heights=_heights(cards[2].settings),
-        costs=_costs(cards[1].settings),
-        context_costs=_costs(cards[2].settings),
-        taught=_taught(cards[1].settings),
-        weights=tuple(WeightsUsed(name=card.name, sha256=card.sha256) for card in cards),
-    )
-
-
-def _heights(settings: Mapping[str, Setting]) -> HeightMapSettings:
-    """How a context network's card says its maps are drawn; as published where it is silent."""
-    own = HeightMapSettings()
-    return replace(own, temperature=float(settings.get("height_temperature", own.temperature)))
-
-
-def _costs(settings: Mapping[str, Setting]) -> OrderCosts:
-    """The decoder's settings that a network's card holds; the decoder's own where it is silent."""
-    fitted = {name: float(settings[name]) for name in _FITTED if name in settings}
-    return replace(OrderCosts(), **fitted)  # type: ignore[arg-type]  # all of these are numbers
-
-
-def _taught(settings: Mapping[str, Setting]) -> tuple[Level, Level] | None:
-    """The uppermost and the lowest level that an appearance network's card says it was taught."""
-    if "uppermost_level" not in settings:
-        return None
-    return Level(str(settings["uppermost_level"])), Level(str(settings["lowest_level"]))
-
-
-def _analyze(volume: Volume, plan: Plan, networks: Networks | None, clock: _Clock) -> Findings:
-    if volume.modality is not Modality.MR:
-        raise InputError("the scan is CT, and this version analyses MR only; --modality mr overrides a wrong guess")
-    with clock.stage("sagittal"):
-        stack, resampling = to_sagittal(volume.voxels, volume.affine)
-    if networks is None:
-        with clock.stage("networks"):
-            networks = load_networks(plan)
-    with clock.stage("locate"):
-        instances = _locate(stack, plan, networks)
-    vertebrae: tuple[Vertebra, ...] = ()
-    warnings = (*volume.warnings, *resampling)
-    if instances:
-        with clock.stage("identify"):
-            labelling = identify(stack, instances, networks, with_context=plan.identify == "context")
-        vertebrae = _vertebrae(instances, labelling, stack, volume)
-        warnings += _doubts(vertebrae, labelling, networks.taught)
-    return Findings(
-        software=Software(version=__version__, weights=networks.weights),
-        input=volume.source,
-        image=_grid(volume),
-        vertebrae=vertebrae,
-        warnings=(*dict.fromkeys(warnings), RESEARCH_USE),
-        timing_s=clock.seconds,
-    )
-
-
-def _locate(stack: SagittalStack, plan: Plan, networks: Networks) -> tuple[VertebraInstance, ...]:
-    from spondyl.locate.vfr import detect, detect_in_patches
-
-    find = detect_in_patches if plan.locate == "vfr-patches" else detect
-    return find(stack, networks.vfr)
-
-
-def identify(
-    stack: SagittalStack, instances: Sequence[VertebraInstance], networks: Networks, *, with_context: bool = False
-) -> Labelling:
-    """Name the vertebrae of a scan with a plan's networks, as `identify.context.label_instances` does.
+    volume: Volume, plan: Plan | None = None, *, loaded: LoadedPlan | None = None, tell: Progress | None = None
+) -> Analysis:
+    """Analyse a scan that has been read.
 
     Args:
-        stack: the scan.
-        instances: its vertebrae; the answer keeps their order.
-        networks: what to run, and how the decoder is set.
-        with_context: whether the context network refines what the appearance network says.
+        volume: the scan.
+        plan: the default plan when None.
+        loaded: a plan that is already loaded, in place of `plan`.
+        tell: called with the name of each step as it begins.
+
+    Raises:
+        InputError: a scan that the plan cannot analyse.
+        WeightsError: the plan's weights are missing or damaged.
     """
-    from spondyl.identify.context import label_instances
+    return _analyze(volume, plan or Plan(), loaded, _Clock(tell))
 
-    return label_instances(
-        stack,
-        instances,
-        networks.appearance,
-        networks.context if with_context else None,
-        networks.context_costs if with_context else networks.costs,
-        crops=networks.crops,
-        heights=networks.heights,
+
+def _analyze(volume: Volume, plan: Plan, loaded: LoadedPlan | None, clock: _Clock) -> Analysis:
+    from spondyl.assemble import assemble_findings
+    from spondyl.nets.weight_sets import find_set
+    from spondyl.study import Study
+
+    if loaded is None:
+        plan.methods(volume.modality, find_set(plan.weights))  # refuses before any work
+    with clock.step("sagittal"):
+        study = Study.from_volume(volume)
+    if loaded is None:
+        with clock.step("networks"):
+            loaded = load(plan, volume.modality)
+    reading = _run(study, loaded, clock)
+    findings = assemble_findings(reading, weights=loaded.weights, seconds=clock.seconds)
+    return Analysis(findings=findings, reading=reading)
+
+
+def read_study(study: Study, loaded: LoadedPlan) -> Reading:
+    """Run the methods of a loaded plan on a study."""
+    return _run(study, loaded, _Clock(None))
+
+
+def _run(study: Study, loaded: LoadedPlan, clock: _Clock) -> Reading:
+    from spondyl.reading import Reading
+
+    reading = Reading(study=study)
+    for step in loaded.steps:
+        with clock.step(step.method.stage, step.method.name):
+            reading = apply_step(step, reading)
+    return reading
+
+
+def apply_step(step: Step, reading: Reading) -> Reading:
+    """Run one method and add what it says to a reading."""
+    match step.method.stage:
+        case Stage.LOCATE:
+            located = step.run(reading.study)
+            return replace(reading, candidates={**reading.candidates, located.structure: located})
+        case Stage.REFINE:
+            refined = {
+                structure: step.run(reading.study, found) if structure in step.method.structures else found
+                for structure, found in reading.candidates.items()
+            }
+            return replace(reading, candidates=refined)
+        case Stage.IDENTIFY:
+            return replace(reading, labellings=step.run(reading.study, reading.candidates))
+        case Stage.MEASURE:
+            return replace(reading, measurements=(*reading.measurements, *step.run(reading)))
+        case stage:
+            raise SettingError(f"this version does not run the stage {stage}")
+
+
+def load(plan: Plan, modality: Modality = Modality.MR) -> LoadedPlan:
+    """Load the networks that a plan names, and no others; unchanged weights are loaded once.
+
+    Raises:
+        InputError: the plan has no methods for the modality.
+        WeightsError: the weights are missing or damaged, or a card lacks a setting.
+        SettingError: an engine or device that this machine does not have.
+    """
+    from spondyl.nets.cards import find_card
+    from spondyl.nets.weight_sets import find_set
+
+    weights = find_set(plan.weights)
+    methods = plan.methods(modality, weights)
+    roles = dict.fromkeys(role for method in methods for role in method.networks)
+    cards = {role: find_card(weights.card_name(role)) for role in roles}
+    texts = tuple((role, card.name, card.to_toml()) for role, card in cards.items())
+    return _load_methods(methods, texts, plan.engine, plan.device, modality)
+
+
+@lru_cache(maxsize=8)
+def _load_methods(
+    methods: tuple[Method, ...], cards: tuple[tuple[str, str, str], ...], engine: str, device: str, modality: Modality
+) -> LoadedPlan:
+    """Open methods with the networks of cards, given as role, name and text, since a card that changes is another."""
+    from spondyl.findings import WeightsUsed
+
+    networks = {role: _load_network(name, text, engine, device) for role, name, text in cards}
+    return LoadedPlan(
+        modality=modality,
+        steps=tuple(Step(method=method, run=_open(method, networks)) for method in methods),
+        weights=tuple(WeightsUsed(name=one.card.name, sha256=one.card.sha256) for one in networks.values()),
     )
 
 
-def _vertebrae(
-    instances: tuple[VertebraInstance, ...], labelling: Labelling, stack: SagittalStack, volume: Volume
-) -> tuple[Vertebra, ...]:
-    """One vertebra for each candidate that was given a level."""
-    return tuple(
-        _vertebra(instance, level, labelling, number, stack, volume)
-        for number, (instance, level) in enumerate(zip(instances, labelling.levels, strict=True))
-        if level is not None
+@lru_cache(maxsize=16)
+def _load_network(name: str, _text: str, engine: str, device: str) -> LoadedNetwork:
+    from spondyl.engine.build import make_engine
+    from spondyl.nets.cards import find_card
+    from spondyl.nets.network import LoadedNetwork
+
+    return LoadedNetwork(card=find_card(name), run=make_engine(name, engine, device))
+
+
+def _open(method: Method, networks: Mapping[str, LoadedNetwork]) -> Callable[..., Any]:
+    """The function of a method, with the networks that it asks for and no others."""
+    module, _, function = method.opens.partition(":")
+    opened: Callable[..., Any] = getattr(importlib.import_module(module), function)(
+        {role: networks[role] for role in method.networks}
     )
-
-
-def _vertebra(
-    instance: VertebraInstance, level: Level, labelling: Labelling, number: int, stack: SagittalStack, volume: Volume
-) -> Vertebra:
-    slices = _input_slices(instance.slices, stack, volume.affine, volume.voxels.shape)
-    outlines = instance.outlines_ras_mm(stack.affine)
-    ascending = sorted(range(len(slices)), key=lambda place: slices[place])
-    others = labelling.level_probabilities(number, _SHOWN_PROBABILITY)
-    return Vertebra(
-        level=level,
-        level_probability=_unit(labelling.level_probability[number]),
-        level_probabilities={other: _unit(probability) for other, probability in others.items()},
-        detection_score=_unit(instance.score),
-        centroid_mm=stack.affine.to_world(instance.centroid_index).tolist(),
-        outline_mm=outlines[ascending].tolist(),
-        slices=tuple(slices[place] for place in ascending),
-    )
-
-
-def _input_slices(
-    slices: tuple[int, ...], stack: SagittalStack, affine: Affine, shape: tuple[int, ...]
-) -> tuple[int, ...]:
-    """The nearest index of each stack slice along the input's axis that runs most nearly from left to right."""
-    axis = sagittal_axes(affine)[0]
-    middle = (np.array(stack.voxels.shape[1:]) - 1) / 2
-    centres = stack.affine.to_world([(number, *middle) for number in slices])
-    indices = np.clip(np.rint(affine.to_index(centres)[:, axis]), 0, shape[axis] - 1)
-    return tuple(int(index) for index in indices)
-
-
-def _doubts(
-    vertebrae: tuple[Vertebra, ...], labelling: Labelling, taught: tuple[Level, Level] | None
-) -> tuple[str, ...]:
-    """What a reader must know before trusting the levels."""
-    doubts: tuple[str, ...] = ()
-    if taught is not None:
-        first, last = taught
-        looks = {v.level: STAND_INS.get(v.level, v.level) for v in vertebrae}
-        strange = [level for level, like in looks.items() if not first.rank <= like.rank <= last.rank]
-        if strange:
-            doubts += (
-                f"{', '.join(strange)}: the weights were taught no level outside {first} to {last}, "
-                "so these levels rest on the distances between vertebrae alone",
-            )
-    anchors = {v.level for v in vertebrae if v.level in _ANCHORS and v.level_probability >= _SURE_ANCHOR}
-    if vertebrae and not anchors:
-        doubts += (NO_ANCHOR,)
-    for name, probability in labelling.numberings.items():
-        if name != "regular" and probability >= _NOTABLE_VARIANT:
-            verb = "seems to" if probability >= 0.5 else "may"
-            doubts += (f"the column {verb} have {name}, probability {probability:.2f}",)
-    return doubts
-
-
-def _grid(volume: Volume) -> ImageGrid:
-    i, j, k = volume.voxels.shape
-    return ImageGrid(
-        modality=volume.modality.value,
-        shape=(i, j, k),
-        spacing_mm=volume.affine.spacing_mm.tolist(),
-        affine_ras=volume.affine.matrix.tolist(),
-    )
-
-
-def _unit(probability: float) -> float:
-    """Within [0, 1], which sums of rounded numbers and regressed heat may leave by a hair."""
-    return min(1.0, max(0.0, float(probability)))
+    return opened
