@@ -8,11 +8,11 @@ from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.methods.order import open_order
 from spondyl.imaging.modality import Modality
 from spondyl.labelling import Labelling, Labellings
+from spondyl.loaded_plan import LoadedPlan, Step
 from spondyl.locate.vfr import open_whole
 from spondyl.methods import find_method
 from spondyl.nets.cards import find_card
 from spondyl.nets.network import LoadedNetwork, Network
-from spondyl.pipeline import LoadedPlan, Step
 from spondyl.reading import Candidates
 from spondyl.stage import Stage
 

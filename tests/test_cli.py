@@ -18,7 +18,7 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.imaging.write import to_nifti_gz
 from spondyl.labelling import LEVELS, Labelling, MarkSequence
-from spondyl.pipeline import LoadedPlan
+from spondyl.loaded_plan import LoadedPlan
 
 HEAVY = ("torch", "scipy", "pydicom", "matplotlib", "openvino", "highdicom", "skimage", "nibabel", "lightning")
 PATIENT = "Doe_Jane_19700101"

@@ -16,7 +16,7 @@ from spondyl.methods import METHODS, find_method, methods_of
 from spondyl.nets.places import shipped_weights_folder
 from spondyl.nets.presets import NETWORKS
 from spondyl.nets.weight_sets import list_sets
-from spondyl.pipeline import Plan
+from spondyl.plan import Plan
 from spondyl.stage import Stage
 
 A_DISC_METHOD = '''
@@ -34,7 +34,7 @@ def open_middles(networks):
                           posterior_ras_mm=points - (0, 10, 0))
     return locate
 '''
-ONE_LINE = '''
+ONE_LINE = """
 import sys
 from spondyl import methods
 from spondyl.imaging.modality import Modality
@@ -43,7 +43,7 @@ methods.METHODS += (methods.Method(Stage.LOCATE, "middles", frozenset({Structure
                                    ("context",), "disc_middles:open_middles", "the middle of the scan"),)
 from spondyl import cli
 cli.main(sys.argv[1:])
-'''
+"""
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: f"{method.stage}-{method.name}")

@@ -27,6 +27,7 @@ from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.labelling import LEVELS as ALL_LEVELS
 from spondyl.labelling import Labelling, MarkSequence
+from spondyl.loaded_plan import LoadedPlan, load
 from spondyl.locate.vfr import WORKING_MM
 from spondyl.locate.vfr_targets import render_targets
 from spondyl.nets.cards import Card
@@ -34,7 +35,8 @@ from spondyl.nets.places import user_weights_folder
 from spondyl.nets.presets import build
 from spondyl.nets.weight_sets import WeightSet, find_set, set_path
 from spondyl.nets.weights import save
-from spondyl.pipeline import LoadedPlan, Plan, analyze, analyze_file, load
+from spondyl.pipeline import analyze, analyze_file
+from spondyl.plan import Plan
 from spondyl.stage import Stage
 
 LEVELS = [Level.L4, Level.L5, Level.S1]

@@ -82,7 +82,8 @@ def analyze(
     """Find and name the vertebrae of a scan, and write a report."""
     _refuse_absent_stages(stages)
     from spondyl.imaging.modality import Modality
-    from spondyl.pipeline import Plan, analyze_file
+    from spondyl.pipeline import analyze_file
+    from spondyl.plan import Plan
     from spondyl.report.write import default_folder, require_usable_folder, write_report
 
     plan = Plan(

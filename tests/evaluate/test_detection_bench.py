@@ -17,10 +17,10 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.learn.exams import Exam, Outlines, split_of
+from spondyl.loaded_plan import Step, open_method
 from spondyl.methods import find_method
 from spondyl.nets.cards import find_card
 from spondyl.nets.network import LoadedNetwork
-from spondyl.pipeline import Step, _open
 from spondyl.reading import Candidates
 from spondyl.stage import Stage
 
@@ -71,7 +71,7 @@ def comparison_of(levels: Mapping[int, Level], bodies: Sequence[VertebraInstance
     methods = [find_method(Stage.IDENTIFY, name) for name in COMPARED]
     return Comparison(
         locating=(locate,),
-        identifying={method.name: Step(method=method, run=_open(method, networks)) for method in methods},
+        identifying={method.name: Step(method=method, run=open_method(method, networks)) for method in methods},
         weights=(),
     )
 

@@ -18,7 +18,7 @@ from spondyl.evaluate.vertebrae import VertebraScore
 from spondyl.learn.recipes import PHANTOM_SEEDS
 from spondyl.phantom.options import Variant
 from spondyl.phantom.protocol import Field
-from spondyl.pipeline import Plan
+from spondyl.plan import Plan
 
 ALL_RIGHT = VertebraScore(
     truths=10, detections=10, found=10, correct=10, identified=10, nearly_identified=10, errors_mm=(1.0,) * 10

@@ -13,7 +13,7 @@ from spondyl.evaluate.speed_bench import SCANS, ScanSize, synthetic_scan
 from spondyl.evaluate.timing import Run
 from spondyl.findings import WeightsUsed
 from spondyl.geometry.resample import to_sagittal
-from spondyl.pipeline import Plan
+from spondyl.plan import Plan
 
 SMALL = ScanSize(name="small", rows=64, columns=48, pixel_mm=4.0, published_s=31, target_s=1.2)
 

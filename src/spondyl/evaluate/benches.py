@@ -8,7 +8,7 @@ from pathlib import Path
 from spondyl import __version__
 from spondyl.errors import OutputError, SettingError
 from spondyl.findings import WeightsUsed
-from spondyl.pipeline import Plan
+from spondyl.plan import Plan
 
 __all__ = ["BENCHES", "run_bench"]
 
@@ -45,7 +45,7 @@ def _run_detection(data: Path | None, checkout: Path | None) -> tuple[str, Used]
     from spondyl.evaluate.detection_bench import detection_bench
     from spondyl.evaluate.disc_points import disc_point_bench
     from spondyl.evaluate.phantom_bench import phantom_bench
-    from spondyl.pipeline import load
+    from spondyl.loaded_plan import load
 
     folder = _data(data, checkout)
     comparison = load_comparison(Plan())

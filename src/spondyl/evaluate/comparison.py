@@ -8,8 +8,9 @@ from functools import lru_cache
 
 from spondyl.findings import WeightsUsed
 from spondyl.identify.appearance import AppearanceIdentifier, Namer
+from spondyl.loaded_plan import LoadedPlan, Step, load
 from spondyl.methods import Method, methods_of
-from spondyl.pipeline import LoadedPlan, Plan, Step, apply_step, load
+from spondyl.plan import Plan
 from spondyl.reading import Reading
 from spondyl.stage import Stage
 from spondyl.study import Study
@@ -44,8 +45,8 @@ class Comparison:
         """Locate once, and name the candidates by every method."""
         reading = Reading(study=study)
         for step in self.locating:
-            reading = apply_step(step, reading)
-        return {name: apply_step(step, reading) for name, step in self.identifying.items()}
+            reading = step.apply(reading)
+        return {name: step.apply(reading) for name, step in self.identifying.items()}
 
     def namers(self) -> dict[str, Namer]:
         """What names bodies from their evidence, by method."""

@@ -16,7 +16,8 @@ from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Float
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality, Volume
-from spondyl.pipeline import LoadedPlan, analyze
+from spondyl.loaded_plan import LoadedPlan
+from spondyl.pipeline import analyze
 
 __all__ = ["EXAMS", "DiscSides", "disc_point_bench", "disc_points", "judge_discs"]
 

@@ -31,7 +31,7 @@ from spondyl.learn.phantoms import TOLD_BY
 from spondyl.phantom.options import PhantomOptions, Variant
 from spondyl.phantom.patient import make_phantom
 from spondyl.phantom.protocol import Field
-from spondyl.pipeline import Plan
+from spondyl.plan import Plan
 from spondyl.stage import Structure
 from spondyl.study import Study
 

@@ -21,11 +21,13 @@ from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.resize import resize_slices
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.imaging.write import to_nifti_gz
+from spondyl.loaded_plan import LoadedPlan, load
 from spondyl.nets.cards import Card, find_card
 from spondyl.nets.weight_sets import find_set
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import make_phantom
-from spondyl.pipeline import LoadedPlan, Plan, analyze, load
+from spondyl.pipeline import analyze
+from spondyl.plan import Plan
 
 __all__ = ["SCANS", "ScanSize", "speed_bench", "synthetic_scan"]
 
