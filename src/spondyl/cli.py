@@ -23,6 +23,8 @@ from typer.exceptions import Abort, TyperException
 
 from spondyl import __version__
 from spondyl.errors import MissingExtraError, SettingError, SpondylError
+from spondyl.methods import methods_of
+from spondyl.stage import Stage, Structure
 
 if TYPE_CHECKING:
     from spondyl.findings import Findings
@@ -34,8 +36,15 @@ DEBUG = "SPONDYL_DEBUG"
 
 NOTHING_FOUND = 3
 _INTERRUPTED = 130
-_STAGES = ("read", "sagittal", "networks", "locate", "identify", "report")
-_PRESENT_STAGES = {"locate", "identify"}
+
+
+def _method_help(stage: Stage) -> str:
+    """The help of the option that names the methods of a stage."""
+    methods = methods_of(stage)
+    if not methods:
+        return "No method in this version."
+    return "; ".join(f"{method.name}: {method.summary}" for method in methods) + "; else as the weights want."
+
 
 app = typer.Typer(
     name="spondyl",
@@ -62,29 +71,39 @@ def analyze(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to make, else <input>_spondyl.")] = None,
     modality: Annotated[Literal["mr", "ct"] | None, typer.Option(help="Overrides what the reader would guess.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated; this version has exactly these.")] = "locate,identify",
-    locate: Annotated[str | None, typer.Option(help="vfr or vfr-patches, else as the weights want.")] = None,
-    identify: Annotated[str | None, typer.Option(help="order or context, else as the weights want.")] = None,
-    segment: Annotated[str | None, typer.Option(help="Not in this version.")] = None,
+    locate: Annotated[str | None, typer.Option(help=_method_help(Stage.LOCATE))] = None,
+    refine: Annotated[str | None, typer.Option(help=_method_help(Stage.REFINE))] = None,
+    identify: Annotated[str | None, typer.Option(help=_method_help(Stage.IDENTIFY))] = None,
+    segment: Annotated[str | None, typer.Option(help=_method_help(Stage.SEGMENT))] = None,
     weights: Annotated[str, typer.Option(help="Set of weights, e.g. spinenet-official once imported.")] = "spondyl",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
     engine: Annotated[Literal["auto", "torch", "openvino"], typer.Option(help="What runs them.")] = "auto",
 ) -> None:
     """Find and name the vertebrae of a scan, and write a report."""
-    _refuse_absent(stages, segment)
-    from spondyl.imaging.volume import Modality
-    from spondyl.pipeline import Plan, analyze_file
+    _refuse_absent_stages(stages)
+    from spondyl.imaging.modality import Modality
+    from spondyl.pipeline import analyze_file
+    from spondyl.plan import Plan
     from spondyl.report.write import default_folder, require_usable_folder, write_report
 
-    plan = Plan(locate=locate, identify=identify, weights=weights, engine=engine, device=device)
+    plan = Plan(
+        locate=locate,
+        refine=refine,
+        identify=identify,
+        segment=segment,
+        weights=weights,
+        engine=engine,
+        device=device,
+    )
     folder = default_folder(source) if out is None else out
     require_usable_folder(folder)
     known = None if modality is None else Modality(modality)
     with _quiet_libraries(), _progress() as tell:
-        findings, volume = analyze_file(source, plan, modality=known, tell=tell)
+        analysis = analyze_file(source, plan, modality=known, tell=tell)
         tell("report")
-        write_report(findings, volume, folder)
-    _summarise(findings, folder)
-    if findings.is_empty:
+        write_report(analysis.findings, analysis.reading.study, folder)
+    _summarise(analysis.findings, folder)
+    if analysis.findings.is_empty:
         raise typer.Exit(NOTHING_FOUND)
 
 
@@ -242,12 +261,11 @@ def _complain(sentence: str) -> None:
     typer.echo(f"spondyl: {' '.join(sentence.split())}", err=True)
 
 
-def _refuse_absent(stages: str, segment: str | None) -> None:
-    asked = {stage.strip() for stage in stages.split(",")}
-    if asked != _PRESENT_STAGES:
-        raise SettingError(f"--stages must be locate,identify in this version, got {stages!r}")
-    if segment is not None:
-        raise SettingError("--segment: this version does not segment yet; its mask is made from the outlines")
+def _refuse_absent_stages(stages: str) -> None:
+    """Refuse anything but the stages that have methods; a report names what was found, so none can be left out."""
+    present = [stage for stage in Stage if any(Structure.VERTEBRA in m.structures for m in methods_of(stage))]
+    if {stage.strip() for stage in stages.split(",")} != set(present):
+        raise SettingError(f"--stages must be {','.join(present)} in this version, got {stages!r}")
 
 
 def _kind_and_path(text: str) -> tuple[str, Path]:
@@ -292,10 +310,13 @@ def _progress() -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:9}"), BarColumn(), TimeElapsedColumn())
+    from spondyl.pipeline import STEPS
+
+    columns = (TextColumn("{task.description:16}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=len(_STAGES))
-        yield lambda stage: bar.update(task, description=stage, completed=_STAGES.index(stage))
+        steps = [*STEPS, "report"]
+        task = bar.add_task("", total=len(steps))
+        yield lambda step: bar.update(task, description=step, completed=steps.index(step.split()[0]))
 
 
 def _summarise(findings: Findings, folder: Path) -> None:

@@ -19,7 +19,7 @@ from spondyl.evaluate.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Inte
 from spondyl.evaluate.hostile.catalogue import all_cases
 from spondyl.evaluate.hostile.judge import faults, is_same
 from spondyl.evaluate.hostile.process import Outcome, run_bounded
-from spondyl.findings import Findings, ImageGrid, Software, Vertebra
+from spondyl.findings import Findings, ImageGrid, Software, Vertebra, WeightsUsed
 
 CASES = all_cases()
 FAMILIES = sorted({case.family for case in CASES})
@@ -46,7 +46,7 @@ def findings(
     )
     rows = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
     return Findings(
-        software=Software(version="0", weights=()),
+        software=Software(version="0", weights=(WeightsUsed(name="w", sha256="ab" * 32),)),
         input={},
         image=ImageGrid(modality="mr", shape=(9, 9, 9), spacing_mm=(1, 1, 1), affine_ras=rows),
         vertebrae=() if empty else (vertebra,),
@@ -264,11 +264,12 @@ def test_the_table_counts_every_status_and_names_what_was_not_handled() -> None:
 
 def test_the_benchmark_runs_every_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_watch(tmp_path)
-    arena = Arena(top=tmp_path, command=(sys.executable, "-c", f"import sys\n{REFUSES}"))
+    base = findings()
+    arena = Arena(top=tmp_path, command=(sys.executable, "-c", f"import sys\n{REFUSES}"), base=base)
     large = replace(case_of(Call()), name="large", voxels=10**8)
     monkeypatch.setattr(bench, "open_arena", lambda: nullcontext(arena))
     monkeypatch.setattr(bench, "all_cases", lambda: (large, case_of(Call())))
-    text, networks = BENCHES["hostile"](None, None)
+    text, used = BENCHES["hostile"](None, None)
     assert "| all    |     2 |        2 (2x) |" in text
     assert "Not handled" not in text
-    assert networks is None
+    assert used == base.software.weights != ()

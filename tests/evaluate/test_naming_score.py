@@ -12,7 +12,7 @@ from spondyl.evaluate.naming_score import (
     odd_place_is_in_view,
     score_levels,
 )
-from spondyl.identify.labelling import Labelling, LevelSequence
+from spondyl.labelling import LEVELS, Labelling, MarkSequence
 
 T11, T12, T13, L1, L2, L5, L6, S1 = (Level(name) for name in ("T11", "T12", "T13", "L1", "L2", "L5", "L6", "S1"))
 
@@ -30,7 +30,8 @@ def labelling(*levels: Level | None, probability: float = 0.9, **numberings: flo
         if level is not None:
             marginals[place, level.rank] = probability
     return Labelling(
-        sequences=(LevelSequence(levels=levels, log_probability=-0.1),),
+        sequences=(MarkSequence(levels=levels, log_probability=-0.1),),
+        marks=LEVELS,
         marginals=marginals,
         rejected=1 - marginals.sum(1),
         numberings={n.name: numberings.get(n.name.split()[0], 0.0) for n in NUMBERINGS},

@@ -16,7 +16,8 @@ from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Float
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality, Volume
-from spondyl.pipeline import Networks, analyze
+from spondyl.loaded_plan import LoadedPlan
+from spondyl.pipeline import analyze
 
 __all__ = ["EXAMS", "DiscSides", "disc_point_bench", "disc_points", "judge_discs"]
 
@@ -54,12 +55,12 @@ class DiscSides:
         return (self.above, self.below) == (self.disc.upper, self.disc.lower)
 
 
-def disc_point_bench(data: Path, networks: Networks) -> str:
+def disc_point_bench(data: Path, loaded: LoadedPlan) -> str:
     """Analyse the exams and compare.
 
     Args:
         data: the folder that holds `mr/`.
-        networks: what to measure.
+        loaded: what to measure.
 
     Returns:
         Markdown.
@@ -69,7 +70,7 @@ def disc_point_bench(data: Path, networks: Networks) -> str:
     """
     rows = []
     for name, (scan, points) in EXAMS.items():
-        findings = analyze(read_volume(data / "mr" / scan, modality=Modality.MR), networks=networks)
+        findings = analyze(read_volume(data / "mr" / scan, modality=Modality.MR), loaded=loaded).findings
         marked = disc_points(read_volume(data / "mr" / points, modality=Modality.MR))
         rows.append(_row(name, judge_discs(marked, findings.vertebrae)))
     about = "Discs that others have marked: a body reported on either side, and both rightly named. Never trained on."

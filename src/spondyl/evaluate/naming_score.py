@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import REGULAR, Numbering, levels_apart
 from spondyl.evaluate.vertebrae import VertebraScore
-from spondyl.identify.labelling import Labelling, Levels
+from spondyl.labelling import Labelling, Levels
 
 __all__ = [
     "RECOGNISED",
@@ -43,13 +43,13 @@ def score_levels(given: Levels, true: Levels) -> VertebraScore:
     )
 
 
-def claims(labelling: Labelling, true: Levels) -> list[tuple[float, bool]]:
+def claims(labelling: Labelling[Level], true: Levels) -> list[tuple[float, bool]]:
     """Probability of each level that is given, and whether it is right."""
     rows = zip(labelling.levels, labelling.level_probability, true, strict=True)
     return [(min(1.0, float(probability)), given is truth) for given, probability, truth in rows if given is not None]
 
 
-def claimed_variant(labelling: Labelling) -> str | None:
+def claimed_variant(labelling: Labelling[Level]) -> str | None:
     """Name of the numbering variant that is recognised, if one is."""
     name, probability = max(labelling.numberings.items(), key=lambda item: item[1])
     return name if name != REGULAR.name and probability >= RECOGNISED else None
@@ -91,7 +91,7 @@ class VariantTally:
     alarms: int = 0
 
     @classmethod
-    def of(cls, labelling: Labelling, numbering: Numbering) -> VariantTally:
+    def of(cls, labelling: Labelling[Level], numbering: Numbering) -> VariantTally:
         """Count one scan."""
         claimed = claimed_variant(labelling)
         if numbering.name == REGULAR.name:

@@ -6,7 +6,8 @@ corner an arrow to the centroid of the same body. Decoding turns these 13 maps i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,16 @@ from spondyl.geometry.stack import SagittalStack
 from spondyl.locate.column import in_column
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
 from spondyl.locate.regions import regions
+from spondyl.nets.network import LoadedNetwork, Network
+from spondyl.nets.settings import read_settings
+from spondyl.reading import Candidates, Locate
+from spondyl.study import Study
 
 WORKING_MM = 1.2
-"""Pixel spacing at which slices pass the network; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
+"""Pixel spacing at which networks are trained; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
 
 CLOSE_MM = 0.6
-"""Pixel spacing of a second look at small bodies: those of the neck are then as large as those of the loins were."""
+"""Pixel spacing of a second pass over small bodies: cervical ones then span as many pixels as lumbar ones at 1.2 mm."""
 
 _SMALL_MM = 23.0
 """Bodies with shorter edges are looked at again: C2 to about T6."""
@@ -63,34 +68,71 @@ _PATCH_OVERLAP = 0.4
 _STRIDE = 32
 """Both edges of a slice are padded to a multiple of this, which the network's five halvings need."""
 
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(slices, 1, rows, columns) to (slices, 13, rows, columns); channels as `locate.vfr_targets` lists them."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VfrSettings:
+    """The settings in the card of a vector-field regression network.
+
+    Args:
+        working_mm: pixel spacing at which slices pass the network.
+        close_mm: pixel spacing of the second pass over small bodies.
+    """
+
+    working_mm: float
+    close_mm: float
 
 
-def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
+TRAINED = VfrSettings(working_mm=WORKING_MM, close_mm=CLOSE_MM)
+"""The settings of networks that are trained by the recipe `vfr`."""
+
+
+def open_whole(networks: Mapping[str, LoadedNetwork]) -> Locate:
+    """Open the method that passes slices whole, with the settings in the network's card."""
+    network = networks["vfr"]
+    settings = read_settings(network.card, VfrSettings)
+
+    def locate(study: Study) -> Candidates:
+        return Candidates.from_bodies(detect(study.sagittal, network.run, settings), study.sagittal.affine)
+
+    return locate
+
+
+def open_patches(networks: Mapping[str, LoadedNetwork]) -> Locate:
+    """Open the method that passes slices in overlapping patches."""
+    network = networks["vfr"].run
+
+    def locate(study: Study) -> Candidates:
+        return Candidates.from_bodies(detect_in_patches(study.sagittal, network), study.sagittal.affine)
+
+    return locate
+
+
+def detect(stack: SagittalStack, network: Network, settings: VfrSettings = TRAINED) -> tuple[VertebraInstance, ...]:
     """Find the vertebral bodies of a scan.
 
-    All slices pass the network whole, as one batch, at `WORKING_MM`. What lies above the uppermost large body passes it
-    again at `CLOSE_MM`, unless nothing small was seen there nor could have been overlooked; of the two looks the one
-    that shows more bodies there counts. A narrow field of view is looked at twice as a whole.
+    All slices pass the network whole, as one batch, at the working spacing. What lies above the uppermost large body
+    passes it again at the close spacing, unless nothing small was seen there nor could have been overlooked; of the
+    two looks the one that shows more bodies there counts. A narrow field of view is looked at twice as a whole.
 
     Args:
         stack: the scan.
-        network: the vector-field regression network.
+        network: the vector-field regression network, (slices, 1, rows, columns) to (slices, 13, rows, columns);
+            channels as `locate.vfr_targets` lists them.
+        settings: the spacings.
 
     Returns:
         Bodies from head to foot, outlines in the stack's own indices.
     """
     slices = normalise(stack.voxels)
-    bodies = _look(slices, stack, network, WORKING_MM)
+    bodies = _look(slices, stack, network, settings.working_mm)
     large = next((body for body in bodies if _edge_mm(body, stack.pixel_mm) >= _SMALL_MM), None)
     if large is None or slices.shape[2] * stack.pixel_mm[1] <= _NARROW_MM:
-        again = _look(slices, stack, network, CLOSE_MM)
+        again = _look(slices, stack, network, settings.close_mm)
         return again if len(again) >= len(bodies) else bodies
     upper_edge, lower_edge = large.middle_outline[:, 0].min(), large.middle_outline[:, 0].max()
     if large is bodies[0] and upper_edge * stack.pixel_mm[0] < _UNSEEN_MM:
         return bodies
-    again = _look(slices[:, : int(lower_edge)], stack, network, CLOSE_MM)
+    again = _look(slices[:, : int(lower_edge)], stack, network, settings.close_mm)
     above = [body for body in bodies if body.centroid_index[1] < upper_edge]
     closer = [body for body in again if body.centroid_index[1] < upper_edge]
     upper = closer if len(closer) >= len(above) else above

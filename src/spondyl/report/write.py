@@ -13,8 +13,7 @@ from pathlib import Path
 
 from spondyl.errors import OutputError
 from spondyl.findings import Findings
-from spondyl.geometry.resample import to_sagittal
-from spondyl.imaging.volume import Volume
+from spondyl.study import Study
 
 __all__ = ["OUR_FILES", "default_folder", "require_usable_folder", "write_report"]
 
@@ -73,19 +72,19 @@ def require_usable_folder(folder: Path) -> None:
         raise _refused(error) from error
 
 
-def write_report(findings: Findings, volume: Volume, folder: Path) -> None:
+def write_report(findings: Findings, study: Study, folder: Path) -> None:
     """Write all files of a report into a folder that appears only when it is complete.
 
     Args:
         findings: what to report.
-        volume: the scan that they describe, for the picture and the mask.
+        study: the scan that they describe, for the picture and the mask.
         folder: replaced as a whole if it is empty or holds an earlier report.
 
     Raises:
         OutputError: the folder holds something else, or cannot be written; nothing is left behind.
     """
     require_usable_folder(folder)
-    contents = _contents(findings, volume)
+    contents = _contents(findings, study)
     try:
         with _replacing(folder.resolve()) as fresh:
             for name, content in contents.items():
@@ -94,13 +93,13 @@ def write_report(findings: Findings, volume: Volume, folder: Path) -> None:
         raise _refused(error) from error
 
 
-def _contents(findings: Findings, volume: Volume) -> dict[str, bytes]:
+def _contents(findings: Findings, study: Study) -> dict[str, bytes]:
     from spondyl.report.masks import rasterise
     from spondyl.report.overview import draw_overview
     from spondyl.report.page import html_report
     from spondyl.report.tables import discs_csv, measurements_csv, vertebrae_csv
 
-    stack, _ = to_sagittal(volume.voxels, volume.affine)
+    volume, stack = study.volume, study.sagittal
     overview = draw_overview(findings, stack)
     contents = {
         "report.json": findings.to_json().encode(),

@@ -11,6 +11,7 @@ from spondyl.evaluate.hostile.case import Case
 from spondyl.evaluate.hostile.catalogue import all_cases
 from spondyl.evaluate.tables import markdown_table
 from spondyl.evaluate.timing import processor_name
+from spondyl.findings import WeightsUsed
 
 __all__ = ["hostile_bench", "hostile_table", "run_cases"]
 
@@ -28,17 +29,19 @@ _ABOUT = (
 )
 
 
-def hostile_bench() -> str:
+def hostile_bench() -> tuple[str, tuple[WeightsUsed, ...]]:
     """Run every case.
 
     Returns:
-        The table with what it was measured on, and the cases that were not handled by name, as Markdown.
+        The table with what it was measured on, and the cases that were not handled by name, as Markdown; and the
+        weights that read the honest scan.
 
     Raises:
         SettingError: the honest scan itself is not analysed.
     """
     with open_arena() as arena:
-        return hostile_table(run_cases(arena, all_cases()))
+        used = () if arena.base is None else arena.base.software.weights
+        return hostile_table(run_cases(arena, all_cases())), used
 
 
 def run_cases(arena: Arena, cases: Sequence[Case]) -> list[Result]:
