@@ -20,8 +20,9 @@ from spondyl.findings import Findings
 __all__ = ["Snapshot", "faults", "is_same", "report_folder", "snapshot"]
 
 _SENTENCE = "spondyl: "
-_LINE = re.compile(r"spondyl: |warning: |[a-z]+$")
-"""What may begin a line on stderr: a sentence, a warning, or a stage's name alone."""
+_STAGES = "read|sagittal|networks|locate|refine|identify|segment|grade|measure|report"
+_LINE = re.compile(rf"spondyl: |warning: |({_STAGES})( [a-z-]+)?$")
+"""What may be a line on stderr: a sentence, a warning, or a stage's name and that of its method."""
 
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but the line feed, and those that turn the direction of writing."""

@@ -141,7 +141,8 @@ def _is_due(interrupt: Interrupt | None, stderr: IO[bytes], results: Path | None
         return False
     if interrupt.at == "writing":
         return results is not None and any(results.iterdir())
-    return interrupt.at.encode() in os.pread(stderr.fileno(), _MAX_KEPT_BYTES, 0).splitlines()
+    said = os.pread(stderr.fileno(), _MAX_KEPT_BYTES, 0).splitlines()
+    return any(line.split(b" ")[0] == interrupt.at.encode() for line in said)
 
 
 def _resident_gb(pid: int) -> float:
