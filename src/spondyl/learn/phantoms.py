@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
@@ -23,30 +24,20 @@ from spondyl.learn.exams import Exam, Outlines
 from spondyl.phantom.bodies import body_outlines
 from spondyl.phantom.column import Column, Vertebra
 from spondyl.phantom.mr import acquire_mr
-from spondyl.phantom.options import PhantomOptions, Variant
+from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
 from spondyl.phantom.patient import draw_protocol, grid_of, make_patient
 from spondyl.phantom.protocol import Field, MrProtocol
 from spondyl.phantom.scene import voxelise
 from spondyl.phantom.sequence import Sequence as Pulse
 from spondyl.phantom.sequence import draw_contrast
 
-__all__ = ["TOLD_BY", "load_phantoms", "make_phantoms", "outlines_of"]
-
-_TAUGHT = (Level.C2, Level.S1)
-"""First and last body that detectors are taught, as in the published networks."""
+__all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
 
 _DOUBT_SHARE = 0.12
 """A slice that shows less of a body than half of it but more than this share neither teaches nor denies it."""
 
 _FIELDS = (Field.CERVICAL, Field.LUMBAR, Field.WHOLE, Field.THORACIC)
 """In turn, by seed."""
-
-TOLD_BY = {
-    Field.LUMBAR: (Variant.L4, Variant.L6),
-    Field.WHOLE: (Variant.T11, Variant.L4, Variant.T13, Variant.L6),
-}
-"""Numbering variants that a field of view can tell: thoracic vertebrae are counted from the neck. In such a field, half
-of the patients that are trained on have one, each in turn."""
 
 _CONTRASTS: tuple[Pulse | None, ...] = (None, Pulse.RANDOM)
 """Of each patient: one as scanners make it, one with a random signal for every tissue."""
@@ -84,7 +75,7 @@ def outlines_of(column: Column, affine: Affine, shape: tuple[int, int, int]) -> 
     """
     rows: list[tuple[Float, int, Level, bool]] = []
     for vertebra in column.vertebrae:
-        if _TAUGHT[0].rank <= vertebra.level.rank <= _TAUGHT[1].rank:
+        if is_detected(vertebra.level):
             rows += _rows_of(vertebra, affine, shape)
     return Outlines(
         corners=np.array([row[0] for row in rows]).reshape(-1, 4, 2),
@@ -117,7 +108,7 @@ def _field(seed: int) -> Field:
 
 def _variant(seed: int) -> Variant | None:
     """The numbering that a patient must have; None for one drawn by published frequency."""
-    odd, (pair, is_second) = TOLD_BY.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
+    odd, (pair, is_second) = IDENTIFIABLE_VARIANTS.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
     return odd[pair % len(odd)] if odd and is_second else None
 
 
