@@ -28,17 +28,7 @@ __all__ = ["OpenVinoEngine", "processor_has_bfloat16"]
 # Compiled models of big networks are not cached: reading hundreds of megabytes back is no quicker than compiling.
 _MAX_CACHED_BYTES = 100e6
 # What a compiled network depends on; the other lines of /proc/cpuinfo change from one moment or processor to the next.
-_PROCESSOR = (
-    "vendor_id",
-    "cpu family",
-    "model",
-    "model name",
-    "stepping",
-    "cache size",
-    "flags",
-    "Features",
-    "CPU part",
-)
+_PROCESSOR = {"vendor_id", "cpu family", "model", "model name", "cache size", "flags", "Features", "CPU part"}
 # Kernels are made for each shape; its own 5000 of them are half a gigabyte after 150 scans of different sizes.
 _KEPT_KERNELS = 100
 
