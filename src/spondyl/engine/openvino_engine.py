@@ -136,9 +136,9 @@ def _processor() -> str:
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
     except OSError:
-        first = ""
+        return f"{platform.machine()} {platform.processor()}"
     named = [line for line in first.splitlines() if line.partition(":")[0].strip() in _PROCESSOR]
-    return "\n".join([platform.machine(), platform.processor(), *named])
+    return "\n".join([platform.machine(), *named])
 
 
 def processor_has_bfloat16() -> bool:
