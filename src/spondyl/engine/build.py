@@ -83,4 +83,6 @@ def _openvino(card: Card, device: str, bfloat16: bool | None, threads: int | Non
     from spondyl.engine.openvino_engine import OpenVinoEngine
 
     state = safetensors.numpy.load_file(verified(card).weights_path)
-    return OpenVinoEngine(card.network, card.preset, state, bfloat16=bfloat16, threads=threads)
+    return OpenVinoEngine(
+        card.network, card.preset, state, bfloat16=bfloat16, threads=threads, weights_sha256=card.sha256
+    )
