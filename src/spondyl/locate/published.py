@@ -12,7 +12,8 @@ because its weights were chosen with it:
 - pixels are taken as square, of the mean spacing.
 
 Two departures: an outline that crosses itself overlaps nothing, where the program may stop with an error; and a body
-that one slice shows twice has the mean of both there, where the program keeps both.
+that one slice shows twice has the mean of both there, where the program keeps both (its outlines are then moved
+together, so that their mean, which decides the level, is the program's).
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class _Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Corners:
+class Corners:
     """Corners of one slice: kind (n,), place and arrow (n, 2) as (row, column) in pixels of the slice, heat (n,)."""
 
     kind: Index
@@ -84,7 +85,7 @@ class _Corners:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Outlines:
+class Outlines:
     """Outlines of all slices in order: slice (n,), corners (n, 4, 2), score (n,)."""
 
     slice_index: Index
@@ -103,14 +104,14 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
         Bodies from head to foot, outlines in the stack's own indices; the score is the mean heat of the landmarks.
     """
     windows, scale = _tiling(stack.voxels.shape[1:], float(stack.pixel_mm.mean()))
-    found = [_slice_outlines(*_landmarks(picture, windows, scale, network)) for picture in stack.voxels]
+    found = [assemble(*_landmarks(picture, windows, scale, network)) for picture in stack.voxels]
     slices = np.concatenate([np.full(len(corners), k, np.intp) for k, (corners, _) in enumerate(found)])
-    outlines = _Outlines(
+    outlines = Outlines(
         slice_index=slices,
         corners=np.concatenate([corners for corners, _ in found]),
         score=np.concatenate([score for _, score in found]),
     )
-    return _grouped(outlines)
+    return group(outlines)
 
 
 def _tiling(shape: tuple[int, ...], pixel_mm: float) -> tuple[list[_Window], float]:
@@ -137,7 +138,7 @@ def _spans(length: int, edge: int) -> Counter[tuple[int, int]]:
 
 def _landmarks(
     picture: Float32, windows: Sequence[_Window], scale: float, network: Network
-) -> tuple[Float, Float, _Corners]:
+) -> tuple[Float, Float, Corners]:
     """Centroids (n, 2), their heat (n,), and the corners of a slice.
 
     The centroids' heat is averaged where patches overlap; corners are read in each patch for itself, and pooled.
@@ -156,7 +157,7 @@ def _landmarks(
     peaks = _peaks(heat[None])[:, 1:]
     pooled = [np.concatenate([getattr(some, name) for some in corners]) for name in ("kind", "place", "arrow", "heat")]
     kind, place, arrow, corner_heat = pooled
-    return peaks.astype(float), heat[tuple(peaks.T)], _Corners(kind=kind, place=place, arrow=arrow, heat=corner_heat)
+    return peaks.astype(float), heat[tuple(peaks.T)], Corners(kind=kind, place=place, arrow=arrow, heat=corner_heat)
 
 
 def _patch(picture: Float32) -> Float32:
@@ -167,13 +168,13 @@ def _patch(picture: Float32) -> Float32:
     return np.asarray((patch - patch.min()) / (spread + 1e-9), dtype=np.float32)
 
 
-def _corners(maps: Float32, windows: Sequence[_Window], scale: float) -> _Corners:
+def _corners(maps: Float32, windows: Sequence[_Window], scale: float) -> Corners:
     """The corners that the maps (n, 13, 224, 224) of these patches show."""
     picture, row, column = _peaks(maps[:, :4].reshape(-1, PATCH, PATCH)).T
     window, kind = np.divmod(picture, 4)
     origin = np.array([(w.rows.start, w.columns.start) for w in windows])
     arrow = np.stack([maps[window, 9 + kind, row, column], maps[window, 5 + kind, row, column]], axis=1)
-    return _Corners(
+    return Corners(
         kind=kind,
         place=np.stack([row, column], axis=1) * scale + origin[window],
         arrow=np.trunc(arrow.astype(np.float64)) * scale,
@@ -195,7 +196,7 @@ def _peaks(heats: Float32 | Float) -> Index:
     return np.stack(np.unravel_index(hottest, heats.shape), axis=1)
 
 
-def _slice_outlines(centroids: Float, heat: Float, corners: _Corners) -> tuple[Float, Float]:
+def assemble(centroids: Float, heat: Float, corners: Corners) -> tuple[Float, Float]:
     """Assemble the outlines (n, 4, 2) of a slice and their scores (n,).
 
     Each centroid takes, of each kind of corner, the one whose arrow ends nearest. One that does not end near enough is
@@ -245,7 +246,7 @@ def _inner_angles(outlines: Float) -> Float:
     return np.asarray(np.arccos(np.clip((before * after).sum(axis=-1) / np.maximum(lengths, 1e-12), -1, 1)))
 
 
-def _grouped(found: _Outlines) -> tuple[VertebraInstance, ...]:
+def group(found: Outlines) -> tuple[VertebraInstance, ...]:
     """Join the outlines of all slices into bodies, merge those that overlap, and sort them from head to foot.
 
     Slice by slice, an outline continues the first body whose latest outline it overlaps. Bodies of a single outline
@@ -276,15 +277,14 @@ def _merged(chains: list[list[int]], corners: Float) -> list[list[int]]:
     return [chain for number, chain in enumerate(united) if number not in gone]
 
 
-def _instance(chain: list[int], found: _Outlines) -> VertebraInstance:
+def _instance(chain: list[int], found: Outlines) -> VertebraInstance:
+    """The body of these outlines; see the module for one that a slice shows twice."""
     slices, place = np.unique(found.slice_index[chain], return_inverse=True)
     outlines = np.zeros((len(slices), 4, 2))
     np.add.at(outlines, place, found.corners[chain])
-    return VertebraInstance(
-        slices=tuple(slices.tolist()),
-        outlines=outlines / np.bincount(place)[:, None, None],
-        score=float(found.score[chain].mean()),
-    )
+    outlines /= np.bincount(place)[:, None, None]
+    outlines += found.corners[chain].mean(axis=0) - outlines.mean(axis=0)
+    return VertebraInstance(slices=tuple(slices.tolist()), outlines=outlines, score=float(found.score[chain].mean()))
 
 
 def _iou(outline: Float, others: Float) -> Float:
