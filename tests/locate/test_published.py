@@ -225,6 +225,12 @@ def test_the_one_missing_corner_is_the_centroid_plus_the_opposite_arrow():
     assert assert_as_published(stack, one_corner_hidden) == 3
 
 
+def test_pixels_that_touch_by_a_corner_are_two_regions():
+    heat = np.zeros((2, 5, 5), np.float32)
+    heat[1, 1, 1:3], heat[1, 2, 3] = (0.7, 0.8), 0.65
+    assert published._peaks(heat).tolist() == [[1, 1, 2], [1, 2, 3]]
+
+
 def test_a_body_seen_in_one_slice_is_dropped():
     stack = noisy_stack(**SQUARE)
     seeing = KnowingNetwork(stack, column_in(SQUARE, 2))
