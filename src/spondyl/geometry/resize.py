@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from spondyl.geometry.affine import Float
 
 _BLOCK = 1024
-"""New columns that are made by one matrix product; the weights of larger images would be dense and mostly zero."""
+"""Columns that enter one matrix product; for more, its weights would be dense, and all but a few of them zero."""
 
 
 def resize_slices(slices: NDArray[np.float32], pixel_mm: Float, target_mm: float) -> tuple[NDArray[np.float32], Float]:
@@ -41,8 +41,9 @@ def _mix_columns(rows: NDArray[np.float32], new: int) -> NDArray[np.float32]:
     """(n, old) to (n, new), by a product with the old columns that each block of new ones reaches."""
     old_columns, weights = _taps(rows.shape[1], new)
     mixed = np.empty((len(rows), new), np.float32)
-    for start in range(0, new, _BLOCK):
-        block = slice(start, start + _BLOCK)
+    size = max(1, _BLOCK * new // rows.shape[1])
+    for start in range(0, new, size):
+        block = slice(start, start + size)
         first, last = old_columns[block].min(), old_columns[block].max()
         dense = np.zeros((len(old_columns[block]), last + 1 - first), np.float32)
         np.put_along_axis(dense, old_columns[block] - first, weights[block], 1)

@@ -63,7 +63,7 @@ def _refuse_false_spacing(affine: Affine, axes: tuple[int, int, int]) -> None:
         )
     if slice_mm > MAX_SLICE_MM * _ROUNDING:
         raise InputError(
-            f"the sagittal slices are {slice_mm:.3g} mm apart, farther than a vertebra is wide; "
+            f"the sagittal slices are {slice_mm:.0f} mm apart, farther than a vertebra is wide; "
             f"give a series with slices of at most {MAX_SLICE_MM:.0f} mm, or correct the spacing in the header"
         )
 
