@@ -91,6 +91,13 @@ def test_what_the_edge_leaves_of_a_vertebra_counts_when_it_shows_the_centre() ->
         assert (Level.L2 in body_centres(label_map(L2=above, L3=whole))) is is_left
 
 
+def test_slices_that_nobody_labelled_do_not_move_the_centre() -> None:
+    sparse = vertebra(110, arch=False)
+    sparse[[6, 8]] = False
+    centre = body_centres(label_map(L3=sparse))[Level.L3]
+    assert centre == pytest.approx(GRID.to_world((7, 54.5, 96.5)), abs=1.0)
+
+
 def test_the_ring_of_c1_and_an_empty_mask_have_no_body() -> None:
     ring = label_map(C1=vertebra(110), C2=vertebra(70))
     assert list(body_centres(ring)) == [Level.C2]

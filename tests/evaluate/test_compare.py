@@ -296,7 +296,7 @@ def another_json(folder: Path) -> tuple[Path, Path]:
     ("given", "sentence"),
     [
         (one_truth_for_two, "2 reports and one truth"),
-        (no_truth_of_the_name, "none of the 1 reports has a truth"),
+        (no_truth_of_the_name, "1 reports have no truth"),
         (the_scan_as_truth, "is it a scan"),
         (a_mask_of_other_codes, "names no vertebra"),
         (two_of_a_name, "2 reports are of only 1 cases"),

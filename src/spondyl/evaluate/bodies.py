@@ -95,13 +95,13 @@ def _body(codes: NDArray[np.uint8], code: int, box: tuple[slice, ...], affine: A
     ahead, pixel_mm = affine.matrix[1, plane], affine.spacing_mm[plane]
     fronts = np.stack([_front(sections[k], ahead) for k in middle])
     parts = np.stack([_front(_opened(front, pixel_mm, share), ahead) for front in fronts])
-    start = np.array([box[axis].start for axis in (across, *plane)])
-    indices = np.empty((np.count_nonzero(parts), 3))
-    indices[:, [across, *plane]] = np.argwhere(parts) + start + [middle[0], 0, 0]
-    edges = np.argwhere(fronts)[:, 1:] + start[1:]
+    number, *in_plane = np.argwhere(parts).mean(axis=0)
+    centre = np.array([corner.start for corner in box], dtype=np.float64)
+    centre[[across, *plane]] += (np.interp(number, range(len(middle)), middle), *in_plane)
+    edges = np.argwhere(fronts)[:, 1:] + [box[axis].start for axis in plane]
     return _Body(
-        centre=affine.to_world(indices.mean(axis=0)),
-        area_mm2=float(len(indices) / len(middle) * pixel_mm.prod()),
+        centre=affine.to_world(centre),
+        area_mm2=float(parts.sum() / len(middle) * pixel_mm.prod()),
         is_cut=bool((edges == 0).any() or (edges == np.array(codes.shape)[plane] - 1).any()),
     )
 

@@ -140,7 +140,7 @@ def _require_pairs(reports: Mapping[str, Path], truths: Mapping[str, Path], *, o
     if one_truth and len(reports) > 1:
         raise SettingError(f"there are {len(reports)} reports and one truth; give a folder of truths")
     if not reports.keys() & truths.keys():
-        raise SettingError(f"none of the {len(reports)} reports has a truth whose name begins as its own does")
+        raise SettingError(f"reports and truths must have names that begin alike; {len(reports)} reports have no truth")
 
 
 def _case(name: str) -> str:
