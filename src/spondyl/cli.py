@@ -207,10 +207,16 @@ def train(
 
 @app.command()
 def evaluate(
-    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED", help="A report, or a folder of them.")],
+    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED", help="A report, its folder, or a folder of many.")],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="A mask or centroids, or a folder of them.")],
 ) -> None:
-    """Compare reports with the truth."""
+    """Compare reports with the truth: the share of bodies found and rightly named, and the distance of their centres.
+
+    TRUTH is a mask of whole vertebrae or of bodies in VerSe's codes (its bodies count), a JSON of centroids
+    (VerSe's _ctd.json or {"centroids_ras_mm": {"L1": [r, a, s]}}), or the truth of a phantom. In folders, files are of
+    one case when their names begin alike: case01_spondyl/report.json and case01_truth.json, case01_ctd.json,
+    case01_seg.nii.gz or case01.json. Whatever has no partner is counted below the table.
+    """
     typer.echo(_later("spondyl.evaluate.compare", "evaluate").compare(predicted, truth))
 
 
