@@ -22,7 +22,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from spondyl import __version__
-from spondyl.errors import MissingExtraError, SettingError, SpondylError
+from spondyl.errors import SettingError, SpondylError, requiring
 from spondyl.methods import methods_of
 from spondyl.stage import Stage, Structure
 
@@ -185,9 +185,7 @@ def import_model(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the published checkpoints are.")],
 ) -> None:
     """Bring in published weights; their own licence holds."""
-    from spondyl.nets.adapters import import_spinenet
-
-    for card in import_spinenet(folder):
+    for card in _later("spondyl.nets.adapters", "models import", "torch").import_spinenet(folder):
         typer.echo(f"{card.name}: {card.licence}")
 
 
@@ -281,15 +279,13 @@ def _kind_and_path(text: str) -> tuple[str, Path]:
     return kind, Path(path)
 
 
-def _later(module: str, command: str) -> ModuleType:
+def _later(module: str, command: str, extra: str = "train") -> ModuleType:
     """A command's module; without it or its packages, one sentence that says so."""
     try:
-        return importlib.import_module(module)
+        with requiring(extra, command):
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if missing.startswith("spondyl"):
-            raise SettingError(f"this version has no {command!r} yet") from error
-        raise MissingExtraError(f"{command} needs {missing}: pip install 'spondyl[train]'") from error
+        raise SettingError(f"this version has no {command!r} yet") from error
 
 
 @contextmanager
