@@ -85,7 +85,18 @@ def _compile(model: openvino.Model, halved: bool, threads: int, *, cached: bool)
     folder = _writable(cache_folder() / "openvino") if cached else None
     if folder is not None:
         settings["CACHE_DIR"] = str(folder)
-    return openvino.Core().compile_model(model, "CPU", settings)
+    return _core().compile_model(model, "CPU", settings)
+
+
+@cache
+def _core() -> openvino.Core:
+    """The one core of this process, never ended.
+
+    A core's CPU plugin sets an alternate stack for signals and restores the one before when it ends. Of several cores
+    that end in another order than they began, a stack is left that no longer exists, and the next signal (Ctrl-C)
+    crashes the process.
+    """
+    return openvino.Core()
 
 
 def _writable(folder: Path) -> Path | None:
