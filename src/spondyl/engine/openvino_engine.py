@@ -112,7 +112,18 @@ def _settings(halved: bool, threads: int) -> dict[str, Any]:
 def _compile(graph: _Graph, settings: dict[str, Any]) -> openvino.CompiledModel:
     model = bind(graph.xml, graph.state)
     model.reshape(list(graph.shape))
-    return openvino.Core().compile_model(model, "CPU", settings)
+    return _core().compile_model(model, "CPU", settings)
+
+
+@cache
+def _core() -> openvino.Core:
+    """The one core of this process, never ended.
+
+    A core's CPU plugin sets an alternate stack for signals and restores the one before when it ends. Of several cores
+    that end in another order than they began, a stack is left that no longer exists, and the next signal (Ctrl-C)
+    crashes the process.
+    """
+    return openvino.Core()
 
 
 def _compile_cached(graph: _Graph, settings: dict[str, Any], weights_sha256: str) -> openvino.CompiledModel:
@@ -122,7 +133,7 @@ def _compile_cached(graph: _Graph, settings: dict[str, Any], weights_sha256: str
     content = read_cached("openvino", graph.name, key)
     if content is not None:
         with suppress(RuntimeError):
-            return openvino.Core().import_model(content, "CPU", settings)
+            return _core().import_model(content, "CPU", settings)
     compiled = _compile(graph, settings)
     exported = io.BytesIO()
     compiled.export_model(exported)

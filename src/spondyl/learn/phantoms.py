@@ -6,11 +6,13 @@ A patient is painted once for all its contrasts. Files hold 8-bit voxels, so tha
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
+from spondyl.files import new_file
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
 from spondyl.learn.exams import Exam, Outlines
@@ -50,14 +53,24 @@ def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
         folder: of the files; made if it is missing.
         seeds: one patient each; its field of view, and whether its numbering is odd, follow from the seed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in seeds if not _path(folder, seed).exists()]
     if not missing:
         return
     # threads of a parent process do not survive a fork
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for _ in pool.map(partial(_make, folder), missing):
-            pass
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _leave_interrupts_to_parent) as pool:
+        try:
+            for _ in pool.map(partial(_make, folder), missing):
+                pass
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+def _leave_interrupts_to_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent then ends this one, which cleans up first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[Field, list[Exam]]:
@@ -129,18 +142,16 @@ def _make(folder: Path, seed: int) -> None:
         protocol = first if pulse is None else replace(first, contrast=draw_contrast(rng, pulse))
         scans.append(_to_bytes(acquire_mr(ids, patient.scene.parts, protocol, rng)))
     outlines = outlines_of(patient.column, first.affine, first.shape)
-    path = _path(folder, seed)
-    partial_path = path.with_suffix(".partial.npz")
-    np.savez_compressed(
-        partial_path,
-        scans=np.stack(scans),
-        affine=first.affine.matrix,
-        corners=outlines.corners,
-        slices=outlines.slices,
-        levels=np.array([level.value for level in outlines.levels], dtype="U3"),
-        certain=outlines.certain,
-    )
-    partial_path.rename(path)
+    with new_file(_path(folder, seed), "the phantom") as path:
+        np.savez_compressed(
+            path,
+            scans=np.stack(scans),
+            affine=first.affine.matrix,
+            corners=outlines.corners,
+            slices=outlines.slices,
+            levels=np.array([level.value for level in outlines.levels], dtype="U3"),
+            certain=outlines.certain,
+        )
 
 
 def _to_bytes(voxels: NDArray[np.float32]) -> NDArray[np.uint8]:
