@@ -1,7 +1,7 @@
 """The command line: options in, exit status out; what the commands do is elsewhere and imported when they run.
 
 Exit status: 0 done; 1 a fault of Spondyl's; 2 wrong usage or unreadable input, said in one sentence on stderr;
-3 done, but nothing found.
+3 done, but nothing found; 130 or 143 interrupted; 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -13,18 +13,28 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 
 import typer
-from typer.exceptions import Abort, TyperException
+from typer.exceptions import TyperException
 
 from spondyl import __version__
-from spondyl.errors import MissingExtraError, SettingError, SpondylError
+from spondyl.errors import SettingError, SpondylError, requiring
 from spondyl.methods import methods_of
 from spondyl.stage import Stage, Structure
+from spondyl.terminal import (
+    INTERRUPTED,
+    Lossy,
+    explained_ends,
+    interrupted_status,
+    note,
+    printable,
+    run_as_process,
+    show,
+)
 
 if TYPE_CHECKING:
     from spondyl.findings import Findings
@@ -35,7 +45,7 @@ DEBUG = "SPONDYL_DEBUG"
 """Set to 1, this environment variable shows tracebacks and libraries' messages, which may hold a patient's data."""
 
 NOTHING_FOUND = 3
-_INTERRUPTED = 130
+_TYPER_INTERRUPTED = 130
 
 
 def _method_help(stage: Stage) -> str:
@@ -61,7 +71,7 @@ app.add_typer(models, name="models")
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
     if version:
-        typer.echo(f"spondyl {__version__}")
+        show(f"spondyl {__version__}")
         raise typer.Exit
 
 
@@ -102,7 +112,8 @@ def analyze(
         analysis = analyze_file(source, plan, modality=known, tell=tell)
         tell("report")
         write_report(analysis.findings, analysis.reading.study, folder)
-    _summarise(analysis.findings, folder)
+    with suppress(OSError):  # the report is written, whoever reads the summary
+        _summarise(analysis.findings, folder)
     if analysis.findings.is_empty:
         raise typer.Exit(NOTHING_FOUND)
 
@@ -114,7 +125,7 @@ def schema() -> None:
 
     from spondyl.findings import findings_schema
 
-    typer.echo(json.dumps(findings_schema(), indent=1))
+    show(json.dumps(findings_schema(), indent=1))
 
 
 @app.command()
@@ -168,7 +179,7 @@ def list_models() -> None:
     from spondyl.nets.cards import list_cards
 
     for card in list_cards():
-        typer.echo(f"{card.name:32} {card.network:12} {card.preset:12} {card.licence}")
+        show(f"{card.name:32} {card.network:12} {card.preset:12} {card.licence}")
 
 
 @models.command("show")
@@ -176,7 +187,7 @@ def show_model(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Show a card: what the weights were trained on, how well they do, how to make them again."""
     from spondyl.nets.cards import find_card
 
-    typer.echo(find_card(name).to_toml().rstrip())
+    show(find_card(name).to_toml().rstrip())
 
 
 @models.command("import")
@@ -185,10 +196,10 @@ def import_model(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the published checkpoints are.")],
 ) -> None:
     """Bring in published weights; their own licence holds."""
-    from spondyl.nets.adapters import import_spinenet
-
-    for card in import_spinenet(folder):
-        typer.echo(f"{card.name}: {card.licence}")
+    cards = _later("spondyl.nets.adapters", "models import", "torch").import_spinenet(folder)
+    with suppress(OSError):  # they are in, whoever reads the list
+        for card in cards:
+            show(f"{card.name}: {card.licence}")
 
 
 @app.command()
@@ -207,11 +218,17 @@ def train(
 
 @app.command()
 def evaluate(
-    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED", help="A report, or a folder of them.")],
+    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED", help="A report, its folder, or a folder of many.")],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="A mask or centroids, or a folder of them.")],
 ) -> None:
-    """Compare reports with the truth."""
-    typer.echo(_later("spondyl.evaluate.compare", "evaluate").compare(predicted, truth))
+    """Compare reports with the truth: the share of bodies found and rightly named, and the distance of their centres.
+
+    TRUTH is a mask of whole vertebrae or of bodies in VerSe's codes (its bodies count), a JSON of centroids
+    (VerSe's _ctd.json or {"centroids_ras_mm": {"L1": [r, a, s]}}), or the truth of a phantom. In folders, files are of
+    one case when their names begin alike: case01_spondyl/report.json and case01_truth.json, case01_ctd.json,
+    case01_seg.nii.gz or case01.json. Whatever has no partner is counted below the table.
+    """
+    show(_later("spondyl.evaluate.compare", "evaluate").compare(predicted, truth))
 
 
 @app.command()
@@ -220,7 +237,7 @@ def bench(
     data: Annotated[Path | None, typer.Option(help="Where the labelled scans are.")] = None,
 ) -> None:
     """Measure, and print the table beside the paper's numbers."""
-    typer.echo(_later("spondyl.evaluate.benches", "bench").run_bench(name, data=data))
+    show(_later("spondyl.evaluate.benches", "bench").run_bench(name, data=data))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -230,12 +247,17 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: without the program's name; those of the process when None.
     """
     try:
-        sys.exit(app(args=arguments, prog_name="spondyl", standalone_mode=False))
+        with explained_ends():
+            status = app(args=arguments, prog_name="spondyl", standalone_mode=False)
+            if status == _TYPER_INTERRUPTED:
+                raise KeyboardInterrupt
+        sys.exit(status)
     except TyperException as error:
         _refuse(error.format_message())
         sys.exit(2)
-    except Abort:
-        sys.exit(_INTERRUPTED)
+    except KeyboardInterrupt:
+        _complain(INTERRUPTED)
+        sys.exit(interrupted_status())
     except SpondylError as error:
         _complain(str(error))
         sys.exit(2)
@@ -249,16 +271,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _refuse(message: str) -> None:
     """Say what is wrong with the arguments; where there are none, the message is the help."""
-    if "\n" in message:
-        typer.echo(message, err=True)
+    if message.startswith("Usage:"):
+        note(message)
     else:
         _complain(f"{message.removesuffix('.')}; --help shows what there is")
 
 
 def _complain(sentence: str) -> None:
     if os.environ.get(DEBUG) == "1":
-        traceback.print_exc()
-    typer.echo(f"spondyl: {' '.join(sentence.split())}", err=True)
+        note(traceback.format_exc())
+    note(f"spondyl: {' '.join(sentence.split())}")
 
 
 def _refuse_absent_stages(stages: str) -> None:
@@ -275,15 +297,13 @@ def _kind_and_path(text: str) -> tuple[str, Path]:
     return kind, Path(path)
 
 
-def _later(module: str, command: str) -> ModuleType:
+def _later(module: str, command: str, extra: str = "train") -> ModuleType:
     """A command's module; without it or its packages, one sentence that says so."""
     try:
-        return importlib.import_module(module)
+        with requiring(extra, command):
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if missing.startswith("spondyl"):
-            raise SettingError(f"this version has no {command!r} yet") from error
-        raise MissingExtraError(f"{command} needs {missing}: pip install 'spondyl[train]'") from error
+        raise SettingError(f"this version has no {command!r} yet") from error
 
 
 @contextmanager
@@ -304,8 +324,8 @@ def _quiet_libraries() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Tell the stage: a bar on a terminal, plain lines otherwise, both on stderr."""
-    if not sys.stderr.isatty():
-        yield lambda stage: typer.echo(stage, err=True)
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield note
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -313,7 +333,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     from spondyl.pipeline import STEPS
 
     columns = (TextColumn("{task.description:16}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(file=cast(TextIO, Lossy(sys.stderr))), transient=True) as bar:
         steps = [*STEPS, "report"]
         task = bar.add_task("", total=len(steps))
         yield lambda step: bar.update(task, description=step, completed=steps.index(step.split()[0]))
@@ -321,13 +341,13 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 def _summarise(findings: Findings, folder: Path) -> None:
     for warning in findings.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        note(f"warning: {warning}")
     for vertebra in findings.vertebrae:
-        typer.echo(f"{vertebra.level:4} {vertebra.level_probability:.3f}")
+        show(f"{vertebra.level:4} {vertebra.level_probability:.3f}")
     if findings.is_empty:
-        typer.echo("spondyl: no vertebra was found in this scan", err=True)
-    typer.echo(f"report in {folder}")
+        note("spondyl: no vertebra was found in this scan")
+    show(f"report in {printable(str(folder))}")
 
 
 if __name__ == "__main__":
-    main()
+    run_as_process(main)

@@ -46,6 +46,7 @@ _METHODS = "spondyl.identify.methods"
 METHODS: tuple[Method, ...] = (
     Method(Stage.LOCATE, "vfr", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_whole", "whole slices"),
     Method(Stage.LOCATE, "vfr-patches", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_patches", "in patches"),
+    Method(Stage.LOCATE, "spinenet", _BODIES, _MR, ("vfr",), "spondyl.locate.published:open_published", "as published"),
     Method(Stage.IDENTIFY, "order", _BOTH, _MR, ("appearance",), f"{_METHODS}.order:open_order", "exact decoder"),
     Method(
         Stage.IDENTIFY,
@@ -82,6 +83,15 @@ METHODS: tuple[Method, ...] = (
         ("appearance",),
         f"{_METHODS}.argmax:open_argmax",
         "each body by itself",
+    ),
+    Method(
+        Stage.IDENTIFY,
+        "spinenet",
+        _BOTH,
+        _MR,
+        ("appearance", "context"),
+        f"{_METHODS}.published:open_published",
+        "as published",
     ),
 )
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from spondyl.anatomy.landmarks import variant_is_identifiable
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import ELEVEN_THORACIC, FOUR_LUMBAR, NUMBERINGS, REGULAR, SIX_LUMBAR, THIRTEEN_THORACIC
 from spondyl.evaluate.naming_score import (
     VariantTally,
     claimed_variant,
     claims,
-    odd_place_is_in_view,
     score_levels,
 )
 from spondyl.labelling import LEVELS, Labelling, MarkSequence
@@ -89,4 +89,4 @@ def test_tallies_tell_what_was_named_from_what_was_noticed():
 def test_a_scan_tells_a_variant_by_an_anchor_and_the_place_where_it_differs(numbering, first, last, tells):
     levels = numbering.levels
     seen = levels[levels.index(Level(first)) : levels.index(Level(last)) + 1]
-    assert odd_place_is_in_view(numbering, seen) is tells
+    assert variant_is_identifiable(numbering, seen) is tells

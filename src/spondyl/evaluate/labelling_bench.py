@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 
+from spondyl.anatomy.landmarks import variant_is_identifiable
 from spondyl.anatomy.numbering import Numbering
 from spondyl.errors import SettingError
 from spondyl.evaluate.calibration import calibration
 from spondyl.evaluate.calibration_fit import CHOICES, CalibrationExample, CalibrationFit, fit_calibration
 from spondyl.evaluate.comparison import COMPARED, EXACT_DECODERS
 from spondyl.evaluate.naming_conditions import CONDITIONS, CONTROL, USUAL, Condition, draw_patients
-from spondyl.evaluate.naming_score import VariantTally, claims, odd_place_is_in_view, score_levels
+from spondyl.evaluate.naming_score import VariantTally, claims, score_levels
 from spondyl.evaluate.tables import markdown_table
 from spondyl.evaluate.vertebrae import VertebraScore
 from spondyl.geometry.affine import Float
@@ -86,7 +87,7 @@ def name_and_score(
     labellings = {name: namer(evidence) for name, namer in namers.items()}
     levels = {name: labelling.levels for name, labelling in labellings.items()}
     exact = {name: labellings[name] for name in EXACT_DECODERS}
-    telling = odd_place_is_in_view(numbering, true)
+    telling = variant_is_identifiable(numbering, true)
     return NamingResult(
         scores={name: score_levels(given, true) for name, given in levels.items()},
         claims={name: tuple(claims(labelling, true)) for name, labelling in exact.items()},

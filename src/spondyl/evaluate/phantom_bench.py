@@ -17,18 +17,18 @@ from operator import add
 
 import numpy as np
 
+from spondyl.anatomy.landmarks import is_detected, variant_is_identifiable
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS
 from spondyl.evaluate.calibration import calibration_line
 from spondyl.evaluate.comparison import COMPARED, DEFAULT, load_comparison
-from spondyl.evaluate.naming_score import RECOGNISED, VariantTally, claims, odd_place_is_in_view
+from spondyl.evaluate.naming_score import RECOGNISED, VariantTally, claims
 from spondyl.evaluate.tables import SCORE_HEADER, markdown_table, score_cells
 from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
-from spondyl.learn.phantoms import TOLD_BY
-from spondyl.phantom.options import PhantomOptions, Variant
+from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
 from spondyl.phantom.patient import make_phantom
 from spondyl.phantom.protocol import Field
 from spondyl.plan import Plan
@@ -50,13 +50,13 @@ _FRESH = 1_000_000
 
 PATIENTS, ODD_PATIENTS = 100, 60
 
-_TAUGHT = frozenset(Level) - {Level.C1, Level.S2}
-"""Bodies that detectors are asked for."""
-
-_ODD = tuple(
-    (variant, field) for field in (Field.WHOLE, Field.LUMBAR) for variant in Variant if variant in TOLD_BY[field]
+_VARIANTS = tuple(
+    (variant, field)
+    for field in (Field.WHOLE, Field.LUMBAR)
+    for variant in Variant
+    if variant in IDENTIFIABLE_VARIANTS[field]
 )
-"""Odd numberings, each in every field of view that can tell it."""
+"""Numbering variants, each in every field of view that can tell it."""
 
 _NUMBERINGS = {numbering.name: numbering for numbering in NUMBERINGS}
 
@@ -90,7 +90,7 @@ def fresh_phantoms(field: Field, count: int, *, first_seed: int = _FRESH) -> lis
 
 def variant_phantoms(count: int, *, first_seed: int = 2 * _FRESH) -> list[PhantomOptions]:
     """Patients with an odd numbering, each in turn, in fields of view that can tell it."""
-    turns = zip(range(first_seed, first_seed + count), cycle(_ODD), strict=False)
+    turns = zip(range(first_seed, first_seed + count), cycle(_VARIANTS), strict=False)
     return [PhantomOptions(seed=seed, field=field, variant=variant) for seed, (variant, field) in turns]
 
 
@@ -108,13 +108,13 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
     phantom = make_phantom(options)
     stack = SagittalStack(voxels=phantom.volume.voxels, affine=phantom.volume.affine)
     shown = {v.level: v.instance for v in phantom.truth.vertebrae if v.instance is not None}
-    whole = {v.level: shown[v.level] for v in phantom.truth.vertebrae if v.is_whole and v.level in _TAUGHT}
+    whole = {v.level: shown[v.level] for v in phantom.truth.vertebrae if v.is_whole and is_detected(v.level)}
     readings = load_comparison(plan).readings(Study.from_sagittal(stack))
     found = readings[DEFAULT].candidates[Structure.VERTEBRA].bodies
     labellings = {name: reading.labellings.vertebrae for name, reading in readings.items()}
     labelling = labellings[DEFAULT]
     numbering = _NUMBERINGS[phantom.truth.numbering]
-    telling = labelling is not None and odd_place_is_in_view(numbering, whole)
+    telling = labelling is not None and variant_is_identifiable(numbering, whole)
     return PatientMeasure(
         field=options.field,
         scores={

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from spondyl.errors import MissingExtraError, requiring
 from spondyl.evaluate.tables import markdown_table
 from spondyl.evaluate.timing import Run, few_cores, processor_name, run_process
 from spondyl.findings import WeightsUsed
@@ -157,8 +158,12 @@ def _cold_run(scan: Path, folder: Path, plan: Plan) -> Run:
 def _rate_sentence(card: Card, plan: Plan) -> str:
     """The share of a large matrix product's rate that the detector, which has this card, reaches."""
     from spondyl.engine.build import make_engine
-    from spondyl.engine.rate import network_rate
 
+    try:
+        with requiring("torch", "it"):
+            from spondyl.engine.rate import network_rate
+    except MissingExtraError as error:
+        return f"How near the detection network comes to the machine's own rate was not measured: {error}."
     rate = network_rate(make_engine(card.name, plan.engine, plan.device), card.network, card.preset)
     return (
         f"The detection network ({rate.engine}, {rate.precision}) does {rate.network_gflops:.0f} GFLOP/s on a batch of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spondyl.anatomy.landmarks import ANCHORS
 from spondyl.anatomy.level import Level
 from spondyl.identify.evidence import STAND_INS
 from spondyl.labelling import Labelling
@@ -14,9 +15,8 @@ NO_ANCHOR = (
     "neither the sacrum nor C2 is in view: levels were inferred from appearance and spacing alone, and all may be off "
     "by one"
 )
-_ANCHORS = {Level.C1, Level.C2, Level.S1, Level.S2}
 _SURE_ANCHOR = 0.5
-"""An end of the column whose level has a lower probability is no anchor."""
+"""An anchor whose level has a lower probability does not count."""
 
 _NOTABLE_VARIANT = 0.2
 """From this probability on a reader should know that the column may be numbered otherwise."""
@@ -42,7 +42,7 @@ def _untrained(labelling: Labelling[Level]) -> Iterator[str]:
 
 def _unanchored(labelling: Labelling[Level]) -> Iterator[str]:
     named = [(level, p) for level, p in zip(labelling.levels, labelling.level_probability, strict=True) if level]
-    if named and not any(level in _ANCHORS and p >= _SURE_ANCHOR for level, p in named):
+    if named and not any(level in ANCHORS and p >= _SURE_ANCHOR for level, p in named):
         yield NO_ANCHOR
 
 

@@ -57,7 +57,7 @@ class OrderCosts:
 
     Args:
         temperature: divides the networks' log-probabilities; above 1 trusts them less.
-        landmark_temperature: divides them where the regions and the ends of the column (`evidence.ENDS`) are told
+        landmark_temperature: divides them where the regions and the landmark levels (`anatomy.landmarks`) are told
             apart; as `temperature` when None. Ribs, sacrum and dens are seen, the levels between them estimated.
         outlier_probability: chance that a network is confidently wrong about a candidate.
         shift_sd: deviation, in levels, of an error that the networks make throughout a patient; 0 for none.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.errors import WeightsError
 from spondyl.nets.cards import Card
 
 __all__ = ["LoadedNetwork", "Network"]
@@ -27,3 +28,15 @@ class LoadedNetwork:
 
     card: Card
     run: Network
+
+    def require_preset(self, preset: str) -> LoadedNetwork:
+        """Return the network itself if it has the preset.
+
+        Raises:
+            WeightsError: it has another one.
+        """
+        if self.card.preset != preset:
+            raise WeightsError(
+                f"this method needs a network of preset {preset!r}, and {self.card.name!r} has {self.card.preset!r}"
+            )
+        return self

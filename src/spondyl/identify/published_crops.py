@@ -1,0 +1,91 @@
+"""Crops as the published SpineNetV2 program cuts them, for the published weights.
+
+The scan is rotated about the middle of the top edge of a vertebra's mean outline, so that the edge is level, and a
+square of three edges is cut in whole pixels (Windsor et al. 2022, section 3.2, step 1, and the published code). That
+program's slips are kept, because the networks were trained with them: the angle is tanh of the slope, and the
+percentile that scales a crop is taken before the minimum is taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.geometry.affine import Float
+from spondyl.geometry.instance import CORNERS, VertebraInstance
+from spondyl.geometry.interpolate import resize_bicubic, sample_bicubic
+from spondyl.geometry.stack import SagittalStack
+
+Float32 = NDArray[np.float32]
+
+SIZE = 224
+PLANES = 16
+"""Rows, columns and sagittal planes of a crop."""
+
+_ANTERIOR = CORNERS.index("anterior_superior")
+_POSTERIOR = CORNERS.index("posterior_superior")
+
+
+def published_crops(stack: SagittalStack, instances: Iterable[VertebraInstance]) -> Float32:
+    """Cut vertebrae out of a scan.
+
+    A crop that rises above the scan is zero there; one that leaves it on another side is smaller before it is resized,
+    also where the program, for want of an index, shows the network nothing at all: on the anterior side, and above and
+    behind at once. A crop of which nothing lies in the scan is zero.
+
+    Args:
+        stack: the scan.
+        instances: n vertebrae in its index space.
+
+    Returns:
+        (n, 224, 224, 16) float32; rows down the body, columns anterior to posterior, planes right to left.
+    """
+    planes = _planes(stack.voxels)
+    crops = [_crop(planes, instance.middle_outline) for instance in instances]
+    return np.stack(crops) if crops else np.zeros((0, SIZE, SIZE, PLANES), np.float32)
+
+
+def _planes(voxels: Float32) -> Float32:
+    """Planes at i/16 of the slices, linear between two of them, (rows, columns, 16).
+
+    The program cuts and resizes every slice before it mixes them; both are linear, so the order does not matter.
+    """
+    at = np.arange(PLANES) * len(voxels) / PLANES
+    low = at.astype(np.intp)
+    high = np.minimum(low + 1, len(voxels) - 1)
+    planes = np.empty((*voxels.shape[1:], PLANES), np.float32)
+    for plane, share in enumerate((at - low).astype(np.float32)):
+        planes[..., plane] = voxels[low[plane]] * (1 - share) + voxels[high[plane]] * share
+    return planes
+
+
+def _crop(planes: Float32, outline: Float) -> Float32:
+    anterior, posterior = outline[_ANTERIOR], outline[_POSTERIOR]
+    middle = (anterior + posterior) / 2
+    turn = _turn(*(posterior - anterior))
+    upright = (outline - middle) @ turn.T + middle
+    edge = float(np.ptp(upright, axis=0).max())
+    top, left = (int(start) for start in upright[_ANTERIOR] - edge)
+    rows = np.arange(top, min(int(top + 3 * edge), planes.shape[0]))
+    columns = np.arange(max(left, 0), min(int(left + 3 * edge), planes.shape[1]))
+    if not (rows.size and columns.size):
+        return np.zeros((SIZE, SIZE, PLANES), np.float32)
+    place = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
+    source = (place - middle) @ turn + middle
+    cut = sample_bicubic(planes, source[..., 0], source[..., 1])
+    cut[rows < 0] = 0
+    return _scaled(resize_bicubic(cut, (SIZE, SIZE)))
+
+
+def _turn(down: float, along: float) -> Float:
+    """Matrix (2, 2) that takes (row, column) of the scan to those of the rotated scan."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        angle = np.nan_to_num(np.tanh(np.divide(down, along)))
+    return np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
+
+
+def _scaled(crop: Float32) -> Float32:
+    """(v - minimum) / (95th percentile of v + 1e-6)."""
+    return np.asarray((crop - crop.min()) / (np.percentile(crop, 95) + 1e-6), dtype=np.float32)
