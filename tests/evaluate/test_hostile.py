@@ -11,14 +11,14 @@ import pytest
 
 from spondyl.evaluate.benches import BENCHES
 from spondyl.evaluate.hostile import bench
-from spondyl.evaluate.hostile.arena import Arena, Result, install_watch
 from spondyl.evaluate.hostile.base import PATIENT
 from spondyl.evaluate.hostile.bench import hostile_table, run_cases
 from spondyl.evaluate.hostile.bombs import gzip_bomb
-from spondyl.evaluate.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Interrupt, Room
+from spondyl.evaluate.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Interrupt, Workspace
 from spondyl.evaluate.hostile.catalogue import all_cases
 from spondyl.evaluate.hostile.judge import faults, is_same
 from spondyl.evaluate.hostile.process import Outcome, run_bounded
+from spondyl.evaluate.hostile.runner import Result, Runner, install_watch
 from spondyl.findings import Findings, ImageGrid, Software, Vertebra, WeightsUsed
 
 CASES = all_cases()
@@ -61,8 +61,8 @@ REPORT = REPORTS.format(findings().to_json())
 def case_of(*calls: Call, **settings: object) -> Case:
     """A case with an input of the name that hospitals give it."""
 
-    def prepare(room: Room) -> Path:
-        return room.put(f"{PATIENT}.nii", b"scan")
+    def prepare(site: Workspace) -> Path:
+        return site.put(f"{PATIENT}.nii", b"scan")
 
     return Case(name="fake", family="fake", prepare=prepare, calls=calls, **settings)  # type: ignore[arg-type]
 
@@ -71,7 +71,7 @@ def judged(tmp_path: Path, code: str, case: Case | None = None, base: Findings |
     """How a program is judged that runs this code; its third argument is the output folder."""
     install_watch(tmp_path)
     program = (sys.executable, "-c", f"import os, pathlib, signal, sys, time\n{code}")
-    return Arena(top=tmp_path, command=program, base=base).run(case or case_of(Call()))
+    return Runner(top=tmp_path, command=program, base=base).run(case or case_of(Call()))
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_there_are_many_cases_and_no_two_are_the_same() -> None:
 def test_every_input_can_be_made(family: str, tmp_path: Path) -> None:
     for number, case in enumerate(case for case in CASES if case.family == family):
         if not SLOW_TO_MAKE.search(case.name) and not case.obstacle():
-            room = Room(tmp_path / str(number), case.seed).make()
-            assert isinstance(case.prepare(room), str | Path)
+            site = Workspace(tmp_path / str(number), case.seed).make()
+            assert isinstance(case.prepare(site), str | Path)
 
 
 @pytest.mark.parametrize("name", ["random header 1", "noise", "random bytes in every header 2", "10 GB"])
@@ -209,8 +209,8 @@ def test_what_is_drawn_at_random_is_the_same_in_every_run(name: str, tmp_path: P
 
 
 def made(case: Case, top: Path) -> dict[Path, bytes]:
-    room = Room(top, case.seed).make()
-    case.prepare(room)
+    site = Workspace(top, case.seed).make()
+    case.prepare(site)
     return {path.relative_to(top): path.read_bytes() for path in top.rglob("*") if path.is_file()}
 
 
@@ -236,7 +236,7 @@ CHEAP = (
 def test_the_command_line_handles_the_cheapest_cases(name: str, tmp_path: Path) -> None:
     (case,) = (case for case in CASES if f"{case.family}/{case.name}" == name)
     install_watch(tmp_path)
-    (result,) = run_cases(Arena(top=tmp_path, command=(sys.executable, "-m", "spondyl.cli", "analyze")), [case])
+    (result,) = run_cases(Runner(top=tmp_path, command=(sys.executable, "-m", "spondyl.cli", "analyze")), [case])
     assert (result.faults, result.statuses) == ((), (REFUSED,))
 
 
@@ -265,9 +265,9 @@ def test_the_table_counts_every_status_and_names_what_was_not_handled() -> None:
 def test_the_benchmark_runs_every_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_watch(tmp_path)
     base = findings()
-    arena = Arena(top=tmp_path, command=(sys.executable, "-c", f"import sys\n{REFUSES}"), base=base)
+    runner = Runner(top=tmp_path, command=(sys.executable, "-c", f"import sys\n{REFUSES}"), base=base)
     large = replace(case_of(Call()), name="large", voxels=10**8)
-    monkeypatch.setattr(bench, "open_arena", lambda: nullcontext(arena))
+    monkeypatch.setattr(bench, "open_runner", lambda: nullcontext(runner))
     monkeypatch.setattr(bench, "all_cases", lambda: (large, case_of(Call())))
     text, used = BENCHES["hostile"](None, None)
     assert "| all    |     2 |        2 (2x) |" in text

@@ -1,5 +1,5 @@
 """The honest scan from which hostile ones are made, small and quick to analyse, with a patient planted wherever a
-format has room for one.
+format can hold one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spondyl.evaluate.hostile.case import Room
+from spondyl.evaluate.hostile.case import Workspace
 from spondyl.imaging.volume import Volume
 from spondyl.imaging.write_dicom import MrTimes, Series, to_dicom_slices
 from spondyl.phantom.options import PhantomOptions
@@ -133,12 +133,12 @@ def put_raw(dataset: Dataset, keyword: str, value: bytes) -> None:
 
 
 def write_series(
-    room: Room, edit: Edit | None = None, *, only: Iterable[int] | None = None, folder: str = "series"
+    site: Workspace, edit: Edit | None = None, *, only: Iterable[int] | None = None, folder: str = "series"
 ) -> Path:
     """Write the base series with file names that contradict the order of its slices.
 
     Args:
-        room: where.
+        site: where.
         edit: changes each data set.
         only: the slices that are edited; all when None.
         folder: below the inputs.
@@ -149,5 +149,5 @@ def write_series(
             dataset = decode(content)
             edit(dataset, number)
             content = encode(dataset)
-        room.put(f"{folder}/{PATIENT}.{number * 7 % 16:02d}.dcm", content)
-    return room.scans / folder
+        site.put(f"{folder}/{PATIENT}.{number * 7 % 16:02d}.dcm", content)
+    return site.scans / folder

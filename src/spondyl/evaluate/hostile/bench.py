@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from spondyl.evaluate.hostile.arena import Arena, Result, open_arena
 from spondyl.evaluate.hostile.case import Case
 from spondyl.evaluate.hostile.catalogue import all_cases
+from spondyl.evaluate.hostile.runner import Result, Runner, open_runner
 from spondyl.evaluate.tables import markdown_table
 from spondyl.evaluate.timing import processor_name
 from spondyl.findings import WeightsUsed
@@ -39,22 +39,22 @@ def hostile_bench() -> tuple[str, tuple[WeightsUsed, ...]]:
     Raises:
         SettingError: the honest scan itself is not analysed.
     """
-    with open_arena() as arena:
-        used = () if arena.base is None else arena.base.software.weights
-        return hostile_table(run_cases(arena, all_cases())), used
+    with open_runner() as runner:
+        used = () if runner.base is None else runner.base.software.weights
+        return hostile_table(run_cases(runner, all_cases())), used
 
 
-def run_cases(arena: Arena, cases: Sequence[Case]) -> list[Result]:
+def run_cases(runner: Runner, cases: Sequence[Case]) -> list[Result]:
     """Run cases, two at a time but for large scans; the results keep their order."""
     large = [case for case in cases if case.voxels >= _LARGE_VOXELS]
     small = [case for case in cases if case.voxels < _LARGE_VOXELS]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
-            results = dict(zip(map(_key, small), pool.map(arena.run, small), strict=True))
+            results = dict(zip(map(_key, small), pool.map(runner.run, small), strict=True))
         except BaseException:
             pool.shutdown(cancel_futures=True)  # or Ctrl-C would wait for every case
             raise
-    results |= {_key(case): arena.run(case) for case in large}
+    results |= {_key(case): runner.run(case) for case in large}
     return [results[_key(case)] for case in cases]
 
 

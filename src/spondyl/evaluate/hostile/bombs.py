@@ -41,7 +41,7 @@ def zlib_bomb(prefix: bytes, zeros: int) -> bytes:
 
 
 def sparse_file(path: Path, content: bytes, size: int, tail: bytes = b"") -> Path:
-    """A file of so many bytes that takes no room but for its beginning and its tail."""
+    """A file of so many bytes that takes no space but for its beginning and its tail."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
         stream.write(content)

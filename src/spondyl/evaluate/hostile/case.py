@@ -10,7 +10,19 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["ANY", "DONE", "EMPTY", "INTERRUPTED", "KILLED", "REFUSED", "Call", "Case", "Family", "Interrupt", "Room"]
+__all__ = [
+    "ANY",
+    "DONE",
+    "EMPTY",
+    "INTERRUPTED",
+    "KILLED",
+    "REFUSED",
+    "Call",
+    "Case",
+    "Family",
+    "Interrupt",
+    "Workspace",
+]
 
 DONE, REFUSED, EMPTY, INTERRUPTED, KILLED = 0, 2, 3, 130, -9
 """Exit statuses of the command line's contract; the last is that of a process that another one killed."""
@@ -24,7 +36,7 @@ _BASE_GB, _HONEST_GB, _HONEST_GB_PER_VOXEL = 2.0, 1.5, 40e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Workspace:
     """The folders of one case, all below one that is new and empty.
 
     Args:
@@ -55,7 +67,7 @@ class Room:
         """Where Spondyl keeps compiled networks."""
         return self.home / ".cache" / "spondyl"
 
-    def make(self) -> Room:
+    def make(self) -> Workspace:
         """Make the folders."""
         for folder in (self.scans, self.results, self.home, self.top / "tmp"):
             folder.mkdir(parents=True)
@@ -73,7 +85,7 @@ class Room:
         return np.random.default_rng(self.seed)
 
 
-Prepare = Callable[[Room], Path | str]
+Prepare = Callable[[Workspace], Path | str]
 """Writes the input of a case and returns it, as the command line gets it."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from spondyl.evaluate.hostile.case import ANY, DONE, EMPTY, REFUSED, Call, Case, Family, Room
+from spondyl.evaluate.hostile.case import ANY, DONE, EMPTY, REFUSED, Call, Case, Family, Workspace
 from spondyl.evaluate.hostile.folders import AS_USER, without_privileges
 from spondyl.evaluate.hostile.nifti_bytes import NAME, base_nifti
 
@@ -40,9 +40,9 @@ def command_line_cases() -> Iterator[Case]:
     yield from _streams()
 
 
-def honest(room: Room) -> Path:
+def honest(site: Workspace) -> Path:
     """Write the honest scan."""
-    return room.put(NAME, base_nifti())
+    return site.put(NAME, base_nifti())
 
 
 def _names() -> Iterator[Case]:
@@ -62,16 +62,16 @@ def _names() -> Iterator[Case]:
         yield _NAMES.refused(f"input: {title}", partial(_text, source))
 
 
-def _named(name: str, room: Room) -> str:
-    (room.scans / name).write_bytes(base_nifti())
+def _named(name: str, site: Workspace) -> str:
+    (site.scans / name).write_bytes(base_nifti())
     return f"scans/{name}"
 
 
-def _absent(name: str, _room: Room) -> str:
+def _absent(name: str, _room: Workspace) -> str:
     return f"scans/{name}"
 
 
-def _text(text: str, _room: Room) -> str:
+def _text(text: str, _room: Workspace) -> str:
     return text
 
 
@@ -173,9 +173,9 @@ def _output() -> Iterator[Case]:
     )
 
 
-def _with_places(room: Room) -> Path:
+def _with_places(site: Workspace) -> Path:
     """The honest scan, and places that an output folder may not be."""
-    results = room.results
+    results = site.results
     (results / "full").mkdir()
     (results / "full" / "diary.txt").write_text("keep me", encoding="utf-8")
     (results / "empty").mkdir()
@@ -184,12 +184,12 @@ def _with_places(room: Room) -> Path:
     (results / "dangling").symlink_to("nowhere/at/all")
     (results / "loop").symlink_to("loop")
     os.mkfifo(results / "pipe")
-    return honest(room)
+    return honest(site)
 
 
-def _locked_results(mode: int, room: Room) -> Path:
-    room.results.chmod(mode)
-    return honest(room)
+def _locked_results(mode: int, site: Workspace) -> Path:
+    site.results.chmod(mode)
+    return honest(site)
 
 
 def _streams() -> Iterator[Case]:

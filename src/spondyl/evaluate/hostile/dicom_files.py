@@ -20,7 +20,7 @@ from spondyl.evaluate.hostile.base import (
     put_raw,
     write_series,
 )
-from spondyl.evaluate.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Family, Prepare, Room
+from spondyl.evaluate.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Family, Prepare, Workspace
 from spondyl.evaluate.hostile.dicom_bytes import element, enhanced, honest_enhanced, inserted
 
 __all__ = ["dicom_file_cases"]
@@ -44,10 +44,10 @@ def dicom_file_cases() -> Iterator[Case]:
 def _each(change: Callable[[bytes], bytes], only: tuple[int, ...] | None = None) -> Prepare:
     """The base series, its files' bytes changed."""
 
-    def prepare(room: Room) -> Path:
+    def prepare(site: Workspace) -> Path:
         for number, content in enumerate(base_series()):
-            room.put(f"series/{number}", change(content) if only is None or number in only else content)
-        return room.scans / "series"
+            site.put(f"series/{number}", change(content) if only is None or number in only else content)
+        return site.scans / "series"
 
     return prepare
 
@@ -70,7 +70,8 @@ def _cut_off() -> Iterator[Case]:
     yield _FILE.handled("bytes behind the pixels", _each(lambda content: content + b"\xff" * 1001))
     yield _FILE.refused("the prefix and nothing else", _each(lambda _: bytes(128) + b"DICM"))
     yield _FILE.refused(
-        "random bytes behind the prefix", lambda room: room.put("x", bytes(128) + b"DICM" + room.rng().bytes(90_000))
+        "random bytes behind the prefix",
+        lambda site: site.put("x", bytes(128) + b"DICM" + site.rng().bytes(90_000)),
     )
     for number in range(6):
         yield _FILE.handled(f"random bytes in every header {number}", _scattered)
@@ -80,8 +81,8 @@ def _without_meta(content: bytes) -> bytes:
     return content[144 + struct.unpack_from("<I", content, 140)[0] :]
 
 
-def _scattered(room: Room) -> Path:
-    rng = room.rng()
+def _scattered(site: Workspace) -> Path:
+    rng = site.rng()
 
     def change(content: bytes) -> bytes:
         damaged = bytearray(content)
@@ -89,7 +90,7 @@ def _scattered(room: Room) -> Path:
             damaged[at] = rng.integers(256)
         return bytes(damaged)
 
-    return Path(_each(change)(room))
+    return Path(_each(change)(site))
 
 
 def _odd_elements() -> Iterator[Case]:
@@ -149,16 +150,16 @@ def _series() -> Iterator[Case]:
     yield _SERIES.handled("3000 images of another series beside it", partial(_beside, _long_series))
 
 
-def _without(numbers: Sequence[int], room: Room) -> Path:
+def _without(numbers: Sequence[int], site: Workspace) -> Path:
     for number, content in enumerate(base_series()):
         if number not in numbers:
-            room.put(f"series/{number}", content)
-    return room.scans / "series"
+            site.put(f"series/{number}", content)
+    return site.scans / "series"
 
 
-def _twice(room: Room) -> Path:
-    write_series(room, folder="series/a")
-    return write_series(room, folder="series/b").parent
+def _twice(site: Workspace) -> Path:
+    write_series(site, folder="series/a")
+    return write_series(site, folder="series/b").parent
 
 
 def _position(dataset: Dataset, change_mm: tuple[float, float, float]) -> None:
@@ -204,53 +205,53 @@ def _as_ct(dataset: Dataset, _number: int) -> None:
     dataset.Modality, dataset.SOPClassUID = "CT", "1.2.840.10008.5.1.4.1.1.2"
 
 
-def _beside(add: Callable[[Room], None], room: Room) -> Path:
-    add(room)
-    return write_series(room)
+def _beside(add: Callable[[Workspace], None], site: Workspace) -> Path:
+    add(site)
+    return write_series(site)
 
 
-def _small_files(count: int) -> Callable[[Room], None]:
-    def add(room: Room) -> None:
+def _small_files(count: int) -> Callable[[Workspace], None]:
+    def add(site: Workspace) -> None:
         for number in range(count):
-            room.put(f"series/notes/{number % 50}/{PATIENT}{number}.txt", b"note")
+            site.put(f"series/notes/{number % 50}/{PATIENT}{number}.txt", b"note")
 
     return add
 
 
-def _other_objects(room: Room) -> None:
+def _other_objects(site: Workspace) -> None:
     for name, storage in {"DICOMDIR": "1.2.840.10008.1.3.10", "report": "1.2.840.10008.5.1.4.1.1.88.11"}.items():
         dataset = decode(base_series()[0])
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = storage
         for keyword in ("PixelData", "Rows", "Columns", "ImagePositionPatient", "Modality"):
             del dataset[keyword]
-        room.put(f"series/{name}", encode(dataset))
+        site.put(f"series/{name}", encode(dataset))
     dataset = decode(base_series()[0])
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
     dataset.PixelData *= 3
-    room.put("series/colour", encode(dataset))
+    site.put("series/colour", encode(dataset))
 
 
-def _damaged_file(room: Room) -> None:
+def _damaged_file(site: Workspace) -> None:
     dataset = decode(base_series()[0])
     dataset.SeriesInstanceUID = f"{PATIENT_UID}.6"
-    room.put("series/a/damaged", encode(dataset)[:700])
+    site.put("series/a/damaged", encode(dataset)[:700])
 
 
-def _second_patient(room: Room) -> None:
+def _second_patient(site: Workspace) -> None:
     for number, content in enumerate(base_series()):
         dataset = decode(content)
         dataset.PatientName, dataset.PatientID = "Zweistein^Benedikt", "PID-4711-0816"
         dataset.SeriesInstanceUID, dataset.StudyInstanceUID = f"{PATIENT_UID}.8", f"{PATIENT_UID}.9"
-        room.put(f"series/other/{number}", encode(dataset))
+        site.put(f"series/other/{number}", encode(dataset))
 
 
-def _long_series(room: Room) -> None:
+def _long_series(site: Workspace) -> None:
     dataset = decode(base_series()[0])
     dataset.SeriesInstanceUID, dataset.Rows, dataset.Columns = f"{PATIENT_UID}.8", 8, 8
     dataset.PixelData = bytes(128)
     content = encode(dataset)
     for number in range(3000):
-        room.put(f"series/long/{number}", content)
+        site.put(f"series/long/{number}", content)
 
 
 def _objects() -> Iterator[Case]:
@@ -264,22 +265,23 @@ def _objects() -> Iterator[Case]:
 
 
 def _single(edit: Callable[[Dataset, int], None]) -> Prepare:
-    def prepare(room: Room) -> Path:
+    def prepare(site: Workspace) -> Path:
         dataset = decode(base_series()[_MIDDLE])
         edit(dataset, _MIDDLE)
-        return room.put(f"{PATIENT}.dcm", encode(dataset))
+        return site.put(f"{PATIENT}.dcm", encode(dataset))
 
     return prepare
 
 
 def _frames() -> Iterator[Case]:
     """Enhanced objects: the honest one, with wrong counts, and with very many frames."""
-    yield _FRAMES.alike("as it is", lambda room: room.put("scan.dcm", honest_enhanced()))
+    yield _FRAMES.alike("as it is", lambda site: site.put("scan.dcm", honest_enhanced()))
     for count in (b"1", b"14", b"16", b"99999", b"-1", b"x"):
         yield _FRAMES.handled(f"15 frames, stated as {count.decode()}", partial(_stated_frames, count))
     yield _FRAMES.refused("no groups for its frames", _without_groups)
     yield _FRAMES.refused(
-        "half of the pixels", lambda room: room.put("scan.dcm", honest_enhanced()[: -len(base_voxels().tobytes()) // 2])
+        "half of the pixels",
+        lambda site: site.put("scan.dcm", honest_enhanced()[: -len(base_voxels().tobytes()) // 2]),
     )
     many = Call(statuses=(DONE, REFUSED, EMPTY))
     yield _FRAMES.case(f"{_MANY} frames, 0.02 mm apart", partial(_many, lambda n: (0.02 * n, 0, 0), lambda _: 1), many)
@@ -294,18 +296,18 @@ def _frames() -> Iterator[Case]:
     )
 
 
-def _stated_frames(count: bytes, room: Room) -> Path:
+def _stated_frames(count: bytes, site: Workspace) -> Path:
     dataset = decode(honest_enhanced())
     put_raw(dataset, "NumberOfFrames", count)
-    return room.put("scan.dcm", encode(dataset))
+    return site.put("scan.dcm", encode(dataset))
 
 
-def _without_groups(room: Room) -> Path:
+def _without_groups(site: Workspace) -> Path:
     dataset = decode(honest_enhanced())
     del dataset.PerFrameFunctionalGroupsSequence
-    return room.put("scan.dcm", encode(dataset))
+    return site.put("scan.dcm", encode(dataset))
 
 
-def _many(position_mm: Callable[[int], tuple[float, ...]], time: Callable[[int], int], room: Room) -> Path:
-    pixels = room.rng().integers(0, 900, (_MANY, 24, 24), dtype=np.uint16)
-    return room.put("scan.dcm", enhanced(pixels, position_mm, time))
+def _many(position_mm: Callable[[int], tuple[float, ...]], time: Callable[[int], int], site: Workspace) -> Path:
+    pixels = site.rng().integers(0, 900, (_MANY, 24, 24), dtype=np.uint16)
+    return site.put("scan.dcm", enhanced(pixels, position_mm, time))

@@ -13,7 +13,7 @@ import numpy as np
 
 from spondyl.evaluate.hostile.base import PATIENT_UID, Dataset, base_series, decode, encode, write_series
 from spondyl.evaluate.hostile.bombs import deflated_zeros, sparse_file
-from spondyl.evaluate.hostile.case import Case, Family, Prepare, Room
+from spondyl.evaluate.hostile.case import Case, Family, Prepare, Workspace
 from spondyl.evaluate.hostile.dicom_bytes import element, pixel_data_at
 
 __all__ = ["dicom_pixel_cases"]
@@ -68,10 +68,10 @@ def _stated_length(content: bytes, length: int = 0xFFFFFFFE) -> bytes:
     return content[:at] + struct.pack("<I", length) + content[at + 4 :]
 
 
-def _rewritten(change: Callable[[bytes], bytes], room: Room) -> Path:
+def _rewritten(change: Callable[[bytes], bytes], site: Workspace) -> Path:
     for number, content in enumerate(base_series()):
-        room.put(f"series/{number}", change(content))
-    return room.scans / "series"
+        site.put(f"series/{number}", change(content))
+    return site.scans / "series"
 
 
 def _syntaxes() -> Iterator[Case]:
@@ -98,7 +98,7 @@ def _declare(uid: str, dataset: Dataset, _number: int) -> None:
     dataset.file_meta.TransferSyntaxUID = uid
 
 
-def _big_endian(room: Room) -> Path:
+def _big_endian(site: Workspace) -> Path:
     from pydicom import dcmwrite
 
     for number, content in enumerate(base_series()):
@@ -109,24 +109,24 @@ def _big_endian(room: Room) -> Path:
         dataset.file_meta.TransferSyntaxUID = f"{_SYNTAX}.2"
         stream = io.BytesIO()
         dcmwrite(stream, dataset, implicit_vr=False, little_endian=False, force_encoding=True)
-        room.put(f"series/{number}", stream.getvalue())
-    return room.scans / "series"
+        site.put(f"series/{number}", stream.getvalue())
+    return site.scans / "series"
 
 
 def _compress(uid: str, dataset: Dataset, _number: int) -> None:
     dataset.compress(uid, generate_instance_uid=False)
 
 
-def _relabelled(uid: str, room: Room) -> Path:
+def _relabelled(uid: str, site: Workspace) -> Path:
     """The honest bytes with another transfer syntax in the file's meta information."""
     stated = f"{_SYNTAX}.1".encode() + b"\0"
     old = element(0x0002, 0x0010, b"UI", stated)
     new = element(0x0002, 0x0010, b"UI", uid.encode() + b"\0" * (len(uid) % 2))
-    return _rewritten(lambda content: content.replace(old, new, 1), room)
+    return _rewritten(lambda content: content.replace(old, new, 1), site)
 
 
-def _random_fragments(uid: str, room: Room) -> Path:
-    rng = room.rng()
+def _random_fragments(uid: str, site: Workspace) -> Path:
+    rng = site.rng()
 
     def edit(dataset: Dataset, _number: int) -> None:
         from pydicom.encaps import encapsulate
@@ -135,7 +135,7 @@ def _random_fragments(uid: str, room: Room) -> Path:
         dataset["PixelData"].is_undefined_length = True
         dataset.file_meta.TransferSyntaxUID = uid
 
-    return write_series(room, edit)
+    return write_series(site, edit)
 
 
 def _damaged() -> Iterator[Case]:
@@ -196,7 +196,7 @@ def _deflated(content: bytes) -> bytes:
     return encode(dataset)
 
 
-def _deflated_bomb(rows: int, zeros: int, room: Room) -> Path:
+def _deflated_bomb(rows: int, zeros: int, site: Workspace) -> Path:
     """One file whose data set is deflated: honest elements, and pixels that go on."""
     dataset = decode(base_series()[0])
     dataset.Rows = dataset.Columns = rows
@@ -204,19 +204,19 @@ def _deflated_bomb(rows: int, zeros: int, room: Room) -> Path:
     start = 144 + struct.unpack_from("<I", content, 140)[0]  # PS3.10, table 7.1-1
     plain = zlib.decompress(content[start:], -15)
     pixels = element(0x7FE0, 0x0010, b"OW", b"", min(zeros, 2 * rows * rows))
-    return room.put("bomb", content[:start] + b"".join(deflated_zeros(plain[: pixel_data_at(plain)] + pixels, zeros)))
+    return site.put("bomb", content[:start] + b"".join(deflated_zeros(plain[: pixel_data_at(plain)] + pixels, zeros)))
 
 
-def _hole(room: Room) -> Path:
-    """One file of 8 GB that takes no room; its length is more than an element can state, so it states the most."""
+def _hole(site: Workspace) -> Path:
+    """One file of 8 GB that takes no space; its length is more than an element can state, so it states the most."""
     dataset = decode(base_series()[0])
     dataset.Rows, dataset.Columns = 32767, 65535
     plain = encode(dataset)
     head = plain[: pixel_data_at(plain)] + element(0x7FE0, 0x0010, b"OW", b"", 2 * 32767 * 65535)
-    return sparse_file(room.scans / "hole", head, len(head) + 2 * 32767 * 65535)
+    return sparse_file(site.scans / "hole", head, len(head) + 2 * 32767 * 65535)
 
 
-def _rle_bomb(room: Room) -> Path:
+def _rle_bomb(site: Workspace) -> Path:
     """Runs of 128 equal bytes in two: 67 MB would hold a whole frame, so this one holds a twentieth of it."""
     from pydicom.encaps import encapsulate
 
@@ -227,12 +227,12 @@ def _rle_bomb(room: Room) -> Path:
     dataset.PixelData = encapsulate([header + runs + runs])
     dataset["PixelData"].is_undefined_length = True
     _declare(_RLE, dataset, 0)
-    return room.put("bomb", encode(dataset))
+    return site.put("bomb", encode(dataset))
 
 
-def _sparse_element(size: int, room: Room) -> Path:
+def _sparse_element(size: int, site: Workspace) -> Path:
     """The honest series, one of its files with a private element that is a hole."""
-    folder = _rewritten(bytes, room)
+    folder = _rewritten(bytes, site)
     content = base_series()[3]
     at = pixel_data_at(content)
     head = content[:at] + element(0x0071, 0x0010, b"LO", b"SPONDYL") + element(0x0071, 0x1001, b"OB", b"", size)

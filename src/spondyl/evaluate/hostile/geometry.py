@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.evaluate.hostile.base import base_affine, base_voxels
-from spondyl.evaluate.hostile.case import ANY, Call, Case, Family, Room
+from spondyl.evaluate.hostile.case import ANY, Call, Case, Family, Workspace
 from spondyl.evaluate.hostile.nifti_bytes import DATA_AT, NAME, nifti_of, patched, with_dim
 
 __all__ = ["geometry_cases"]
@@ -34,8 +34,8 @@ def geometry_cases() -> Iterator[Case]:
     yield from (_large(size) for size in _SIZES)
 
 
-def _placed(affine: NDArray[np.float64], room: Room) -> Path:
-    return room.put(NAME, nifti_of(base_voxels(), affine))
+def _placed(affine: NDArray[np.float64], site: Workspace) -> Path:
+    return site.put(NAME, nifti_of(base_voxels(), affine))
 
 
 def _about(axis: int, degrees: float) -> NDArray[np.float64]:
@@ -112,21 +112,21 @@ def _shaped() -> Iterator[Case]:
         yield _GRID.handled(name, partial(_cropped, part))
     for axes in ((1, 0, 2), (2, 1, 0), (1, 2, 0)):
         yield _GRID.alike(f"axes in the order {axes}", partial(_permuted, axes))
-    yield _GRID.handled("1 x 1 x 32767", lambda room: _flat(room, (1, 1, 32767)))
-    yield _GRID.handled("32767 slices of 2 x 2", lambda room: _flat(room, (32767, 2, 2)))
-    yield _GRID.handled("2 slices of 2 x 32767", lambda room: _flat(room, (2, 2, 32767)))
+    yield _GRID.handled("1 x 1 x 32767", lambda site: _flat(site, (1, 1, 32767)))
+    yield _GRID.handled("32767 slices of 2 x 2", lambda site: _flat(site, (32767, 2, 2)))
+    yield _GRID.handled("2 slices of 2 x 32767", lambda site: _flat(site, (2, 2, 32767)))
 
 
-def _cropped(part: NDArray[np.int16], room: Room) -> Path:
-    return room.put(NAME, nifti_of(np.ascontiguousarray(part), base_affine()))
+def _cropped(part: NDArray[np.int16], site: Workspace) -> Path:
+    return site.put(NAME, nifti_of(np.ascontiguousarray(part), base_affine()))
 
 
-def _permuted(axes: tuple[int, int, int], room: Room) -> Path:
-    return room.put(NAME, nifti_of(base_voxels().transpose(axes), base_affine()[:, [*axes, 3]]))
+def _permuted(axes: tuple[int, int, int], site: Workspace) -> Path:
+    return site.put(NAME, nifti_of(base_voxels().transpose(axes), base_affine()[:, [*axes, 3]]))
 
 
-def _flat(room: Room, shape: tuple[int, int, int]) -> Path:
-    return room.put(NAME, nifti_of(room.rng().integers(0, 900, shape, dtype=np.int16), base_affine()))
+def _flat(site: Workspace, shape: tuple[int, int, int]) -> Path:
+    return site.put(NAME, nifti_of(site.rng().integers(0, 900, shape, dtype=np.int16), base_affine()))
 
 
 def _valued() -> Iterator[Case]:
@@ -158,7 +158,7 @@ def _valued() -> Iterator[Case]:
     yield _VALUES.alike("times 1000", partial(_stored, base * 1000))
     yield _VALUES.alike("a thousandth", partial(_stored, base / 1000))
     yield _VALUES.handled("1e300 in 64 bits", partial(_stored, base.astype(np.float64) * 1e300))
-    yield _VALUES.handled("noise", lambda room: _stored(room.rng().normal(size=base.shape).astype(np.float32), room))
+    yield _VALUES.handled("noise", lambda site: _stored(site.rng().normal(size=base.shape).astype(np.float32), site))
     yield _VALUES.handled(
         "a chequerboard", partial(_stored, (np.indices(base.shape).sum(axis=0) % 2).astype(np.float32))
     )
@@ -173,8 +173,8 @@ def _with_spot(voxels: NDArray[np.float32], value: float) -> NDArray[np.float32]
     return changed
 
 
-def _stored(voxels: NDArray[Any], room: Room) -> Path:
-    return room.put(NAME, nifti_of(voxels, base_affine()))
+def _stored(voxels: NDArray[Any], site: Workspace) -> Path:
+    return site.put(NAME, nifti_of(voxels, base_affine()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,13 +218,13 @@ def _large(size: _Size) -> Case:
     )
 
 
-def _tiled(size: _Size, room: Room) -> Path:
+def _tiled(size: _Size, site: Workspace) -> Path:
     """Write slice by slice, so that the writer stays small; (i, j, k) lies with i fastest, so k counts the parts."""
     affine = base_affine() @ np.diag([*np.divide(size.spacing_mm, np.linalg.norm(base_affine()[:3, :3], axis=0)), 1])
     if "turned" in size.name:
         affine = _about(2, 45) @ affine
     head = patched(nifti_of(base_voxels(), affine)[:DATA_AT], dim=with_dim(*size.shape))
-    path = room.scans / (f"{NAME}.gz" if size.is_packed else NAME)
+    path = site.scans / (f"{NAME}.gz" if size.is_packed else NAME)
     rows = np.arange(size.shape[1]) % base_voxels().shape[1]
     slices = np.arange(size.shape[0]) % base_voxels().shape[0]
     with _opened(path) as stream:

@@ -13,7 +13,7 @@ import numpy as np
 
 from spondyl.errors import InputError
 from spondyl.evaluate.hostile.base import IDENTIFIERS
-from spondyl.evaluate.hostile.case import DONE, EMPTY, INTERRUPTED, REFUSED, Call, Case, Room
+from spondyl.evaluate.hostile.case import DONE, EMPTY, INTERRUPTED, REFUSED, Call, Case, Workspace
 from spondyl.evaluate.hostile.process import Outcome
 from spondyl.findings import Findings
 
@@ -48,9 +48,9 @@ class _Scene:
         return self.outcome.status in (DONE, EMPTY)
 
 
-def snapshot(room: Room) -> Snapshot:
+def snapshot(site: Workspace) -> Snapshot:
     """All files and folders of a case, but those in Spondyl's own cache."""
-    return dict(_entries(room.top, str(room.cache)))
+    return dict(_entries(site.top, str(site.cache)))
 
 
 def _entries(folder: Path, leave_out: str) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -66,11 +66,11 @@ def _entries(folder: Path, leave_out: str) -> Iterator[tuple[str, tuple[int, ...
                 yield entry.path, (about.st_mode, about.st_size, about.st_mtime_ns)
 
 
-def report_folder(call: Call, room: Room, source: Path | str) -> Path:
+def report_folder(call: Call, site: Workspace, source: Path | str) -> Path:
     """Where a call's report belongs, resolved."""
     if call.out is not None:
-        return (room.top / call.out).resolve()
-    path = (room.top / source).resolve()
+        return (site.top / call.out).resolve()
+    path = (site.top / source).resolve()
     return path.with_name(re.sub(r"(\.nii)?(\.gz|\.nii|\.mha|\.dcm|\.zip)?$", "", path.name) + "_spondyl")
 
 

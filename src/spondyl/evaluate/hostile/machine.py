@@ -17,7 +17,7 @@ from spondyl.evaluate.hostile.case import (
     Case,
     Family,
     Interrupt,
-    Room,
+    Workspace,
 )
 from spondyl.evaluate.hostile.command_line import honest
 from spondyl.evaluate.hostile.folders import AS_USER, without_privileges
@@ -46,9 +46,9 @@ def _caches() -> Iterator[Case]:
     yield _locked("the cache may not be read", 0o000, _untouched, _CACHE)
 
 
-def _damaged(damage: Callable[[Path], None], room: Room) -> Path:
-    damage(room.cache)
-    return honest(room)
+def _damaged(damage: Callable[[Path], None], site: Workspace) -> Path:
+    damage(site.cache)
+    return honest(site)
 
 
 def _untouched(_cache: Path) -> None:
@@ -122,11 +122,11 @@ def _locked(name: str, mode: int, damage: Callable[[Path], None], family: Family
     )
 
 
-def _locked_cache(mode: int, damage: Callable[[Path], None], room: Room) -> Path:
-    damage(room.cache)
-    (room.home / ".cache").mkdir(exist_ok=True)
-    (room.home / ".cache").chmod(mode)
-    return honest(room)
+def _locked_cache(mode: int, damage: Callable[[Path], None], site: Workspace) -> Path:
+    damage(site.cache)
+    (site.home / ".cache").mkdir(exist_ok=True)
+    (site.home / ".cache").chmod(mode)
+    return honest(site)
 
 
 def _homes() -> Iterator[Case]:
@@ -154,14 +154,14 @@ def _homes() -> Iterator[Case]:
     yield _nobody("that of another user, and a user without an entry", {})
 
 
-def _with_file(room: Room) -> Path:
-    (room.results / "file").write_bytes(b"")
-    return honest(room)
+def _with_file(site: Workspace) -> Path:
+    (site.results / "file").write_bytes(b"")
+    return honest(site)
 
 
-def _locked_home(mode: int, room: Room) -> Path:
-    room.home.chmod(mode)
-    return honest(room)
+def _locked_home(mode: int, site: Workspace) -> Path:
+    site.home.chmod(mode)
+    return honest(site)
 
 
 _NOBODY = 54321
@@ -185,10 +185,10 @@ def _nobody(name: str, environment: dict[str, str | None]) -> Case:
     )
 
 
-def _for_nobody(room: Room) -> Path:
-    for folder in (room.results, room.top / "tmp"):
+def _for_nobody(site: Workspace) -> Path:
+    for folder in (site.results, site.top / "tmp"):
         folder.chmod(0o777)
-    return honest(room)
+    return honest(site)
 
 
 def _needs_superuser() -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from spondyl.evaluate.hostile.base import PATIENT, PATIENT_ID, base_affine, base_voxels
 from spondyl.evaluate.hostile.bombs import sparse_file, zlib_bomb
-from spondyl.evaluate.hostile.case import Case, Family, Room
+from spondyl.evaluate.hostile.case import Case, Family, Workspace
 
 __all__ = ["metaimage_cases", "metaimage_of"]
 
@@ -104,44 +104,45 @@ def _header() -> dict[str, str | None]:
     }
 
 
-def _changed(changes: dict[str, str | None], room: Room) -> Path:
-    return room.put(_NAME, metaimage_of(changes, _raw()))
+def _changed(changes: dict[str, str | None], site: Workspace) -> Path:
+    return site.put(_NAME, metaimage_of(changes, _raw()))
 
 
 def _whole() -> Iterator[Case]:
     content = metaimage_of({}, _raw())
     text = len(content) - len(_raw())
-    yield _FAMILY.alike("as it is", lambda room: room.put(_NAME, content))
+    yield _FAMILY.alike("as it is", lambda site: site.put(_NAME, content))
     yield _FAMILY.handled(
-        "lines that end as in Windows", lambda room: room.put(_NAME, content[:text].replace(b"\n", b"\r\n") + _raw())
+        "lines that end as in Windows",
+        lambda site: site.put(_NAME, content[:text].replace(b"\n", b"\r\n") + _raw()),
     )
     for count in (5, 20, 100, text - 1, text, len(content) // 2, len(content) - 1):
         yield _FAMILY.refused(f"cut off after {count} bytes", partial(_cut, count))
-    yield _FAMILY.handled("bytes behind the voxels", lambda room: room.put(_NAME, content + bytes(10**6)))
-    yield _FAMILY.refused("a header line of 20 MB", lambda room: room.put(_NAME, b"Comment = " + b"x" * 20_000_000))
-    yield _FAMILY.refused("a million header lines", lambda room: room.put(_NAME, b"Comment = x\n" * 1_000_000))
+    yield _FAMILY.handled("bytes behind the voxels", lambda site: site.put(_NAME, content + bytes(10**6)))
+    yield _FAMILY.refused("a header line of 20 MB", lambda site: site.put(_NAME, b"Comment = " + b"x" * 20_000_000))
+    yield _FAMILY.refused("a million header lines", lambda site: site.put(_NAME, b"Comment = x\n" * 1_000_000))
     yield _FAMILY.refused(
-        "a hole of 100 GB for a header", lambda room: sparse_file(room.scans / _NAME, b"NDims = ", 100 * _GB)
+        "a hole of 100 GB for a header", lambda site: sparse_file(site.scans / _NAME, b"NDims = ", 100 * _GB)
     )
     yield _FAMILY.handled(
-        "a hole of 100 GB behind the voxels", lambda room: sparse_file(room.scans / _NAME, content, 100 * _GB)
+        "a hole of 100 GB behind the voxels", lambda site: sparse_file(site.scans / _NAME, content, 100 * _GB)
     )
     yield _FAMILY.refused("1.9 GB of voxels, all of them a hole", _hole)
     yield _FAMILY.refused("not a number among the voxels", _not_finite)
 
 
-def _cut(count: int, room: Room) -> Path:
-    return room.put(_NAME, metaimage_of({}, _raw())[:count])
+def _cut(count: int, site: Workspace) -> Path:
+    return site.put(_NAME, metaimage_of({}, _raw())[:count])
 
 
-def _hole(room: Room) -> Path:
-    return sparse_file(room.scans / _NAME, metaimage_of({"DimSize": "981 981 981"}, b""), 2 * _GB)
+def _hole(site: Workspace) -> Path:
+    return sparse_file(site.scans / _NAME, metaimage_of({"DimSize": "981 981 981"}, b""), 2 * _GB)
 
 
-def _not_finite(room: Room) -> Path:
+def _not_finite(site: Workspace) -> Path:
     voxels = base_voxels().astype(np.float32)
     voxels[3, 4, 5] = np.nan
-    return room.put(_NAME, metaimage_of({"ElementType": "MET_FLOAT"}, voxels.tobytes(order="F")))
+    return site.put(_NAME, metaimage_of({"ElementType": "MET_FLOAT"}, voxels.tobytes(order="F")))
 
 
 def _packed() -> Iterator[Case]:
@@ -165,13 +166,13 @@ def _packed() -> Iterator[Case]:
     yield _FAMILY.refused("packed, less than declared", case({"DimSize": "20 120 120"}, packed))
     yield _FAMILY.refused(
         "packed, 20 GB of zeros behind the voxels",
-        lambda room: _put(metaimage_of(zipped, zlib_bomb(_raw(), 20 * _GB)), room),
+        lambda site: _put(metaimage_of(zipped, zlib_bomb(_raw(), 20 * _GB)), site),
     )
     bomb: dict[str, str | None] = zipped | {"DimSize": "981 981 981"}
     yield _FAMILY.refused(
-        "packed, 1.9 GB of zeros", lambda room: _put(metaimage_of(bomb, zlib_bomb(b"", 2 * _GB)), room)
+        "packed, 1.9 GB of zeros", lambda site: _put(metaimage_of(bomb, zlib_bomb(b"", 2 * _GB)), site)
     )
 
 
-def _put(content: bytes, room: Room) -> Path:
-    return room.put(_NAME, content)
+def _put(content: bytes, site: Workspace) -> Path:
+    return site.put(_NAME, content)

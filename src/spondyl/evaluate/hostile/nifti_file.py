@@ -12,7 +12,7 @@ import numpy as np
 
 from spondyl.evaluate.hostile.base import PATIENT, base_affine, base_voxels
 from spondyl.evaluate.hostile.bombs import gzip_bomb, sparse_file
-from spondyl.evaluate.hostile.case import Case, Family, Prepare, Room
+from spondyl.evaluate.hostile.case import Case, Family, Prepare, Workspace
 from spondyl.evaluate.hostile.nifti_bytes import DATA_AT, NAME, base_nifti, nifti_of, patched, with_dim
 
 __all__ = ["nifti_file_cases"]
@@ -34,7 +34,7 @@ def nifti_file_cases() -> Iterator[Case]:
 
 
 def _content(content: bytes, name: str = NAME) -> Prepare:
-    return lambda room: room.put(name, content)
+    return lambda site: site.put(name, content)
 
 
 def _lengths() -> Iterator[Case]:
@@ -46,19 +46,19 @@ def _lengths() -> Iterator[Case]:
     for name in (f"{PATIENT}.dcm", f"{PATIENT}.zip", f"{PATIENT}.mha", "nii", PATIENT):
         yield _FILE.alike(f"named {name.replace(PATIENT, '*')}", partial(_renamed, name))
     yield _FILE.refused("a text", _content(f"This is no scan of {PATIENT}.\n".encode()))
-    yield _FILE.refused("random bytes", lambda room: room.put(NAME, room.rng().bytes(100_000)))
+    yield _FILE.refused("random bytes", lambda site: site.put(NAME, site.rng().bytes(100_000)))
 
 
-def _cut(count: int, room: Room) -> Path:
-    return room.put(NAME, base_nifti()[:count])
+def _cut(count: int, site: Workspace) -> Path:
+    return site.put(NAME, base_nifti()[:count])
 
 
-def _longer(extra: int, room: Room) -> Path:
-    return room.put(NAME, base_nifti() + bytes(extra))
+def _longer(extra: int, site: Workspace) -> Path:
+    return site.put(NAME, base_nifti() + bytes(extra))
 
 
-def _renamed(name: str, room: Room) -> Path:
-    return room.put(name, base_nifti())
+def _renamed(name: str, site: Workspace) -> Path:
+    return site.put(name, base_nifti())
 
 
 def _shapes() -> Iterator[Case]:
@@ -71,13 +71,13 @@ def _shapes() -> Iterator[Case]:
     yield _FILE.refused("2.7e10 voxels declared", partial(_declared, (3000, 3000, 3000)))
 
 
-def _frames(shape: tuple[int, ...], room: Room) -> Path:
+def _frames(shape: tuple[int, ...], site: Workspace) -> Path:
     content = base_nifti()
-    return room.put(NAME, patched(content + content[DATA_AT:], dim=with_dim(*shape)))
+    return site.put(NAME, patched(content + content[DATA_AT:], dim=with_dim(*shape)))
 
 
-def _declared(shape: tuple[int, ...], room: Room) -> Path:
-    return room.put(NAME, patched(base_nifti(), dim=with_dim(*shape)))
+def _declared(shape: tuple[int, ...], site: Workspace) -> Path:
+    return site.put(NAME, patched(base_nifti(), dim=with_dim(*shape)))
 
 
 def _sparse() -> Iterator[Case]:
@@ -85,25 +85,25 @@ def _sparse() -> Iterator[Case]:
     yield _FILE.refused("a hole of 100 GB behind the voxels", partial(_hole, base_voxels().shape, 100 * _GB))
     yield _FILE.refused("1.9 GB of voxels, all of them a hole", partial(_hole, (981, 981, 981), 2 * _GB))
     yield _FILE.refused(
-        "a hole of 100 GB and nothing else", lambda room: sparse_file(room.scans / NAME, b"", 100 * _GB)
+        "a hole of 100 GB and nothing else", lambda site: sparse_file(site.scans / NAME, b"", 100 * _GB)
     )
 
 
-def _hole(shape: tuple[int, ...], size: int, room: Room) -> Path:
-    return sparse_file(room.scans / NAME, patched(base_nifti(), dim=with_dim(*shape)), size)
+def _hole(shape: tuple[int, ...], size: int, site: Workspace) -> Path:
+    return sparse_file(site.scans / NAME, patched(base_nifti(), dim=with_dim(*shape)), size)
 
 
 def _pairs() -> Iterator[Case]:
-    yield _FILE.refused("two files, the header given", lambda room: _pair(room)[0])
-    yield _FILE.refused("two files, the voxels given", lambda room: _pair(room)[1])
-    yield _FILE.handled("two files, their folder given", lambda room: _pair(room)[0].parent)
-    yield _FILE.refused("two files, the voxels missing", lambda room: _alone(_pair(room)))
+    yield _FILE.refused("two files, the header given", lambda site: _pair(site)[0])
+    yield _FILE.refused("two files, the voxels given", lambda site: _pair(site)[1])
+    yield _FILE.handled("two files, their folder given", lambda site: _pair(site)[0].parent)
+    yield _FILE.refused("two files, the voxels missing", lambda site: _alone(_pair(site)))
 
 
-def _pair(room: Room) -> tuple[Path, Path]:
+def _pair(site: Workspace) -> tuple[Path, Path]:
     content = base_nifti()
-    header = room.put("pair/scan.hdr", patched(content[:348], magic=b"ni1\0", vox_offset=0.0))
-    return header, room.put("pair/scan.img", content[DATA_AT:])
+    header = site.put("pair/scan.hdr", patched(content[:348], magic=b"ni1\0", vox_offset=0.0))
+    return header, site.put("pair/scan.img", content[DATA_AT:])
 
 
 def _alone(pair: tuple[Path, Path]) -> Path:
@@ -148,27 +148,28 @@ def _damaged() -> Iterator[Case]:
 
 def _gzip_bombs() -> Iterator[Case]:
     honest = base_nifti()
-    yield _GZIP.refused("20 GB of zeros behind the voxels", lambda room: room.put(NAME, gzip_bomb(honest, 20 * _GB)))
-    yield _GZIP.refused("20 GB of zeros alone", lambda room: room.put(NAME, gzip_bomb(b"", 20 * _GB)))
-    yield _GZIP.refused("9.4e8 voxels of zeros", lambda room: _declared_bomb(room, (981, 981, 981)))
-    yield _GZIP.refused("frames of zeros, 8 GB", lambda room: _declared_bomb(room, (*base_voxels().shape, 4000)))
+    yield _GZIP.refused("20 GB of zeros behind the voxels", lambda site: site.put(NAME, gzip_bomb(honest, 20 * _GB)))
+    yield _GZIP.refused("20 GB of zeros alone", lambda site: site.put(NAME, gzip_bomb(b"", 20 * _GB)))
+    yield _GZIP.refused("9.4e8 voxels of zeros", lambda site: _declared_bomb(site, (981, 981, 981)))
+    yield _GZIP.refused("frames of zeros, 8 GB", lambda site: _declared_bomb(site, (*base_voxels().shape, 4000)))
     yield _GZIP.refused("an extension of 2 GB", _extension_bomb)
     yield _GZIP.refused(
-        "20 GB of zeros, packed twice", lambda room: room.put(NAME, gzip.compress(gzip_bomb(honest, 20 * _GB)))
+        "20 GB of zeros, packed twice",
+        lambda site: site.put(NAME, gzip.compress(gzip_bomb(honest, 20 * _GB))),
     )
     yield _GZIP.handled("a million voxels of float noise", _noise)
 
 
-def _declared_bomb(room: Room, shape: tuple[int, ...]) -> Path:
+def _declared_bomb(site: Workspace, shape: tuple[int, ...]) -> Path:
     head = patched(base_nifti()[:DATA_AT], dim=with_dim(*shape))
-    return room.put(NAME, gzip_bomb(head, 2 * int(np.prod(shape))))
+    return site.put(NAME, gzip_bomb(head, 2 * int(np.prod(shape))))
 
 
-def _extension_bomb(room: Room) -> Path:
+def _extension_bomb(site: Workspace) -> Path:
     head = patched(base_nifti()[:DATA_AT], vox_offset=2e9, extension=b"\1\0\0\0")
-    return room.put(NAME, gzip_bomb(head, 2 * _GB + 10**6))
+    return site.put(NAME, gzip_bomb(head, 2 * _GB + 10**6))
 
 
-def _noise(room: Room) -> Path:
-    voxels = room.rng().normal(size=(16, 250, 250)).astype(np.float32)
-    return room.put(NAME, gzip.compress(nifti_of(voxels, base_affine()), 1))
+def _noise(site: Workspace) -> Path:
+    voxels = site.rng().normal(size=(16, 250, 250)).astype(np.float32)
+    return site.put(NAME, gzip.compress(nifti_of(voxels, base_affine()), 1))

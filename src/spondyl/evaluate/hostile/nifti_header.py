@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spondyl.evaluate.hostile.base import base_affine, base_voxels
-from spondyl.evaluate.hostile.case import Case, Family, Prepare, Room
+from spondyl.evaluate.hostile.case import Case, Family, Prepare, Workspace
 from spondyl.evaluate.hostile.nifti_bytes import NAME, base_nifti, nifti_2, nifti_of, patched, with_dim
 
 __all__ = ["nifti_header_cases"]
@@ -97,8 +97,8 @@ def _file(fields: dict[str, Any]) -> Prepare:
     return partial(_put, fields)
 
 
-def _put(fields: dict[str, Any], room: Room) -> Path:
-    return room.put(NAME, patched(base_nifti(), **fields))
+def _put(fields: dict[str, Any], site: Workspace) -> Path:
+    return site.put(NAME, patched(base_nifti(), **fields))
 
 
 def _whole() -> Iterator[Case]:
@@ -108,13 +108,13 @@ def _whole() -> Iterator[Case]:
     yield _FAMILY.handled("an honest qform beside an sform of zeros", _file({"srow_x": (0.0,) * 4}))
     yield _FAMILY.alike("mirrored, and its affine with it", _mirrored)
     yield _FAMILY.alike("big endian", _big_endian)
-    yield _FAMILY.alike("64-bit floating point", lambda room: _typed(room, np.float64))
-    yield _FAMILY.alike("32-bit integers", lambda room: _typed(room, np.int32))
+    yield _FAMILY.alike("64-bit floating point", lambda site: _typed(site, np.float64))
+    yield _FAMILY.alike("32-bit integers", lambda site: _typed(site, np.int32))
     yield _FAMILY.alike("metres", _in_metres)
     yield _FAMILY.refused("every dimension 32767", _file({"dim": with_dim(*[32767] * 7)}))
     yield _FAMILY.refused("every dimension -32768", _file({"dim": tuple([-32768] * 8)}))
-    yield _FAMILY.refused("every byte of the header 255", lambda room: room.put(NAME, _filled(255)))
-    yield _FAMILY.refused("every byte of the header 0", lambda room: room.put(NAME, _filled(0)))
+    yield _FAMILY.refused("every byte of the header 255", lambda site: site.put(NAME, _filled(255)))
+    yield _FAMILY.refused("every byte of the header 0", lambda site: site.put(NAME, _filled(0)))
     yield _FAMILY.handled("neither sform nor qform", _file({"sform_code": 0, "qform_code": 0}))
     yield _FAMILY.handled(
         "no orientation and no spacing", _file({"sform_code": 0, "qform_code": 0, "pixdim": (0.0,) * 8})
@@ -123,12 +123,12 @@ def _whole() -> Iterator[Case]:
         yield _FAMILY.handled(f"random header {number}", _random)
 
 
-def _random(room: Room) -> Path:
+def _random(site: Workspace) -> Path:
     """The honest header with twelve bytes drawn at random, but for what makes it NIfTI."""
-    content, rng = bytearray(base_nifti()), room.rng()
+    content, rng = bytearray(base_nifti()), site.rng()
     for at in rng.integers(40, 344, 12):
         content[at] = rng.integers(256)
-    return room.put(NAME, bytes(content))
+    return site.put(NAME, bytes(content))
 
 
 def _filled(byte: int) -> bytes:
@@ -136,36 +136,36 @@ def _filled(byte: int) -> bytes:
     return bytes([byte]) * 344 + content[344:]
 
 
-def _mirrored(room: Room) -> Path:
+def _mirrored(site: Workspace) -> Path:
     voxels, affine = base_voxels(), base_affine()
     flip = np.diag([-1.0, 1, 1, 1])
     flip[0, 3] = len(voxels) - 1
-    return room.put(NAME, nifti_of(np.ascontiguousarray(voxels[::-1]), affine @ flip))
+    return site.put(NAME, nifti_of(np.ascontiguousarray(voxels[::-1]), affine @ flip))
 
 
-def _big_endian(room: Room) -> Path:
+def _big_endian(site: Workspace) -> Path:
     import nibabel
 
     header = nibabel.Nifti1Header(endianness=">")
     image = nibabel.Nifti1Image(base_voxels(), base_affine(), header)
-    return room.put(NAME, image.to_bytes())
+    return site.put(NAME, image.to_bytes())
 
 
-def _typed(room: Room, dtype: Any) -> Path:
-    return room.put(NAME, nifti_of(base_voxels().astype(dtype), base_affine()))
+def _typed(site: Workspace, dtype: Any) -> Path:
+    return site.put(NAME, nifti_of(base_voxels().astype(dtype), base_affine()))
 
 
-def _in_metres(room: Room) -> Path:
+def _in_metres(site: Workspace) -> Path:
     scale = np.diag([0.001, 0.001, 0.001, 1])
-    return room.put(NAME, patched(nifti_of(base_voxels(), scale @ base_affine()), xyzt_units=1))
+    return site.put(NAME, patched(nifti_of(base_voxels(), scale @ base_affine()), xyzt_units=1))
 
 
 def _second_version() -> Iterator[Case]:
-    yield _FAMILY.alike("NIfTI-2", lambda room: room.put(NAME, nifti_2()))
+    yield _FAMILY.alike("NIfTI-2", lambda site: site.put(NAME, nifti_2()))
     for field, value in (("dim_1", 2**62), ("dim_1", -1), ("dim_0", 2**40), ("vox_offset", 2**62), ("vox_offset", -1)):
         prepare = partial(_put_second, {field: value})
         yield _FAMILY.handled(f"NIfTI-2, {field} {value}", prepare)
 
 
-def _put_second(changes: dict[str, int], room: Room) -> Path:
-    return room.put(NAME, nifti_2(**changes))
+def _put_second(changes: dict[str, int], site: Workspace) -> Path:
+    return site.put(NAME, nifti_2(**changes))

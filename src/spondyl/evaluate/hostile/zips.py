@@ -13,7 +13,7 @@ from pathlib import Path
 
 from spondyl.evaluate.hostile.base import PATIENT, base_series
 from spondyl.evaluate.hostile.bombs import deflated_zeros
-from spondyl.evaluate.hostile.case import Case, Family, Prepare, Room
+from spondyl.evaluate.hostile.case import Case, Family, Prepare, Workspace
 from spondyl.evaluate.hostile.metaimage import metaimage_of
 from spondyl.evaluate.hostile.nifti_bytes import base_nifti
 
@@ -54,11 +54,11 @@ def _one() -> bytes:
 
 
 def _content(content: bytes) -> Prepare:
-    return lambda room: room.put(_NAME, content)
+    return lambda site: site.put(_NAME, content)
 
 
 def _files(files: Callable[[], Mapping[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> Prepare:
-    return lambda room: room.put(_NAME, _zipped(files(), method))
+    return lambda site: site.put(_NAME, _zipped(files(), method))
 
 
 def _honest() -> Iterator[Case]:
@@ -124,13 +124,13 @@ def _renamed(files: Mapping[str, bytes], old: bytes, new: bytes) -> bytes:
     return _zipped(files, zipfile.ZIP_STORED).replace(old, new)
 
 
-def _link(room: Room) -> Path:
+def _link(site: Workspace) -> Path:
     info = zipfile.ZipInfo("scan.nii")
     info.external_attr = 0o120777 << 16
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr(info, "/etc/passwd")
-    return room.put(_NAME, stream.getvalue())
+    return site.put(_NAME, stream.getvalue())
 
 
 def _heaps() -> Iterator[Case]:
@@ -178,17 +178,18 @@ def _damaged() -> Iterator[Case]:
 
 def _bombs() -> Iterator[Case]:
     yield _FAMILY.refused(
-        "20 GB of zeros, honestly stated", lambda room: room.put(_NAME, _bomb(b"", 20 * _GB, 2**32 - 2))
+        "20 GB of zeros, honestly stated", lambda site: site.put(_NAME, _bomb(b"", 20 * _GB, 2**32 - 2))
     )
     yield _FAMILY.refused(
-        "4 GB of zeros, stated as 1 MB", lambda room: room.put(_NAME, _bomb(base_nifti(), 4 * _GB, 10**6))
+        "4 GB of zeros, stated as 1 MB", lambda site: site.put(_NAME, _bomb(base_nifti(), 4 * _GB, 10**6))
     )
     yield _FAMILY.refused(
-        "90 MB of zeros in each of 40 files", lambda room: room.put(_NAME, _overlapping(40, 90 * 10**6))
+        "90 MB of zeros in each of 40 files", lambda site: site.put(_NAME, _overlapping(40, 90 * 10**6))
     )
-    yield _FAMILY.refused("3000 entries that share 20 MB", lambda room: room.put(_NAME, _overlapping(3000, 20 * 10**6)))
+    yield _FAMILY.refused("3000 entries that share 20 MB", lambda site: site.put(_NAME, _overlapping(3000, 20 * 10**6)))
     yield _FAMILY.refused(
-        "a bomb within a zip", lambda room: room.put(_NAME, _zipped({"inner.zip": _bomb(b"", 4 * _GB, 2**32 - 2)}))
+        "a bomb within a zip",
+        lambda site: site.put(_NAME, _zipped({"inner.zip": _bomb(b"", 4 * _GB, 2**32 - 2)})),
     )
 
 

@@ -1,4 +1,4 @@
-"""The place where cases run: a warm cache to copy, a watch on the network, and the findings of the honest scan."""
+"""Running cases: each in a workspace of its own, with a warm cache, a watch on the network, and a judge."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 
 from spondyl.errors import SettingError
-from spondyl.evaluate.hostile.case import DONE, KILLED, Call, Case, Room
+from spondyl.evaluate.hostile.case import DONE, KILLED, Call, Case, Workspace
 from spondyl.evaluate.hostile.judge import Snapshot, faults, report_folder, snapshot
 from spondyl.evaluate.hostile.nifti_bytes import base_nifti
 from spondyl.evaluate.hostile.process import run_bounded
 from spondyl.findings import Findings
 
-__all__ = ["Arena", "Result", "install_watch", "open_arena"]
+__all__ = ["Result", "Runner", "install_watch", "open_runner"]
 
 _WARM_UP_S, _WARM_UP_GB = 120.0, 4.0
 _PREPARING = Lock()
@@ -63,8 +63,8 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arena:
-    """Where cases run.
+class Runner:
+    """Runs cases.
 
     Args:
         top: a folder of its own.
@@ -80,51 +80,51 @@ class Arena:
         """Run a case in a folder that is gone afterwards."""
         if obstacle := case.obstacle():
             return Result(case=case, obstacle=obstacle)
-        room = Room(self.top / f"{case.seed:08x}", case.seed).make()
+        site = Workspace(self.top / f"{case.seed:08x}", case.seed).make()
         try:
             if self.warm_cache.is_dir():
-                shutil.copytree(self.warm_cache, room.cache)
-            return self._run_calls(case, room)
+                shutil.copytree(self.warm_cache, site.cache)
+            return self._run_calls(case, site)
         finally:
-            _remove(room.top)
+            _remove(site.top)
 
     @property
     def warm_cache(self) -> Path:
         """What every case starts with in its cache."""
         return self.top / "warm"
 
-    def _run_calls(self, case: Case, room: Room) -> Result:
+    def _run_calls(self, case: Case, site: Workspace) -> Result:
         with _PREPARING:
-            source = case.prepare(room)
-        before = snapshot(room)
+            source = case.prepare(site)
+        before = snapshot(site)
         results = []
         for call in case.calls:
-            result, after = self._run_call(case, call, room, source, before)
+            result, after = self._run_call(case, call, site, source, before)
             results.append(result)
             if result.statuses != (KILLED,):  # the next run clears up after a killed one
                 before = after
         return _merged(case, results)
 
     def _run_call(
-        self, case: Case, call: Call, room: Room, source: Path | str, before: Snapshot
+        self, case: Case, call: Call, site: Workspace, source: Path | str, before: Snapshot
     ) -> tuple[Result, Snapshot]:
-        log = self.top / f"{room.top.name}.log"
+        log = self.top / f"{site.top.name}.log"
         outcome = run_bounded(
-            ["/bin/sh", "-c", call.shell, "sh", *self.command, *_arguments(call, source, room)],
-            folder=room.top,
-            environment=_environment(call, room, self.top / "watch", log),
+            ["/bin/sh", "-c", call.shell, "sh", *self.command, *_arguments(call, source, site)],
+            folder=site.top,
+            environment=_environment(call, site, self.top / "watch", log),
             limit_s=case.limit_s,
             limit_gb=1.1 * case.limit_gb,
             broken=call.broken,
             interrupt=call.interrupt,
-            results=room.results,
+            results=site.results,
         )
-        after = snapshot(room)
+        after = snapshot(site)
         found = faults(
             case,
             call,
             outcome,
-            report=report_folder(call, room, source),
+            report=report_folder(call, site, source),
             before=before,
             after=after,
             connections=_taken(log),
@@ -142,8 +142,8 @@ class Arena:
 
 
 @contextmanager
-def open_arena() -> Iterator[Arena]:
-    """Make an arena, and run the honest scan once to warm its cache and know its findings.
+def open_runner() -> Iterator[Runner]:
+    """Make a runner, and run the honest scan once to warm its cache and know its findings.
 
     Raises:
         SettingError: the honest scan itself is not analysed.
@@ -151,50 +151,50 @@ def open_arena() -> Iterator[Arena]:
     with TemporaryDirectory(prefix="spondyl-hostile-") as name:
         top = Path(name).resolve()
         install_watch(top)
-        arena = Arena(top=top, command=(sys.executable, "-m", "spondyl.cli", "analyze"))
-        yield replace(arena, base=_warm_up(arena))
+        runner = Runner(top=top, command=(sys.executable, "-m", "spondyl.cli", "analyze"))
+        yield replace(runner, base=_warm_up(runner))
 
 
 def install_watch(top: Path) -> None:
-    """Put the watch on the network where an arena looks for it."""
+    """Put the watch on the network where a runner looks for it."""
     (top / "watch").mkdir(exist_ok=True)
     (top / "watch" / "sitecustomize.py").write_text(_WATCH, encoding="utf-8")
 
 
-def _warm_up(arena: Arena) -> Findings:
+def _warm_up(runner: Runner) -> Findings:
     """The findings of the honest scan, whose run leaves a cache behind."""
-    room = Room(arena.top / "first").make()
-    source = room.put("scan.nii", base_nifti())
+    site = Workspace(runner.top / "first").make()
+    source = site.put("scan.nii", base_nifti())
     call = Call(statuses=(DONE,))
-    environment = _environment(call, room, arena.top / "watch", arena.top / "first.log")
-    command = [*arena.command, *_arguments(call, source, room)]
-    outcome = run_bounded(command, folder=room.top, environment=environment, limit_s=_WARM_UP_S, limit_gb=_WARM_UP_GB)
+    environment = _environment(call, site, runner.top / "watch", runner.top / "first.log")
+    command = [*runner.command, *_arguments(call, source, site)]
+    outcome = run_bounded(command, folder=site.top, environment=environment, limit_s=_WARM_UP_S, limit_gb=_WARM_UP_GB)
     if outcome.status != DONE:
         raise SettingError(f"the honest scan must be analysed before hostile ones are, got status {outcome.status}")
-    if room.cache.is_dir():
-        shutil.copytree(room.cache, arena.warm_cache)
-    return Findings.from_json((report_folder(call, room, source) / "report.json").read_bytes())
+    if site.cache.is_dir():
+        shutil.copytree(site.cache, runner.warm_cache)
+    return Findings.from_json((report_folder(call, site, source) / "report.json").read_bytes())
 
 
-def _arguments(call: Call, source: Path | str, room: Room) -> list[str]:
-    out = [] if call.out is None else ["-o", os.path.join(room.top, call.out)]  # noqa: PTH118  # keeps odd names
+def _arguments(call: Call, source: Path | str, site: Workspace) -> list[str]:
+    out = [] if call.out is None else ["-o", os.path.join(site.top, call.out)]  # noqa: PTH118  # keeps odd names
     return [str(source), *out, *call.arguments]
 
 
-def _environment(call: Call, room: Room, watch: Path, log: Path) -> dict[str, str]:
+def _environment(call: Call, site: Workspace, watch: Path, log: Path) -> dict[str, str]:
     """Nothing of the user's own but what Python needs."""
     path = os.pathsep.join(part for part in (str(watch), os.environ.get("PYTHONPATH", "")) if part)
     environment: dict[str, str | None] = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
-        "HOME": str(room.home),
-        "TMPDIR": str(room.top / "tmp"),
+        "HOME": str(site.home),
+        "TMPDIR": str(site.top / "tmp"),
         "PYTHONPATH": path,
         "PYTHONDONTWRITEBYTECODE": "1",
         _LOG: str(log),
         **call.environment,
     }
-    return {name: value.replace("{top}", str(room.top)) for name, value in environment.items() if value is not None}
+    return {name: value.replace("{top}", str(site.top)) for name, value in environment.items() if value is not None}
 
 
 def _taken(log: Path) -> str:
