@@ -27,6 +27,7 @@ __all__ = ["REASONS", "new_file", "new_files", "new_folder", "refused"]
 REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
+    errno.EIO: "the system refused it",
     errno.EFBIG: "the file would be too large",
     errno.EACCES: "there is no permission to write there",
     errno.EPERM: "there is no permission to write there",
@@ -201,7 +202,7 @@ def _clear(staging: Path) -> None:
 
 def _complete(staging: Path) -> None:
     """Move to its place what was complete when its writer was killed; what is there meanwhile stays."""
-    if not (staging / "old").is_dir():
+    if not ((staging / "old").is_dir() and (staging / "new").is_dir()):
         return
     for path in (staging / "new").iterdir():
         if not (staging.parent / path.name).exists():
