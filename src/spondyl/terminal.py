@@ -154,6 +154,7 @@ def run_as_process(command: Callable[[], object]) -> NoReturn:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt_once)
     sys.unraisablehook = _repeat_lost_interrupt
+    threading.excepthook = _complain_unless_interrupted
     status: object = 0
     try:
         command()
@@ -180,6 +181,12 @@ def _repeat_lost_interrupt(lost: sys.UnraisableHookArgs) -> None:
         return
     _interrupt.time_s = -math.inf
     threading.Timer(0.01, os.kill, (os.getpid(), _interrupt.number)).start()
+
+
+def _complain_unless_interrupted(error: threading.ExceptHookArgs) -> None:
+    """Be silent about threads whose work has been taken from them."""
+    if _interrupt.number is None:
+        threading.__excepthook__(error)
 
 
 def _restore_signals() -> None:
