@@ -354,14 +354,11 @@ def test_a_failing_exchange_restores_the_earlier_report(tmp_path: Path, monkeypa
     out = tmp_path / "out"
     write_report(some_findings(volume), Reading(study=Study.from_volume(volume)), out)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    rename = Path.rename
 
-    def fail_for_the_fresh_one(path: Path, target: Path) -> Path:
-        if path.name.endswith("-fresh"):
-            raise OSError(errno.EIO, "x")
-        return rename(path, target)
+    def fail(path: Path, target: Path) -> Path:
+        raise OSError(errno.EIO, "x")
 
-    monkeypatch.setattr(Path, "rename", fail_for_the_fresh_one)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OutputError, match="system refused"):
         write_report(findings_of(volume), Reading(study=Study.from_volume(volume)), out)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
