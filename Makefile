@@ -1,18 +1,24 @@
 # make analyze SCAN=scan.nii.gz OUT=folder   read a scan (without SCAN: a demonstration)
-# make test | lint                           what .ci/run runs
+# make lint | test | test-wheel              what .ci/run runs
+# make test-lowest                           the tests with the oldest dependencies that pyproject.toml admits
 PYTHON ?= python3
 VENV := .venv
+# Two stamps: what analysing needs, which is without PyTorch, and everything.
+ANALYZE := $(VENV)/.analyze
 READY := $(VENV)/.ready
-PIP := $(VENV)/bin/python -m pip -qq --disable-pip-version-check
+PIP := -m pip --disable-pip-version-check -qq
 # A synthetic patient, as a scanner would send one; the truth about it lies beside the folder.
 DEMO := build/phantom
+LOWEST := build/lowest
+WHEEL := build/wheel
+MAX_INSTALLED_MB := 700
 
 INPUT := $(if $(SCAN),$(SCAN),$(DEMO))
 RESULT := $(if $(OUT),$(OUT),$(if $(SCAN),,build/demo))
 
-.PHONY: analyze test lint
+.PHONY: analyze test lint test-lowest test-wheel
 
-analyze: $(READY) $(if $(SCAN),,$(DEMO))
+analyze: $(ANALYZE) $(if $(SCAN),,$(DEMO))
 	$(VENV)/bin/spondyl analyze "$(INPUT)" $(if $(RESULT),--out "$(RESULT)") $(ARGS)
 
 test: $(READY)
@@ -23,14 +29,42 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-$(DEMO): | $(READY)
+# PyTorch is the pinned one here too: of older releases the registry has no build for the CPU alone.
+test-lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(PYTHON) tests/lowest_versions.py pyproject.toml > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python $(PIP) install -c constraints.txt torch
+	$(LOWEST)/bin/python $(PIP) install -c constraints.txt -c $(LOWEST)/constraints.txt -e ".[train,dev]"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q -n 2
+
+# The package as others get it: its size, no PyTorch, its weights, and a scan read outside the checkout.
+test-wheel:
+	$(PYTHON) -m venv --clear $(WHEEL)
+	$(WHEEL)/bin/python $(PIP) wheel --no-deps --wheel-dir $(WHEEL)/dist .
+	$(WHEEL)/bin/python $(PIP) install $(WHEEL)/dist/*.whl
+	test $$(du -sm $(WHEEL)/lib | cut -f1) -le $(MAX_INSTALLED_MB)
+	! $(WHEEL)/bin/python -c "import torch" 2> $(WHEEL)/no-torch
+	spondyl=$$PWD/$(WHEEL)/bin/spondyl && cd $$(mktemp -d) && \
+	$$spondyl phantom scan.nii.gz --sequence t2 --variant regular && \
+	$$spondyl analyze scan.nii.gz --out report && \
+	$$spondyl evaluate report scan_truth.json && \
+	rm -r "$$PWD"
+
+$(DEMO): | $(ANALYZE)
 	mkdir -p $(@D)
 	rm -f $@_*
 	$(VENV)/bin/spondyl phantom $@ --format dicom --sequence t2 --variant regular
 
-# Made anew only when what it depends on changes; torch first, see constraints.txt.
-$(READY): pyproject.toml constraints.txt
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt torch
-	$(PIP) install -c constraints.txt -e ".[train,dev]"
-	touch $@
+# Made anew only when what it depends on changes.
+$(ANALYZE): pyproject.toml constraints.txt
+	@echo "Installing Spondyl into $(VENV), about half a minute the first time ..."
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python $(PIP) install --no-compile -c constraints.txt -e .
+	@touch $@
+
+# torch first, see constraints.txt
+$(READY): $(ANALYZE)
+	@echo "Adding PyTorch and what the tests need, about a minute the first time ..."
+	@$(VENV)/bin/python $(PIP) install -c constraints.txt torch
+	@$(VENV)/bin/python $(PIP) install -c constraints.txt -e ".[train,dev]"
+	@touch $@

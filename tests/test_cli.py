@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loaded_plans import plan_of_functions
 from spondyl import __version__, cli, pipeline
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
@@ -15,13 +16,11 @@ from spondyl.findings import Findings, findings_schema
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
-from spondyl.identify.crops import COMPACT
-from spondyl.identify.labelling import Labelling, LevelSequence
 from spondyl.imaging.write import to_nifti_gz
-from spondyl.pipeline import Networks, Plan
+from spondyl.labelling import LEVELS, Labelling, MarkSequence
+from spondyl.loaded_plan import LoadedPlan
 
 HEAVY = ("torch", "scipy", "pydicom", "matplotlib", "openvino", "highdicom", "skimage", "nibabel", "lightning")
-NETWORKS = Networks(vfr=lambda x: x, appearance=lambda x: x, context=lambda x: x, crops=COMPACT)
 PATIENT = "Doe_Jane_19700101"
 
 
@@ -33,16 +32,17 @@ def run(*arguments: str | Path) -> int:
     return code if isinstance(code, int) else 0
 
 
-def one_body(_stack: SagittalStack, _plan: Plan, _networks: Networks) -> tuple[VertebraInstance, ...]:
+def one_body(_stack: SagittalStack) -> tuple[VertebraInstance, ...]:
     corners = np.array([[20.0, 40], [40, 40], [40, 10], [20, 10]])
     return (VertebraInstance(slices=(3,), outlines=corners[None], score=0.9),)
 
 
-def as_l4(_stack: SagittalStack, _instances: object, _networks: Networks, **_: bool) -> Labelling:
+def as_l4(_bodies: object) -> Labelling:
     marginals = np.zeros((1, len(Level)))
     marginals[0, Level.L4.rank] = 1
     return Labelling(
-        sequences=(LevelSequence(levels=(Level.L4,), log_probability=0.0),),
+        sequences=(MarkSequence(levels=(Level.L4,), log_probability=0.0),),
+        marks=LEVELS,
         marginals=marginals,
         rejected=np.zeros(1),
         numberings={"regular": 1.0},
@@ -53,9 +53,7 @@ def as_l4(_stack: SagittalStack, _instances: object, _networks: Networks, **_: b
 @pytest.fixture
 def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A readable scan, named as hospitals do, and stages that find one body in it."""
-    monkeypatch.setattr(pipeline, "load_networks", lambda plan: NETWORKS)
-    monkeypatch.setattr(pipeline, "_locate", one_body)
-    monkeypatch.setattr(pipeline, "identify", as_l4)
+    monkeypatch.setattr(pipeline, "load", lambda plan, modality: plan_of_functions(one_body, as_l4))
     voxels = np.random.default_rng(0).integers(0, 100, (8, 60, 60), dtype=np.int16)
     path = tmp_path / f"{PATIENT}.nii.gz"
     path.write_bytes(to_nifti_gz(voxels, Affine.from_axes(np.eye(3), (4, 1, 1), (0, 0, 0))))
@@ -92,8 +90,8 @@ def test_a_scan_becomes_a_report_and_a_summary(scan: Path, capsys: pytest.Captur
         "read",
         "sagittal",
         "networks",
-        "locate",
-        "identify",
+        "locate vfr",
+        "identify order",
         "report",
     ]
     report = Findings.from_json((out / "report.json").read_bytes())
@@ -115,7 +113,7 @@ def test_no_file_of_a_report_names_the_input(scan: Path) -> None:
 def test_nothing_found_is_status_3_with_a_valid_empty_report(
     scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pipeline, "_locate", lambda stack, plan, networks: ())
+    monkeypatch.setattr(pipeline, "load", lambda plan, modality: plan_of_functions(lambda stack: (), as_l4))
     out = scan.parent / "result"
     assert run("analyze", scan, "-o", out) == 3
     assert "no vertebra was found" in capsys.readouterr().err
@@ -126,10 +124,10 @@ def test_nothing_found_is_status_3_with_a_valid_empty_report(
     ("options", "sentence"),
     [
         (["--stages", "locate,grade"], "--stages must be locate,identify"),
-        (["--segment", "safnet"], "does not segment yet"),
+        (["--segment", "safnet"], "--segment: this version has no method that does it"),
         (["--locate", "msa-net"], "--locate must be one of vfr, vfr-patches"),
-        (["--identify", "message-fusion"], "--identify must be one of order, context"),
-        (["--modality", "ct"], "analyses MR only"),
+        (["--identify", "message-fusion"], "--identify must be one of order, context, beam, bilstm, argmax"),
+        (["--modality", "ct"], "analyse MR only"),
     ],
 )
 def test_what_this_version_lacks_is_refused_in_one_sentence(
@@ -177,10 +175,10 @@ def test_an_occupied_folder_is_refused_before_the_scan_is_read(scan: Path, capsy
 def test_a_fault_is_status_1_without_values_unless_debugging(
     scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(plan: Plan) -> Networks:
+    def fail(plan: object, modality: object) -> LoadedPlan:
         raise ValueError(PATIENT)
 
-    monkeypatch.setattr(pipeline, "load_networks", fail)
+    monkeypatch.setattr(pipeline, "load", fail)
     assert run("analyze", scan) == 1
     error = capsys.readouterr().err
     assert "a fault of Spondyl's own (ValueError)" in error
@@ -194,10 +192,10 @@ def test_a_fault_is_status_1_without_values_unless_debugging(
 def test_too_little_memory_is_said(
     scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(plan: Plan) -> Networks:
+    def fail(plan: object, modality: object) -> LoadedPlan:
         raise MemoryError
 
-    monkeypatch.setattr(pipeline, "load_networks", fail)
+    monkeypatch.setattr(pipeline, "load", fail)
     assert run("analyze", scan) == 2
     assert "memory" in capsys.readouterr().err
 

@@ -5,7 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+from lowest_versions import lowest_versions
 from spondyl import __version__, cli
 from spondyl.report.write import OUR_FILES
 
@@ -35,10 +37,25 @@ def test_every_file_of_the_readme_is_one_of_ours() -> None:
     assert named <= OUR_FILES
 
 
-def test_torch_is_pinned_for_setups_within_the_packages_own_range() -> None:
+def test_torch_is_an_extra_within_whose_range_setups_pin_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {Requirement(line).name for line in project["dependencies"]}
+    assert not needed & {"torch", "lightning"}
+    extras = project["optional-dependencies"]
+    assert "spondyl[torch]" in extras["train"]
     pinned = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert pinned
-    ranges = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    lower = next(re.match(r"torch>=([\d.]+),<(\d+)$", line) for line in ranges if line.startswith("torch"))
-    assert lower
-    assert pinned[1].startswith(lower[1])
+    assert [Requirement(line).specifier.contains(pinned[1]) for line in extras["torch"]] == [True]
+
+
+def test_every_dependency_has_a_lowest_version_to_be_tested_with() -> None:
+    lowest = lowest_versions(ROOT / "pyproject.toml")
+    assert lowest["numpy"] == "2.0.0"
+    assert not {"torch", "spondyl"} & lowest.keys()
+
+
+def test_a_dependency_without_a_lower_bound_is_refused(tmp_path: Path) -> None:
+    project = tmp_path / "pyproject.toml"
+    project.write_text('[project]\ndependencies = ["numpy>=2", "scipy"]\n[project.optional-dependencies]\n')
+    with pytest.raises(ValueError, match="'scipy' has no lower bound"):
+        lowest_versions(project)

@@ -19,23 +19,21 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from imaging.dicom_files import AXIAL, PATIENT, SAGITTAL, write_series
+from loaded_plans import plan_of_networks
 from spondyl import cli, pipeline
 from spondyl.findings import Findings
 from spondyl.geometry.affine import Affine
-from spondyl.identify.crops import COMPACT
 from spondyl.imaging import archive
 from spondyl.imaging.write import to_nifti_gz
 from spondyl.nets.cards import list_cards
 from spondyl.nets.places import shipped_weights_folder
-from spondyl.pipeline import Networks
+from spondyl.pipeline import STEPS
 
 SAGITTAL_GRID = Affine.from_axes(np.eye(3), (4, 1.5, 1.5), (-20, -60, -80))
 SHAPE = (11, 80, 110)
-SEES_NOTHING = Networks(
+SEES_NOTHING = plan_of_networks(
     vfr=lambda batch: np.zeros((len(batch), 13, *batch.shape[2:]), np.float32),
     appearance=lambda crops: pytest.fail("nothing was found"),
-    context=lambda picture: pytest.fail("nothing was found"),
-    crops=COMPACT,
 )
 
 Maker = Callable[[Path], object]
@@ -52,7 +50,7 @@ def run(*arguments: str | Path) -> int:
 
 def the_sentence(error: str) -> str:
     """What is said on stderr besides the names of the stages: one line, and no traceback."""
-    said = [line for line in error.splitlines() if line not in ("read", "sagittal", "networks", "locate", "report")]
+    said = [line for line in error.splitlines() if line.split()[0] not in (*STEPS, "report")]
     assert len(said) == 1, error
     assert said[0].startswith("spondyl: ")
     return said[0].removeprefix("spondyl: ")
@@ -153,7 +151,7 @@ def test_bad_input_is_one_sentence_and_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(archive, "RATIO_COUNTS_FROM_BYTES", 2**20)  # a small bomb will do
-    monkeypatch.setattr(pipeline, "load_networks", lambda plan: pytest.fail("networks were loaded for this"))
+    monkeypatch.setattr(pipeline, "load", lambda plan, modality: pytest.fail("networks were loaded for this"))
     path = tmp_path / f"{PATIENT}.nii.gz"
     make(path)
     before = {file: file.is_file() and file.read_bytes() for file in tmp_path.rglob("*")}
@@ -171,7 +169,7 @@ def test_bad_input_is_one_sentence_and_status_2(
 @pytest.fixture
 def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A readable scan in which the networks see nothing."""
-    monkeypatch.setattr(pipeline, "load_networks", lambda plan: SEES_NOTHING)
+    monkeypatch.setattr(pipeline, "load", lambda plan, modality: SEES_NOTHING)
     return nifti(tmp_path / "scan.nii.gz", noise())
 
 
@@ -207,7 +205,7 @@ def as_nobody() -> Iterator[None]:
 def test_without_permission_to_write_nothing_is_written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    monkeypatch.setattr(pipeline, "load_networks", lambda plan: SEES_NOTHING)
+    monkeypatch.setattr(pipeline, "load", lambda plan, modality: SEES_NOTHING)
     with TemporaryDirectory() as base:
         path = nifti(Path(base) / "scan.nii.gz", noise())
         Path(base).chmod(0o555)

@@ -11,39 +11,38 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from loaded_plans import plan_of_functions, plan_of_networks
 from phantoms import lumbar
 from spondyl import pipeline
 from spondyl.anatomy.level import Level
-from spondyl.errors import InputError, SettingError
-from spondyl.findings import RESEARCH_USE, WeightsUsed
+from spondyl.errors import InputError, SettingError, WeightsError
+from spondyl.findings import RESEARCH_USE, Findings, WeightsUsed
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance, polygon_centroids
 from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
-from spondyl.identify.crops import COMPACT
+from spondyl.identify.doubts import NO_ANCHOR
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
-from spondyl.identify.height_map import HeightMapSettings
-from spondyl.identify.labelling import Labelling, LevelSequence
 from spondyl.imaging.volume import Modality, Volume
+from spondyl.labelling import LEVELS as ALL_LEVELS
+from spondyl.labelling import Labelling, MarkSequence
+from spondyl.loaded_plan import LoadedPlan, load
 from spondyl.locate.vfr import WORKING_MM
 from spondyl.locate.vfr_targets import render_targets
 from spondyl.nets.cards import Card
 from spondyl.nets.places import user_weights_folder
 from spondyl.nets.presets import build
+from spondyl.nets.weight_sets import WeightSet, find_set, set_path
 from spondyl.nets.weights import save
-from spondyl.pipeline import NO_ANCHOR, Networks, Plan, analyze, analyze_file, load_networks
+from spondyl.pipeline import analyze, analyze_file
+from spondyl.plan import Plan
+from spondyl.stage import Stage
 
 LEVELS = [Level.L4, Level.L5, Level.S1]
 CENTRES = np.array([[0.0, 5, 40], [0, 3, 5], [0, -5, -30]])
 AFFINE = Affine.from_axes(np.eye(3), (4, 1, 1), (-26, -40, -60))
-NETWORKS = Networks(
-    vfr=lambda x: x,
-    appearance=lambda x: x,
-    context=lambda x: x,
-    crops=COMPACT,
-    weights=(WeightsUsed(name="spondyl-vfr", sha256="0" * 64),),
-)
+WEIGHTS = (WeightsUsed(name="spondyl-vfr", sha256="0" * 64),)
 
 
 def a_volume(affine: Affine = AFFINE, shape: tuple[int, ...] = (14, 80, 120), **changes: object) -> Volume:
@@ -74,9 +73,10 @@ def a_labelling(levels: list[Level | None], numberings: dict[str, float] | None 
             marginals[number, level.rank] = 0.9
             marginals[number, level.rank - 1] = 0.0995
             marginals[number, level.rank - 2] = 0.0005
-    sequences = (LevelSequence(levels=tuple(levels), log_probability=-0.1),)
+    sequences = (MarkSequence(levels=tuple(levels), log_probability=-0.1),)
     return Labelling(
         sequences=sequences,
+        marks=ALL_LEVELS,
         marginals=marginals,
         rejected=rejected,
         numberings=numberings or {"regular": 1.0},
@@ -84,18 +84,17 @@ def a_labelling(levels: list[Level | None], numberings: dict[str, float] | None 
     )
 
 
-@pytest.fixture
-def knowing_stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Labelling]:
-    """Stages that find the three bodies and label them as the test says."""
-    said = {"labelling": a_labelling(list(LEVELS))}
-    monkeypatch.setattr(pipeline, "_locate", lambda stack, plan, networks: instances_in(stack))
-    monkeypatch.setattr(pipeline, "identify", lambda stack, instances, networks, **_: said["labelling"])
-    return said
+def plan_that_says(labelling: Labelling | None = None) -> LoadedPlan:
+    """Methods that find the three bodies and name them so."""
+    return plan_of_functions(instances_in, lambda bodies: labelling or a_labelling(list(LEVELS)), WEIGHTS)
+
+
+def findings_of(volume: Volume, labelling: Labelling | None = None) -> Findings:
+    return analyze(volume, loaded=plan_that_says(labelling)).findings
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 @pytest.mark.parametrize("flipped", [False, True])
-@pytest.mark.usefixtures("knowing_stages")
 def test_every_body_keeps_its_place_whatever_the_order_of_the_inputs_axes(axes: tuple[int, ...], flipped: bool) -> None:
     base = a_volume()
     index_map = np.zeros((4, 4))
@@ -108,7 +107,7 @@ def test_every_body_keeps_its_place_whatever_the_order_of_the_inputs_axes(axes: 
         index_map[:, 3] += index_map[:, 0] * (voxels.shape[0] - 1)
         index_map[:, 0] *= -1
     volume = Volume(voxels=voxels, affine=AFFINE @ index_map, modality=Modality.MR)
-    findings = analyze(volume, networks=NETWORKS)
+    findings = findings_of(volume)
     assert [vertebra.level for vertebra in findings.vertebrae] == LEVELS
     for vertebra, centre in zip(findings.vertebrae, CENTRES, strict=True):
         assert vertebra.centroid_mm[1:] == pytest.approx(centre[1:], abs=0.01)
@@ -124,12 +123,11 @@ def test_every_body_keeps_its_place_whatever_the_order_of_the_inputs_axes(axes: 
             assert index == pytest.approx(np.full(4, number), abs=1e-2)
 
 
-@pytest.mark.usefixtures("knowing_stages")
 def test_slices_of_an_averaged_scan_are_those_of_the_input() -> None:
     thin = Affine.from_axes(np.eye(3), (1, 1, 1), (-30, -40, -60))
     volume = a_volume(thin, (60, 80, 120))
     stack, notes = to_sagittal(volume.voxels, volume.affine)
-    findings = analyze(volume, networks=NETWORKS)
+    findings = findings_of(volume)
     assert set(notes) <= set(findings.warnings)
     assert stack.slice_mm == pytest.approx(3)
     for vertebra in findings.vertebrae:
@@ -137,17 +135,15 @@ def test_slices_of_an_averaged_scan_are_those_of_the_input() -> None:
         assert np.abs(np.array(vertebra.slices) - places).max() <= 0.51
 
 
-@pytest.mark.usefixtures("knowing_stages")
 def test_probabilities_are_listed_from_a_thousandth_on_and_stay_within_one() -> None:
-    vertebra = analyze(a_volume(), networks=NETWORKS).vertebrae[0]
+    vertebra = findings_of(a_volume()).vertebrae[0]
     assert vertebra.level_probabilities == {Level.L3: 0.0995, Level.L4: 0.9}
     assert vertebra.level_probability == 0.9
     assert vertebra.detection_score == 1.0
 
 
-def test_a_rejected_candidate_is_no_vertebra(knowing_stages: dict[str, Labelling]) -> None:
-    knowing_stages["labelling"] = a_labelling([Level.L4, None, Level.L5])
-    findings = analyze(a_volume(), networks=NETWORKS)
+def test_a_rejected_candidate_is_no_vertebra() -> None:
+    findings = findings_of(a_volume(), a_labelling([Level.L4, None, Level.L5]))
     assert [vertebra.level for vertebra in findings.vertebrae] == [Level.L4, Level.L5]
     assert findings.vertebrae[1].centroid_mm[2] == pytest.approx(CENTRES[2, 2])
 
@@ -160,114 +156,142 @@ def test_a_rejected_candidate_is_no_vertebra(knowing_stages: dict[str, Labelling
         ([Level.T12, Level.L1, Level.L2], False),
     ],
 )
-def test_without_an_anchor_a_warning_says_so(
-    knowing_stages: dict[str, Labelling], levels: list[Level | None], is_anchored: bool
-) -> None:
-    knowing_stages["labelling"] = a_labelling(levels)
-    assert (NO_ANCHOR not in analyze(a_volume(), networks=NETWORKS).warnings) == is_anchored
+def test_without_an_anchor_a_warning_says_so(levels: list[Level | None], is_anchored: bool) -> None:
+    assert (NO_ANCHOR not in findings_of(a_volume(), a_labelling(levels)).warnings) == is_anchored
 
 
-def test_an_unsure_end_of_the_column_is_no_anchor(knowing_stages: dict[str, Labelling]) -> None:
-    unsure = a_labelling(list(LEVELS))
-    knowing_stages["labelling"] = replace(unsure, marginals=unsure.marginals * 0.4, rejected=unsure.rejected + 0.6)
-    assert NO_ANCHOR in analyze(a_volume(), networks=NETWORKS).warnings
+def test_an_unsure_end_of_the_column_is_no_anchor() -> None:
+    sure = a_labelling(list(LEVELS))
+    unsure = replace(sure, marginals=sure.marginals * 0.4, rejected=sure.rejected + 0.6)
+    assert NO_ANCHOR in findings_of(a_volume(), unsure).warnings
 
 
-def test_a_level_that_the_weights_were_not_taught_is_named(knowing_stages: dict[str, Labelling]) -> None:
-    knowing_stages["labelling"] = a_labelling([Level.T8, Level.T9, Level.T10])
-    lumbar = replace(NETWORKS, taught=(Level.T9, Level.S1))
-    warned = [warning for warning in analyze(a_volume(), networks=lumbar).warnings if "taught" in warning]
-    assert warned == [
-        "T8: the weights were taught no level outside T9 to S1, so these levels rest on the distances "
+def test_a_level_on_which_the_weights_were_not_trained_is_named() -> None:
+    def warned(levels: list[Level | None], trained: tuple[Level, Level] | None) -> list[str]:
+        labelling = replace(a_labelling(levels), trained_levels=trained)
+        return [warning for warning in findings_of(a_volume(), labelling).warnings if "trained" in warning]
+
+    thoracic = [Level.T8, Level.T9, Level.T10]
+    assert warned(thoracic, (Level.T9, Level.S1)) == [
+        "T8: the weights were trained on no level outside T9 to S1, so these levels rest on the distances "
         "between vertebrae alone"
     ]
-    assert not any("taught" in warning for warning in analyze(a_volume(), networks=NETWORKS).warnings)
-    knowing_stages["labelling"] = a_labelling([Level.L6, Level.S1, Level.S2])  # which look like L5 and S1
-    assert not [warning for warning in analyze(a_volume(), networks=lumbar).warnings if "taught" in warning]
+    assert not warned(thoracic, None)
+    assert not warned([Level.L6, Level.S1, Level.S2], (Level.T9, Level.S1))  # which look like L5 and S1
 
 
-def test_the_context_network_is_shown_maps_drawn_as_its_card_says() -> None:
-    volume = a_volume()
-    stack, _ = to_sagittal(volume.voxels, volume.affine)
-    bodies = [replace(body, score=0.9) for body in instances_in(stack)]
-    seen: list[NDArray[np.float32]] = []
-
-    def appearance(crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.eye(len(OFFICIAL_COLUMNS), dtype=np.float32)[: len(crops)] * 4
-
-    def context(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        seen.append(picture)
-        return picture
-
-    for temperature in (1.0, 10.0):
-        heights = HeightMapSettings(temperature=temperature)
-        networks = replace(NETWORKS, appearance=appearance, context=context, heights=heights)
-        pipeline.identify(stack, bodies, networks, with_context=True)
-        others = len(OFFICIAL_COLUMNS) - 1
-        expected = np.exp(4 / temperature) / (np.exp(4 / temperature) + others)
-        assert seen[-1].max() == pytest.approx(expected, rel=1e-5)
+OWN_SETTINGS = {
+    "vfr": {"working_mm": 1.3, "close_mm": 0.7},
+    "appearance": {
+        "uppermost_level": "T9",
+        "lowest_level": "S1",
+        "temperature": 4.0,
+        "landmark_temperature": 2,
+        "outlier_probability": 0.02,
+    },
+    "context": {"temperature": 2.5, "outlier_probability": 0.05, "height_temperature": 1.5},
+}
 
 
-def test_cards_carry_the_decoders_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPONDYL_HOME", str(tmp_path))
-    own = {
-        "vfr": {},
-        "appearance": {"uppermost_level": "T9", "lowest_level": "S1", "temperature": 4.0, "outlier_probability": 0.02},
-        "context": {"temperature": 2.5, "outlier_probability": 0.05, "height_temperature": 1.5},
-    }
-    for network, settings in own.items():
+def keep_own_weights(settings: dict[str, dict[str, object]]) -> None:
+    """Put random weights with these settings, and a set `mine` of them, where the user's own are."""
+    for network, own in settings.items():
         preset = "spinenet" if network == "context" else "compact"
         facts = {"trained_on": ("nothing",), "metrics": {}, "commit": "", "recipe": "", "licence": ""}
-        card = Card(name=f"mine-{network}", network=network, preset=preset, settings=settings, **facts)
+        card = Card(name=f"mine-{network}", network=network, preset=preset, settings=own, **facts)
         save(build(network, preset), card, user_weights_folder())
-    networks = load_networks(Plan(weights="mine", engine="torch"))
-    assert (networks.costs.temperature, networks.costs.outlier_probability) == (4.0, 0.02)
-    assert (networks.context_costs.temperature, networks.context_costs.outlier_probability) == (2.5, 0.05)
-    assert networks.heights.temperature == 1.5
-    assert networks.taught == (Level.T9, Level.S1)
+    mine = WeightSet(
+        name="mine",
+        networks={network: f"mine-{network}" for network in settings},
+        methods={"mr": {"locate": ("vfr",), "identify": ("context",)}},
+    )
+    path = set_path(user_weights_folder(), "mine")
+    path.parent.mkdir(parents=True)
+    path.write_text(mine.to_toml())
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPONDYL_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("own_home")
+def test_what_runs_is_what_the_set_was_made_for_with_the_settings_of_its_cards() -> None:
+    keep_own_weights(OWN_SETTINGS)
+    loaded = load(Plan(weights="mine", engine="torch"))
+    assert [step.method.name for step in loaded.steps] == ["vfr", "context"]
+    assert [used.name for used in loaded.weights] == ["mine-vfr", "mine-appearance", "mine-context"]
+    identifier = loaded.step(Stage.IDENTIFY).run
+    assert identifier.trained_levels == (Level.T9, Level.S1)
+    assert identifier.namer.heights.temperature == 1.5
+    assert (identifier.namer.costs.temperature, identifier.namer.costs.outlier_probability) == (2.5, 0.05)
+    ordered = load(Plan(weights="mine", engine="torch", identify="order"))
+    assert [used.name for used in ordered.weights] == ["mine-vfr", "mine-appearance"]
+    costs = ordered.step(Stage.IDENTIFY).run.namer.costs
+    assert (costs.temperature, costs.landmark_temperature, costs.outlier_probability) == (4.0, 2.0, 0.02)
+
+
+@pytest.mark.usefixtures("own_home")
+@pytest.mark.parametrize(
+    ("network", "setting"), [("vfr", "close_mm"), ("appearance", "temperature"), ("context", "height_temperature")]
+)
+def test_a_card_without_a_needed_setting_is_refused(network: str, setting: str) -> None:
+    own = {name: dict(each) for name, each in OWN_SETTINGS.items()}
+    del own[network][setting]
+    keep_own_weights(own)
+    with pytest.raises(WeightsError, match=f"the card 'mine-{network}' lacks the setting {setting}"):
+        load(Plan(weights="mine", engine="torch"))
+
+
+@pytest.mark.usefixtures("own_home")
+def test_a_card_with_a_setting_that_nobody_reads_is_refused() -> None:
+    keep_own_weights(OWN_SETTINGS | {"vfr": {**OWN_SETTINGS["vfr"], "wroking_mm": 1.2}})
+    with pytest.raises(WeightsError, match="settings that this method does not know: wroking_mm"):
+        load(Plan(weights="mine", engine="torch"))
+
+
+def test_a_plan_loads_only_what_it_names() -> None:
+    names = [used.name for used in load(Plan()).weights]
+    assert names == ["spondyl-vfr", "spondyl-appearance"]
+    assert load(Plan()) is load(Plan())
 
 
 @pytest.mark.parametrize(("probability", "verb"), [(0.35, "may"), (0.8, "seems to")])
-def test_a_likely_numbering_variant_is_named(
-    knowing_stages: dict[str, Labelling], probability: float, verb: str
-) -> None:
+def test_a_likely_numbering_variant_is_named(probability: float, verb: str) -> None:
     variants = {"regular": 0.95 - probability, "six lumbar vertebrae": probability, "eleven thoracic vertebrae": 0.05}
-    knowing_stages["labelling"] = a_labelling(list(LEVELS), variants)
-    warnings = analyze(a_volume(), networks=NETWORKS).warnings
+    warnings = findings_of(a_volume(), a_labelling(list(LEVELS), variants)).warnings
     assert [warning for warning in warnings if "column" in warning] == [
         f"the column {verb} have six lumbar vertebrae, probability {probability:.2f}"
     ]
 
 
-@pytest.mark.usefixtures("knowing_stages")
 def test_what_the_reader_said_comes_first_and_research_use_last() -> None:
     volume = a_volume(warnings=("modality guessed from the values: MR",), source={"format": "nifti"})
-    findings = analyze(volume, networks=NETWORKS)
+    findings = findings_of(volume)
     assert findings.warnings == ("modality guessed from the values: MR", RESEARCH_USE)
     assert findings.input == {"format": "nifti"}
-    assert findings.software.weights == NETWORKS.weights
+    assert findings.software.weights == WEIGHTS
     assert findings.image.shape == (14, 80, 120)
     assert np.array_equal(findings.image.affine_ras, AFFINE.matrix)
 
 
-@pytest.mark.usefixtures("knowing_stages")
 def test_every_stage_is_told_and_timed() -> None:
     heard: list[str] = []
-    findings = analyze(a_volume(), networks=NETWORKS, tell=heard.append)
-    assert heard == ["sagittal", "locate", "identify"]
-    assert list(findings.timing_s) == heard
+    findings = analyze(a_volume(), loaded=plan_that_says(), tell=heard.append).findings
+    assert heard == ["sagittal", "locate vfr", "identify order"]
+    assert list(findings.timing_s) == ["sagittal", "locate", "identify"]
 
 
-def test_nothing_found_is_an_empty_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_locate", lambda stack, plan, networks: ())
-    findings = analyze(a_volume(), networks=NETWORKS)
+def test_nothing_found_is_an_empty_report() -> None:
+    nothing = plan_of_functions(lambda stack: (), lambda bodies: pytest.fail("there was nothing to name"))
+    findings = analyze(a_volume(), loaded=nothing).findings
     assert findings.is_empty
     assert findings.warnings == (RESEARCH_USE,)
 
 
 def test_ct_is_refused_before_any_work() -> None:
-    with pytest.raises(InputError, match="this version analyses MR only"):
-        analyze(a_volume(modality=Modality.CT), networks=NETWORKS)
+    with pytest.raises(InputError, match="the scan is CT, and the weights 'spondyl' analyse MR only"):
+        analyze(a_volume(modality=Modality.CT))
 
 
 @pytest.mark.parametrize("stage", ["locate", "identify"])
@@ -276,21 +300,26 @@ def test_a_plan_names_the_methods_that_there_are(stage: str) -> None:
         Plan(**{stage: "magic"})  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("knowing_stages")
-def test_a_file_is_read_analysed_and_handed_back(tmp_path: Path) -> None:
+def test_a_file_is_read_analysed_and_handed_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from spondyl.imaging.write import to_nifti_gz
 
     volume = a_volume()
     (tmp_path / "scan.nii.gz").write_bytes(to_nifti_gz(volume.voxels, volume.affine))
-    findings, read = analyze_file(tmp_path / "scan.nii.gz", networks=NETWORKS, modality=Modality.MR)
-    assert np.array_equal(read.voxels, volume.voxels)
-    assert list(findings.timing_s) == ["read", "sagittal", "locate", "identify"]
+    monkeypatch.setattr(pipeline, "load", lambda plan, modality: plan_that_says())
+    analysis = analyze_file(tmp_path / "scan.nii.gz", modality=Modality.MR)
+    assert np.array_equal(analysis.reading.study.volume.voxels, volume.voxels)
+    assert list(analysis.findings.timing_s) == ["read", "sagittal", "networks", "locate", "identify"]
 
 
-def test_published_weights_are_run_on_patches_as_they_were_trained() -> None:
-    assert Plan().locate == "vfr"
-    assert Plan(weights="spinenet-official").locate == "vfr-patches"
-    assert Plan(weights="spinenet-official", locate="vfr").locate == "vfr"
+def test_a_named_method_replaces_the_sets_own_for_its_structures() -> None:
+    weights = find_set("spondyl")
+    names = [method.name for method in Plan().methods(Modality.MR, weights)]
+    assert names == ["vfr", "order"]
+    assert [m.name for m in Plan(locate="vfr-patches").methods(Modality.MR, weights)] == ["vfr-patches", "order"]
+    with pytest.raises(SettingError, match="one method for each kind of structure, got vfr, vfr-patches"):
+        Plan(locate="vfr,vfr-patches").methods(Modality.MR, weights)
+    with pytest.raises(SettingError, match="--locate vfr takes no CT scans"):
+        Plan(locate="vfr").methods(Modality.CT, weights)
 
 
 def test_the_real_stages_find_the_phantom_where_it_is_when_the_networks_are_right() -> None:
@@ -315,8 +344,7 @@ def test_the_real_stages_find_the_phantom_where_it_is_when_the_networks_are_righ
             logits[number, OFFICIAL_COLUMNS.index(level)] = 60
         return logits
 
-    networks = Networks(vfr=vfr, appearance=appearance, context=lambda picture: 400 * picture, crops=COMPACT)
-    findings = analyze(phantom.volume, networks=networks)
+    findings = analyze(phantom.volume, loaded=plan_of_networks(vfr, appearance)).findings
     assert [vertebra.level for vertebra in findings.vertebrae] == seen
     assert NO_ANCHOR not in findings.warnings
     for vertebra in findings.vertebrae:

@@ -1,7 +1,7 @@
 """The command line: options in, exit status out; what the commands do is elsewhere and imported when they run.
 
 Exit status: 0 done; 1 a fault of Spondyl's; 2 wrong usage or unreadable input, said in one sentence on stderr;
-3 done, but nothing found.
+3 done, but nothing found; 130 or 143 interrupted; 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -13,16 +13,28 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
 
 import typer
-from typer.exceptions import Abort, TyperException
+from typer.exceptions import TyperException
 
 from spondyl import __version__
-from spondyl.errors import MissingExtraError, SettingError, SpondylError
+from spondyl.errors import SettingError, SpondylError, requiring
+from spondyl.methods import methods_of
+from spondyl.stage import Stage, Structure
+from spondyl.terminal import (
+    INTERRUPTED,
+    Lossy,
+    explained_ends,
+    interrupted_status,
+    note,
+    printable,
+    run_as_process,
+    show,
+)
 
 if TYPE_CHECKING:
     from spondyl.findings import Findings
@@ -33,9 +45,16 @@ DEBUG = "SPONDYL_DEBUG"
 """Set to 1, this environment variable shows tracebacks and libraries' messages, which may hold a patient's data."""
 
 NOTHING_FOUND = 3
-_INTERRUPTED = 130
-_STAGES = ("read", "sagittal", "networks", "locate", "identify", "report")
-_PRESENT_STAGES = {"locate", "identify"}
+_TYPER_INTERRUPTED = 130
+
+
+def _method_help(stage: Stage) -> str:
+    """The help of the option that names the methods of a stage."""
+    methods = methods_of(stage)
+    if not methods:
+        return "No method in this version."
+    return "; ".join(f"{method.name}: {method.summary}" for method in methods) + "; else as the weights want."
+
 
 app = typer.Typer(
     name="spondyl",
@@ -52,7 +71,7 @@ app.add_typer(models, name="models")
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
     if version:
-        typer.echo(f"spondyl {__version__}")
+        show(f"spondyl {__version__}")
         raise typer.Exit
 
 
@@ -62,29 +81,40 @@ def analyze(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to make, else <input>_spondyl.")] = None,
     modality: Annotated[Literal["mr", "ct"] | None, typer.Option(help="Overrides what the reader would guess.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated; this version has exactly these.")] = "locate,identify",
-    locate: Annotated[str | None, typer.Option(help="vfr or vfr-patches, else as the weights want.")] = None,
-    identify: Annotated[str | None, typer.Option(help="order or context, else as the weights want.")] = None,
-    segment: Annotated[str | None, typer.Option(help="Not in this version.")] = None,
+    locate: Annotated[str | None, typer.Option(help=_method_help(Stage.LOCATE))] = None,
+    refine: Annotated[str | None, typer.Option(help=_method_help(Stage.REFINE))] = None,
+    identify: Annotated[str | None, typer.Option(help=_method_help(Stage.IDENTIFY))] = None,
+    segment: Annotated[str | None, typer.Option(help=_method_help(Stage.SEGMENT))] = None,
     weights: Annotated[str, typer.Option(help="Set of weights, e.g. spinenet-official once imported.")] = "spondyl",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
     engine: Annotated[Literal["auto", "torch", "openvino"], typer.Option(help="What runs them.")] = "auto",
 ) -> None:
     """Find and name the vertebrae of a scan, and write a report."""
-    _refuse_absent(stages, segment)
-    from spondyl.imaging.volume import Modality
-    from spondyl.pipeline import Plan, analyze_file
+    _refuse_absent_stages(stages)
+    from spondyl.imaging.modality import Modality
+    from spondyl.pipeline import analyze_file
+    from spondyl.plan import Plan
     from spondyl.report.write import default_folder, require_usable_folder, write_report
 
-    plan = Plan(locate=locate, identify=identify, weights=weights, engine=engine, device=device)
+    plan = Plan(
+        locate=locate,
+        refine=refine,
+        identify=identify,
+        segment=segment,
+        weights=weights,
+        engine=engine,
+        device=device,
+    )
     folder = default_folder(source) if out is None else out
     require_usable_folder(folder)
     known = None if modality is None else Modality(modality)
     with _quiet_libraries(), _progress() as tell:
-        findings, volume = analyze_file(source, plan, modality=known, tell=tell)
+        analysis = analyze_file(source, plan, modality=known, tell=tell)
         tell("report")
-        write_report(findings, volume, folder)
-    _summarise(findings, folder)
-    if findings.is_empty:
+        write_report(analysis.findings, analysis.reading.study, folder)
+    with suppress(OSError):  # the report is written, whoever reads the summary
+        _summarise(analysis.findings, folder)
+    if analysis.findings.is_empty:
         raise typer.Exit(NOTHING_FOUND)
 
 
@@ -95,7 +125,7 @@ def schema() -> None:
 
     from spondyl.findings import findings_schema
 
-    typer.echo(json.dumps(findings_schema(), indent=1))
+    show(json.dumps(findings_schema(), indent=1))
 
 
 @app.command()
@@ -149,7 +179,7 @@ def list_models() -> None:
     from spondyl.nets.cards import list_cards
 
     for card in list_cards():
-        typer.echo(f"{card.name:32} {card.network:12} {card.preset:12} {card.licence}")
+        show(f"{card.name:32} {card.network:12} {card.preset:12} {card.licence}")
 
 
 @models.command("show")
@@ -157,7 +187,7 @@ def show_model(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Show a card: what the weights were trained on, how well they do, how to make them again."""
     from spondyl.nets.cards import find_card
 
-    typer.echo(find_card(name).to_toml().rstrip())
+    show(find_card(name).to_toml().rstrip())
 
 
 @models.command("import")
@@ -166,10 +196,10 @@ def import_model(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the published checkpoints are.")],
 ) -> None:
     """Bring in published weights; their own licence holds."""
-    from spondyl.nets.adapters import import_spinenet
-
-    for card in import_spinenet(folder):
-        typer.echo(f"{card.name}: {card.licence}")
+    cards = _later("spondyl.nets.adapters", "models import", "torch").import_spinenet(folder)
+    with suppress(OSError):  # they are in, whoever reads the list
+        for card in cards:
+            show(f"{card.name}: {card.licence}")
 
 
 @app.command()
@@ -188,11 +218,17 @@ def train(
 
 @app.command()
 def evaluate(
-    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED", help="A report, or a folder of them.")],
+    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED", help="A report, its folder, or a folder of many.")],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="A mask or centroids, or a folder of them.")],
 ) -> None:
-    """Compare reports with the truth."""
-    typer.echo(_later("spondyl.evaluate.compare", "evaluate").compare(predicted, truth))
+    """Compare reports with the truth: the share of bodies found and rightly named, and the distance of their centres.
+
+    TRUTH is a mask of whole vertebrae or of bodies in VerSe's codes (its bodies count), a JSON of centroids
+    (VerSe's _ctd.json or {"centroids_ras_mm": {"L1": [r, a, s]}}), or the truth of a phantom. In folders, files are of
+    one case when their names begin alike: case01_spondyl/report.json and case01_truth.json, case01_ctd.json,
+    case01_seg.nii.gz or case01.json. Whatever has no partner is counted below the table.
+    """
+    show(_later("spondyl.evaluate.compare", "evaluate").compare(predicted, truth))
 
 
 @app.command()
@@ -201,7 +237,7 @@ def bench(
     data: Annotated[Path | None, typer.Option(help="Where the labelled scans are.")] = None,
 ) -> None:
     """Measure, and print the table beside the paper's numbers."""
-    typer.echo(_later("spondyl.evaluate.benches", "bench").run_bench(name, data=data))
+    show(_later("spondyl.evaluate.benches", "bench").run_bench(name, data=data))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -211,12 +247,17 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: without the program's name; those of the process when None.
     """
     try:
-        sys.exit(app(args=arguments, prog_name="spondyl", standalone_mode=False))
+        with explained_ends():
+            status = app(args=arguments, prog_name="spondyl", standalone_mode=False)
+            if status == _TYPER_INTERRUPTED:
+                raise KeyboardInterrupt
+        sys.exit(status)
     except TyperException as error:
         _refuse(error.format_message())
         sys.exit(2)
-    except Abort:
-        sys.exit(_INTERRUPTED)
+    except KeyboardInterrupt:
+        _complain(INTERRUPTED)
+        sys.exit(interrupted_status())
     except SpondylError as error:
         _complain(str(error))
         sys.exit(2)
@@ -230,24 +271,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _refuse(message: str) -> None:
     """Say what is wrong with the arguments; where there are none, the message is the help."""
-    if "\n" in message:
-        typer.echo(message, err=True)
+    if message.startswith("Usage:"):
+        note(message)
     else:
         _complain(f"{message.removesuffix('.')}; --help shows what there is")
 
 
 def _complain(sentence: str) -> None:
     if os.environ.get(DEBUG) == "1":
-        traceback.print_exc()
-    typer.echo(f"spondyl: {' '.join(sentence.split())}", err=True)
+        note(traceback.format_exc())
+    note(f"spondyl: {' '.join(sentence.split())}")
 
 
-def _refuse_absent(stages: str, segment: str | None) -> None:
-    asked = {stage.strip() for stage in stages.split(",")}
-    if asked != _PRESENT_STAGES:
-        raise SettingError(f"--stages must be locate,identify in this version, got {stages!r}")
-    if segment is not None:
-        raise SettingError("--segment: this version does not segment yet; its mask is made from the outlines")
+def _refuse_absent_stages(stages: str) -> None:
+    """Refuse anything but the stages that have methods; a report names what was found, so none can be left out."""
+    present = [stage for stage in Stage if any(Structure.VERTEBRA in m.structures for m in methods_of(stage))]
+    if {stage.strip() for stage in stages.split(",")} != set(present):
+        raise SettingError(f"--stages must be {','.join(present)} in this version, got {stages!r}")
 
 
 def _kind_and_path(text: str) -> tuple[str, Path]:
@@ -257,15 +297,13 @@ def _kind_and_path(text: str) -> tuple[str, Path]:
     return kind, Path(path)
 
 
-def _later(module: str, command: str) -> ModuleType:
+def _later(module: str, command: str, extra: str = "train") -> ModuleType:
     """A command's module; without it or its packages, one sentence that says so."""
     try:
-        return importlib.import_module(module)
+        with requiring(extra, command):
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if missing.startswith("spondyl"):
-            raise SettingError(f"this version has no {command!r} yet") from error
-        raise MissingExtraError(f"{command} needs {missing}: pip install 'spondyl[train]'") from error
+        raise SettingError(f"this version has no {command!r} yet") from error
 
 
 @contextmanager
@@ -286,27 +324,30 @@ def _quiet_libraries() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Tell the stage: a bar on a terminal, plain lines otherwise, both on stderr."""
-    if not sys.stderr.isatty():
-        yield lambda stage: typer.echo(stage, err=True)
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield note
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:9}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=len(_STAGES))
-        yield lambda stage: bar.update(task, description=stage, completed=_STAGES.index(stage))
+    from spondyl.pipeline import STEPS
+
+    columns = (TextColumn("{task.description:16}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=cast(TextIO, Lossy(sys.stderr))), transient=True) as bar:
+        steps = [*STEPS, "report"]
+        task = bar.add_task("", total=len(steps))
+        yield lambda step: bar.update(task, description=step, completed=steps.index(step.split()[0]))
 
 
 def _summarise(findings: Findings, folder: Path) -> None:
     for warning in findings.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        note(f"warning: {warning}")
     for vertebra in findings.vertebrae:
-        typer.echo(f"{vertebra.level:4} {vertebra.level_probability:.3f}")
+        show(f"{vertebra.level:4} {vertebra.level_probability:.3f}")
     if findings.is_empty:
-        typer.echo("spondyl: no vertebra was found in this scan", err=True)
-    typer.echo(f"report in {folder}")
+        note("spondyl: no vertebra was found in this scan")
+    show(f"report in {printable(str(folder))}")
 
 
 if __name__ == "__main__":
-    main()
+    run_as_process(main)

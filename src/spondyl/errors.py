@@ -10,6 +10,9 @@
 No message ever carries a patient's name, number or date, nor a value read from such a field.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 __all__ = [
     "InputError",
     "MissingExtraError",
@@ -17,7 +20,10 @@ __all__ = [
     "SettingError",
     "SpondylError",
     "WeightsError",
+    "requiring",
 ]
+
+_EXTRAS = {"torch": "PyTorch", "train": "PyTorch and Lightning"}
 
 
 class SpondylError(Exception):
@@ -42,3 +48,22 @@ class OutputError(SpondylError):
 
 class MissingExtraError(SpondylError, ImportError):
     """An optional dependency is needed and not installed; the message names the command that installs it."""
+
+
+@contextmanager
+def requiring(extra: str, purpose: str) -> Iterator[None]:
+    """Turn the import of an optional package that is not there into one sentence with the command that installs it.
+
+    Args:
+        extra: "torch" or "train", of those in pyproject.toml.
+        purpose: what needs it, the sentence's subject.
+
+    Raises:
+        MissingExtraError: an import inside the block fails, unless it is of Spondyl's own modules.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("spondyl"):
+            raise
+        raise MissingExtraError(f"{purpose} needs {_EXTRAS[extra]}: pip install 'spondyl[{extra}]'") from error

@@ -126,10 +126,19 @@ class Grading(_Value):
 
 
 class Disc(_Value):
-    """One intervertebral disc, named by its two levels (`L4/L5`)."""
+    """One intervertebral disc.
+
+    Attributes:
+        level: its name, by the two levels that it joins (`L4/L5`).
+        centroid_mm: its centre.
+        posterior_mm: the middle of its posterior edge; null where the method gives none.
+        probability: that it is this disc.
+        gradings: by name.
+    """
 
     level: DiscName
     centroid_mm: PointRas
+    posterior_mm: PointRas | None = None
     probability: Probability
     gradings: dict[str, Grading] = Field(default_factory=dict)
 

@@ -168,18 +168,6 @@ def test_weights_that_lack_a_tensor_are_refused() -> None:
         OpenVinoEngine("context", "spinenet", state)
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("SPONDYL_HOME", str(tmp_path / "file"))
-    state = {key: value.numpy() for key, value in module("context-spinenet").state_dict().items()}
-    x = noise(CASES["context-spinenet"])
-    out = OpenVinoEngine("context", "spinenet", state)(x)
-    np.testing.assert_allclose(out, reference("context-spinenet", x), rtol=1e-3, atol=1e-4)
-    assert "compiled networks are not cached" in caplog.text
-
-
 @pytest.fixture
 def shelf(tmp_path: Path) -> tuple[Path]:
     from spondyl.nets.cards import Card

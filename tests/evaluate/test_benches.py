@@ -8,16 +8,8 @@ from spondyl.errors import OutputError, SettingError
 from spondyl.evaluate import benches
 from spondyl.evaluate.benches import run_bench
 from spondyl.findings import WeightsUsed
-from spondyl.identify.crops import COMPACT
-from spondyl.pipeline import Networks
 
-NETWORKS = Networks(
-    vfr=lambda x: x,
-    appearance=lambda x: x,
-    context=lambda x: x,
-    crops=COMPACT,
-    weights=(WeightsUsed(name="spondyl-vfr", sha256="ab" * 32),),
-)
+WEIGHTS = (WeightsUsed(name="spondyl-vfr", sha256="ab" * 32),)
 
 
 @pytest.fixture
@@ -26,7 +18,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "checkout"
     (root / "src" / "spondyl" / "evaluate").mkdir(parents=True)
     monkeypatch.chdir(root / "src")
-    monkeypatch.setitem(benches.BENCHES, "echo", lambda data, root: (f"| {benches._data(data, root).name} |", NETWORKS))
+    monkeypatch.setitem(benches.BENCHES, "echo", lambda data, root: (f"| {benches._data(data, root).name} |", WEIGHTS))
     return root
 
 

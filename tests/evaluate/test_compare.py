@@ -1,19 +1,25 @@
 """Reports meet their truth in the scan's own slices, and only what belongs together is compared."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evaluate.reports import CENTRES, GRID, SHAPE, report, vertebra
+from phantoms import lumbar
 from spondyl.anatomy.codes import verse_code
 from spondyl.anatomy.level import Level
 from spondyl.errors import InputError, SettingError, SpondylError
 from spondyl.evaluate.compare import compare, score_report
-from spondyl.findings import Findings
+from spondyl.findings import Findings, Vertebra
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.resample import sagittal_axes
 from spondyl.imaging.write import to_nifti_gz
+from spondyl.phantom.patient import Phantom
+from spondyl.phantom.write import Format, write_phantom
 
 
 def write_report(folder: Path, case: str, findings: Findings | None = None) -> Path:
@@ -130,7 +136,7 @@ def test_folders_are_matched_by_name_and_pooled(tmp_path: Path) -> None:
     assert found["all 3"][0] == "9"
     assert found["c"][3:5] == ["0.0", "33.3"]
     assert found["all 3"][3] == "66.7"
-    assert table.endswith("1 truths have no report and are not counted")
+    assert table.endswith("\n\nnot counted: 1 truths without a report")
 
 
 def test_the_folder_that_analyze_wrote_is_a_report(tmp_path: Path) -> None:
@@ -139,10 +145,90 @@ def test_the_folder_that_analyze_wrote_is_a_report(tmp_path: Path) -> None:
     assert compare(predicted.parent, truth) == compare(predicted, truth)
 
 
+def test_reports_without_a_truth_are_counted_and_left_out(tmp_path: Path) -> None:
+    for case in "abc":
+        write_report(tmp_path / "out", case)
+    (tmp_path / "truths").mkdir()
+    write_centroids(tmp_path / "truths" / "a.json")
+    table = compare(tmp_path / "out", tmp_path / "truths")
+    assert set(rows(table)) == {"a"}
+    assert table.endswith("\n\nnot counted: 2 reports without a truth")
+
+
+def test_an_empty_mask_counts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a_seg.nii.gz").write_bytes(to_nifti_gz(np.zeros(SHAPE, np.uint8), GRID))
+    (cells,) = rows(compare(write_report(tmp_path, "a"), tmp_path / "a_seg.nii.gz")).values()
+    assert cells == ["0", "-", "-", "-", "-", "-"]
+
+
+# Phantoms
+
+
+def report_of(phantom: Phantom) -> Findings:
+    """Everything that is true of a phantom's bodies, as a report."""
+    affine, stack = phantom.volume.affine, phantom.truth.stack_affine
+    axis = sagittal_axes(affine)[0]
+    vertebrae = []
+    for true in phantom.truth.vertebrae:
+        if true.instance is not None:
+            outlines = true.instance.outlines_ras_mm(stack)
+            slices = affine.to_index(outlines.mean(axis=1))[:, axis].round().astype(int)
+            order = np.argsort(slices)
+            shown = vertebra(true.level, true.centroid_ras_mm)
+            changes = {"outline_mm": outlines[order].tolist(), "slices": tuple(slices[order].tolist())}
+            vertebrae.append(Vertebra.model_validate(shown.model_dump() | changes))
+    return report(*vertebrae, affine=affine, shape=phantom.volume.voxels.shape)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a phantom was written, and then analysed without a fault."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_phantom(lumbar(), folder / "p.nii.gz", Format.NIFTI)
+    write_report(folder, "p", report_of(lumbar()))
+    return folder
+
+
+@pytest.mark.parametrize("truth", ["p_truth.json", "p_seg.nii.gz", "."])
+def test_a_phantoms_own_truth_is_exact_in_each_of_its_forms(written: Path, truth: str) -> None:
+    table = compare(written / "p_spondyl", written / truth)
+    assert rows(table)["p"][1:5] == ["100.0"] * 4
+    assert table == compare(written / "p_spondyl", written / "p_truth.json")
+
+
+def test_a_mask_of_whole_vertebrae_alone_is_compared_by_its_bodies(written: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "p_seg.nii.gz"
+    mask.write_bytes((written / "p_seg.nii.gz").read_bytes())
+    cells = rows(compare(written / "p_spondyl", mask))["p"]
+    assert cells[1:5] == ["100.0"] * 4
+    assert float(cells[5].split()[0]) < 1.5
+
+
+def test_reports_are_found_among_a_phantoms_own_files(written: Path) -> None:
+    assert set(rows(compare(written, written))) == {"p"}
+
+
+def test_one_report_and_a_folder_of_one_case_belong_together(written: Path, tmp_path: Path) -> None:
+    predicted = write_report(tmp_path, "any", report_of(lumbar()))
+    (cells,) = rows(compare(predicted.parent, written)).values()
+    assert cells[1:5] == ["100.0"] * 4
+
+
+def test_comparing_needs_neither_torch_nor_lightning(written: Path) -> None:
+    blocked = "import sys; sys.modules |= dict.fromkeys(('torch', 'lightning', 'openvino'))"
+    call = f"from spondyl.cli import main; main(['evaluate', {str(written / 'p_spondyl')!r}, {str(written)!r}])"
+    done = subprocess.run([sys.executable, "-c", f"{blocked}; {call}"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "100.0" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (b"", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b'{"centroids_ras_mm": []}', "centroids must be"),
+        (b'{"centroids_ras_mm": {"L1": [1, 2, 1' + b"0" * 400 + b"]}}", "centroids must be"),
         (b"{}", "centroids must be"),
         (b'{"centroids_ras_mm": {"L1/L2": [1, 2, 3]}}', "centroids must be"),
         (b'{"centroids_ras_mm": {"L1": [1, 2]}}', "centroids must be"),
@@ -173,6 +259,7 @@ def no_truth_of_the_name(folder: Path) -> tuple[Path, Path]:
     write_report(folder / "out", "a")
     (folder / "truths").mkdir()
     write_centroids(folder / "truths" / "b.json")
+    write_centroids(folder / "truths" / "c.json")
     return folder / "out", folder / "truths"
 
 
@@ -190,6 +277,17 @@ def no_truth(folder: Path) -> tuple[Path, Path]:
     return write_report(folder, "a"), folder / "missing"
 
 
+def the_scan_as_truth(folder: Path) -> tuple[Path, Path]:
+    scan = np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.int16)
+    (folder / "a.nii.gz").write_bytes(to_nifti_gz(scan, GRID))
+    return write_report(folder, "a"), folder / "a.nii.gz"
+
+
+def a_mask_of_other_codes(folder: Path) -> tuple[Path, Path]:
+    (folder / "a.nii.gz").write_bytes(to_nifti_gz(np.full(SHAPE, 100, np.uint8), GRID))
+    return write_report(folder, "a"), folder / "a.nii.gz"
+
+
 def another_json(folder: Path) -> tuple[Path, Path]:
     return write_centroids(folder / "a.json"), write_centroids(folder / "b.json")
 
@@ -198,7 +296,9 @@ def another_json(folder: Path) -> tuple[Path, Path]:
     ("given", "sentence"),
     [
         (one_truth_for_two, "2 reports and one truth"),
-        (no_truth_of_the_name, "1 of 1 reports have no truth"),
+        (no_truth_of_the_name, "1 reports have no truth"),
+        (the_scan_as_truth, "is it a scan"),
+        (a_mask_of_other_codes, "names no vertebra"),
         (two_of_a_name, "2 reports are of only 1 cases"),
         (no_report, "there is no report"),
         (no_truth, "neither a mask nor a JSON"),

@@ -1,6 +1,6 @@
 """The detection benchmark measures every decoder on the same bodies; its networks are told the truth here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 from real_data import DATA, needs_real_data
 from spondyl.anatomy.level import Level
 from spondyl.evaluate import detection_bench
+from spondyl.evaluate.comparison import COMPARED, DEFAULT, Comparison
 from spondyl.evaluate.detection_bench import POOLED, SETS
-from spondyl.evaluate.labelling_methods import ALONE, ARGMAX, BEAM, EXACT, METHODS, RECURRENT, Namers
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
-from spondyl.identify.crops import COMPACT
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.learn.exams import Exam, Outlines, split_of
-from spondyl.pipeline import Networks
+from spondyl.loaded_plan import Step, open_method
+from spondyl.methods import find_method
+from spondyl.nets.cards import find_card
+from spondyl.nets.network import LoadedNetwork
+from spondyl.reading import Candidates
+from spondyl.stage import Stage
 
 LEVELS = (Level.L3, Level.L4, Level.L5, Level.S1)
 AFFINE = Affine.from_axes([[-1, 0, 0], [0, 0, -1], [0, -1, 0]], (4, 1, 1), (0, 0, 0))
@@ -40,8 +44,17 @@ def an_exam(name: str = "a") -> Exam:
     )
 
 
-def networks_that_say(levels: Mapping[int, Level]) -> Networks:
-    """Networks that name the n-th body from the head; the context network sharpens what it is shown."""
+def repeating(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A recurrent network that predicts what the appearance network predicted, and rejects nothing."""
+    return np.concatenate([features[..., :-1], np.full_like(features[..., :1], -9)], axis=-1)
+
+
+def comparison_of(levels: Mapping[int, Level], bodies: Sequence[VertebraInstance] | None = None) -> Comparison:
+    """Every method on networks that name the n-th body from the head; all true bodies are found unless given.
+
+    The context network sharpens what it is shown.
+    """
+    found = tuple(an_exam().bodies().values()) if bodies is None else tuple(bodies)
 
     def appearance(crops: NDArray[np.float32]) -> NDArray[np.float32]:
         logits = np.zeros((len(crops), len(OFFICIAL_COLUMNS)), np.float32)
@@ -49,31 +62,30 @@ def networks_that_say(levels: Mapping[int, Level]) -> Networks:
             logits[number, OFFICIAL_COLUMNS.index(level)] = 60
         return logits
 
-    return Networks(vfr=lambda x: x, appearance=appearance, context=lambda picture: 400 * picture, crops=COMPACT)
+    runs = {"appearance": appearance, "context": lambda picture: 400 * picture, "bilstm": repeating}
+    networks = {role: LoadedNetwork(card=find_card(f"spondyl-{role}"), run=run) for role, run in runs.items()}
+    locate = Step(
+        method=find_method(Stage.LOCATE, "vfr"),
+        run=lambda study: Candidates.from_bodies(found, study.sagittal.affine),
+    )
+    methods = [find_method(Stage.IDENTIFY, name) for name in COMPARED]
+    return Comparison(
+        locating=(locate,),
+        identifying={method.name: Step(method=method, run=open_method(method, networks)) for method in methods},
+        weights=(),
+    )
 
 
-def repeating(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A recurrent network that says what the appearance network said, and takes nothing for no vertebra."""
-    return np.concatenate([features[..., :-1], np.full_like(features[..., :1], -9)], axis=-1)
+def measure(exam: Exam, comparison: Comparison) -> detection_bench.Measured:
+    return detection_bench.measure(exam, comparison)
 
 
-NAMERS = Namers(recurrent=repeating)
+RIGHT = dict(enumerate(LEVELS))
 
 
-def measure(exam: Exam, networks: Networks) -> detection_bench.Measured:
-    return detection_bench.measure(exam, networks, NAMERS)
-
-
-@pytest.fixture
-def truth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    bodies = tuple(an_exam().bodies().values())
-    monkeypatch.setattr(detection_bench, "detect", lambda stack, network: bodies)
-
-
-@pytest.mark.usefixtures("truth_is_found")
 def test_right_networks_score_fully_with_every_decoder_and_believe_it() -> None:
-    measured = measure(an_exam(), networks_that_say(dict(enumerate(LEVELS))))
-    assert set(measured.scores) == set(METHODS)
+    measured = measure(an_exam(), comparison_of(RIGHT))
+    assert set(measured.scores) == set(COMPARED)
     for score in measured.scores.values():
         assert (score.truths, score.found, score.identified, score.detections) == (4, 4, 4, 4)
         assert score.localisation_error_mm == (0, 0)
@@ -81,48 +93,42 @@ def test_right_networks_score_fully_with_every_decoder_and_believe_it() -> None:
     assert min(probability for probability, _ in measured.claims) > 0.9
 
 
-@pytest.mark.usefixtures("truth_is_found")
 def test_one_wrong_look_misleads_those_alone_that_decode_nothing() -> None:
     said = dict(enumerate(LEVELS)) | {1: Level.T4}
-    scores = measure(an_exam(), networks_that_say(said)).scores
-    assert scores[ARGMAX].identified == scores[RECURRENT].identified == 3
-    assert {scores[name].identified for name in (EXACT, ALONE)} == {4}
-    assert scores[BEAM].nearly_identified >= 3
+    scores = measure(an_exam(), comparison_of(said)).scores
+    assert scores["argmax"].identified == scores["bilstm"].identified == 3
+    assert {scores[name].identified for name in ("context", "order")} == {4}
+    assert scores["beam"].nearly_identified >= 3
 
 
-@pytest.mark.usefixtures("truth_is_found")
 def test_a_column_named_one_level_off_is_claimed_wrongly() -> None:
     above = {number: Level(list(Level)[level.rank - 1]) for number, level in enumerate(LEVELS[:3])}
-    measured = measure(an_exam(), networks_that_say(above | {3: Level.L5}))
-    assert measured.scores[EXACT].identified == 0
-    assert [held for _, held in measured.claims] == [False] * measured.scores[EXACT].found
+    measured = measure(an_exam(), comparison_of(above | {3: Level.L5}))
+    assert measured.scores[DEFAULT].identified == 0
+    assert [held for _, held in measured.claims] == [False] * measured.scores[DEFAULT].found
 
 
-def test_an_exam_in_which_nothing_is_found_counts_its_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detection_bench, "detect", lambda stack, network: ())
-    measured = measure(an_exam(), networks_that_say({}))
+def test_an_exam_in_which_nothing_is_found_counts_its_bodies() -> None:
+    measured = measure(an_exam(), comparison_of({}, bodies=()))
     assert all((score.truths, score.found) == (4, 0) for score in measured.scores.values())
     assert measured.claims == ()
 
 
-def test_a_body_that_two_others_cover_makes_no_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_two_others_cover_makes_no_claim() -> None:
     bodies = list(an_exam().bodies().values())
     doubled = VertebraInstance(slices=bodies[1].slices, outlines=bodies[1].outlines + 4, score=0.9)
-    monkeypatch.setattr(detection_bench, "detect", lambda stack, network: (*bodies[:2], doubled, *bodies[2:]))
     said = dict(enumerate((Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)))
-    measured = measure(an_exam(), networks_that_say(said))
-    assert len(measured.claims) == measured.scores[EXACT].found == 3
+    measured = measure(an_exam(), comparison_of(said, (*bodies[:2], doubled, *bodies[2:])))
+    assert len(measured.claims) == measured.scores[DEFAULT].found == 3
 
 
-@pytest.mark.usefixtures("truth_is_found")
 def test_the_table_has_every_set_decoder_and_published_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detection_bench, "load_exams", lambda folder, part: [an_exam(f"{folder.name}_{part}")])
-    monkeypatch.setattr(detection_bench, "load_namers", lambda networks, plan: NAMERS)
-    text = detection_bench.detection_bench(Path("data"), networks_that_say(dict(enumerate(LEVELS))))
+    text = detection_bench.detection_bench(Path("data"), comparison_of(RIGHT))
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("|")}
     pooled = " + ".join(POOLED)
-    assert {f"{part}: {name}" for part in (*SETS, pooled) for name in METHODS} <= set(rows)
-    assert [cell.strip() for cell in rows[f"{pooled}: {EXACT}"].split("|")[2:-1]] == [
+    assert {f"{part}: {name}" for part in (*SETS, pooled) for name in COMPARED.values()} <= set(rows)
+    assert [cell.strip() for cell in rows[f"{pooled}: {COMPARED[DEFAULT]}"].split("|")[2:-1]] == [
         "8",
         *["100.0"] * 4,
         "0.0 ± 0.0",

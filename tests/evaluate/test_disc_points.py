@@ -8,7 +8,7 @@ from spondyl.anatomy.level import Level
 from spondyl.evaluate.disc_points import disc_points, judge_discs
 from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Affine
-from spondyl.imaging.volume import Modality, Volume
+from spondyl.imaging.labels import LabelMap
 
 
 def body(level: str, superior_mm: float, anterior_mm: float = 10.0) -> Vertebra:
@@ -52,10 +52,10 @@ def test_nothing_reported_is_nothing_found() -> None:
 
 
 def test_points_are_the_middles_of_their_voxels_in_world_space() -> None:
-    voxels = np.zeros((4, 5, 6), np.float32)
-    voxels[1, 2, 3] = voxels[1, 2, 4] = 4
-    voxels[0, 0, 0] = 50  # a landmark that is no disc
+    codes = np.zeros((4, 5, 6), np.uint16)
+    codes[1, 2, 3] = codes[1, 2, 4] = 4
+    codes[0, 0, 0] = 50  # a landmark that is no disc
     affine = Affine.from_axes(np.eye(3), (1.0, 1.0, 2.0), (-5.0, 0.0, 10.0))
-    points = disc_points(Volume(voxels=voxels, affine=affine, modality=Modality.MR))
+    points = disc_points(LabelMap(codes=codes, affine=affine))
     assert list(points) == [C3_C4]
     assert points[C3_C4] == pytest.approx([-4.0, 2.0, 17.0])

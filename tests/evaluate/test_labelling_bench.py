@@ -7,20 +7,17 @@ import pytest
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR, SIX_LUMBAR
+from spondyl.evaluate.comparison import COMPARED
 from spondyl.evaluate.labelling_bench import labelling_bench, name_and_score
-from spondyl.evaluate.labelling_methods import (
-    ALONE,
-    ARGMAX,
-    BEAM,
-    EXACT,
-    METHODS,
-    RECURRENT,
-    Candidates,
-    Namers,
-    refine,
-)
 from spondyl.evaluate.naming_conditions import CONDITIONS, CONTROL, USUAL, draw_patients
+from spondyl.identify.appearance import BodyEvidence
+from spondyl.identify.beam import BeamCosts
 from spondyl.identify.height_map import HeightMapSettings
+from spondyl.identify.methods.argmax import name_each
+from spondyl.identify.methods.beam import BeamNamer
+from spondyl.identify.methods.bilstm import RecurrentNamer
+from spondyl.identify.methods.context import ContextNamer, refine_logits
+from spondyl.identify.methods.order import OrderNamer
 from spondyl.identify.order import OrderCosts
 from spondyl.learn.looks import FAIR, GOOD, Looks
 
@@ -40,51 +37,59 @@ def recurrent(features):
     return answers
 
 
-NAMERS = Namers(recurrent=recurrent, refined=OrderCosts(outlier_probability=0.05), alone=OrderCosts())
+NAMERS = {
+    "order": OrderNamer(costs=OrderCosts()),
+    "context": ContextNamer(context=echo, heights=HEIGHTS, costs=OrderCosts(outlier_probability=0.05)),
+    "beam": BeamNamer(context=echo, heights=HEIGHTS, costs=BeamCosts(), min_score=0.0),
+    "bilstm": RecurrentNamer(network=recurrent),
+    "argmax": name_each,
+}
 
 
-def seen(column) -> Candidates:
-    edges = column.tops_mm, column.bottoms_mm, column.height_mm
-    return Candidates(
+def seen(column) -> BodyEvidence:
+    return BodyEvidence(
         logits=column.logits,
-        refined=refine(column.logits, *edges, echo, HEIGHTS),
         positions_mm=column.positions_mm,
         scores=column.scores,
+        tops_mm=column.tops_mm,
+        bottoms_mm=column.bottoms_mm,
+        height_mm=column.height_mm,
     )
 
 
 def test_a_context_network_that_changes_nothing_is_read_at_the_detections_own_heights():
     column = next(iter(draw_patients(CONDITIONS[0], GOOD, 1, 5)))
-    np.testing.assert_array_equal(seen(column).refined.argmax(1), column.logits.argmax(1))
+    refined = refine_logits(seen(column), echo, HEIGHTS)
+    np.testing.assert_array_equal(refined.argmax(1), column.logits.argmax(1))
 
 
 def test_every_method_names_a_regular_patient_rightly_whom_the_network_sees_rightly():
     for column in draw_patients(CONTROL, SURE, 4, 0):
         result = name_and_score(seen(column), column.levels, REGULAR, NAMERS)
         assert {score.identification_rate for score in result.scores.values()} == {1.0}
-        assert set(result.scores) == set(METHODS)
+        assert set(result.scores) == set(COMPARED)
         assert result.false == 0
         assert all(one.regular == 1 and one.alarms == 0 for one in result.variants.values())
-        assert len(result.claims[EXACT]) == len(column.levels)
+        assert len(result.claims["context"]) == len(column.levels)
 
 
 def test_only_who_can_reject_rejects():
     condition = next(one for one in CONDITIONS if one.false)
     total = sum_of(draw_patients(replace(condition, false=0.3), SURE, 12, 3))
     assert total.false > 15
-    assert total.rejected[ARGMAX] == total.rejected[BEAM] == total.rejected[RECURRENT] == 0
-    assert total.rejected[ALONE] > 0.7 * total.false
-    assert total.scores[ARGMAX].identification_rate > 0.9
+    assert total.rejected["argmax"] == total.rejected["beam"] == total.rejected["bilstm"] == 0
+    assert total.rejected["order"] > 0.7 * total.false
+    assert total.scores["argmax"].identification_rate > 0.9
 
 
 def test_only_the_exact_decoder_knows_the_sixth_lumbar_vertebra():
     odd = replace(CONDITIONS[-1], numberings=(SIX_LUMBAR,))
     total = sum_of(draw_patients(odd, SURE, 10, 1))
-    assert total.variants[ALONE].odd == 10
-    assert total.variants[ALONE].sensitivity > 0.5  # two in five look like a second S1
-    bodies = total.scores[ALONE].truths
-    assert total.scores[ALONE].identified > bodies - 8
-    assert total.scores[ARGMAX].identified <= bodies - 10
+    assert total.variants["order"].odd == 10
+    assert total.variants["order"].sensitivity > 0.5  # two in five look like a second S1
+    bodies = total.scores["order"].truths
+    assert total.scores["order"].identified > bodies - 8
+    assert total.scores["argmax"].identified <= bodies - 10
 
 
 def sum_of(columns):
@@ -92,7 +97,7 @@ def sum_of(columns):
     total = results[0]
     for result in results[1:]:
         total += result
-    assert total.scores[ARGMAX].truths == sum(result.scores[ARGMAX].truths for result in results)
+    assert total.scores["argmax"].truths == sum(result.scores["argmax"].truths for result in results)
     return total
 
 
@@ -121,11 +126,9 @@ def test_conditions_that_differ_in_detections_alone_show_the_same_patients():
 
 
 def test_the_bench_prints_a_row_for_every_method_and_the_same_text_again():
-    text = labelling_bench(echo, HEIGHTS, recurrent, patients=4, fitted_to=1, choices={"temperature": (1.0, 2.0)})
-    assert text == labelling_bench(
-        echo, HEIGHTS, recurrent, patients=4, fitted_to=1, choices={"temperature": (1.0, 2.0)}
-    )
-    for name in METHODS:
+    text = labelling_bench(NAMERS, patients=4, fitted_to=1, choices={"temperature": (1.0, 2.0)})
+    assert text == labelling_bench(NAMERS, patients=4, fitted_to=1, choices={"temperature": (1.0, 2.0)})
+    for name in COMPARED.values():
         assert text.count(f"| {name} ") >= 2  # one for each quality of the appearance network
     for condition in CONDITIONS:
         assert condition.name in text

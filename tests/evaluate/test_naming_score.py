@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
+from spondyl.anatomy.landmarks import variant_is_identifiable
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import ELEVEN_THORACIC, FOUR_LUMBAR, NUMBERINGS, REGULAR, SIX_LUMBAR, THIRTEEN_THORACIC
 from spondyl.evaluate.naming_score import (
     VariantTally,
     claimed_variant,
     claims,
-    odd_place_is_in_view,
     score_levels,
 )
-from spondyl.identify.labelling import Labelling, LevelSequence
+from spondyl.labelling import LEVELS, Labelling, MarkSequence
 
 T11, T12, T13, L1, L2, L5, L6, S1 = (Level(name) for name in ("T11", "T12", "T13", "L1", "L2", "L5", "L6", "S1"))
 
@@ -30,7 +30,8 @@ def labelling(*levels: Level | None, probability: float = 0.9, **numberings: flo
         if level is not None:
             marginals[place, level.rank] = probability
     return Labelling(
-        sequences=(LevelSequence(levels=levels, log_probability=-0.1),),
+        sequences=(MarkSequence(levels=levels, log_probability=-0.1),),
+        marks=LEVELS,
         marginals=marginals,
         rejected=1 - marginals.sum(1),
         numberings={n.name: numberings.get(n.name.split()[0], 0.0) for n in NUMBERINGS},
@@ -88,4 +89,4 @@ def test_tallies_tell_what_was_named_from_what_was_noticed():
 def test_a_scan_tells_a_variant_by_an_anchor_and_the_place_where_it_differs(numbering, first, last, tells):
     levels = numbering.levels
     seen = levels[levels.index(Level(first)) : levels.index(Level(last)) + 1]
-    assert odd_place_is_in_view(numbering, seen) is tells
+    assert variant_is_identifiable(numbering, seen) is tells

@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from spondyl.anatomy.level import Level
-from spondyl.evaluate import phantom_bench
-from spondyl.evaluate.labelling_methods import ALONE, ARGMAX, METHODS
+from spondyl.errors import WeightsError
+from spondyl.evaluate.comparison import COMPARED, DEFAULT, load_comparison
 from spondyl.evaluate.naming_score import VariantTally
 from spondyl.evaluate.phantom_bench import (
     PatientMeasure,
@@ -17,11 +15,10 @@ from spondyl.evaluate.phantom_bench import (
     variant_phantoms,
 )
 from spondyl.evaluate.vertebrae import VertebraScore
-from spondyl.geometry.instance import VertebraInstance
 from spondyl.learn.recipes import PHANTOM_SEEDS
 from spondyl.phantom.options import Variant
 from spondyl.phantom.protocol import Field
-from spondyl.pipeline import Plan
+from spondyl.plan import Plan
 
 ALL_RIGHT = VertebraScore(
     truths=10, detections=10, found=10, correct=10, identified=10, nearly_identified=10, errors_mm=(1.0,) * 10
@@ -29,7 +26,7 @@ ALL_RIGHT = VertebraScore(
 
 
 def a_measure(field: Field = Field.WHOLE, *, has_anchor: bool = True, held: bool = True) -> PatientMeasure:
-    scores = dict.fromkeys(METHODS, ALL_RIGHT) | {ARGMAX: replace(ALL_RIGHT, identified=8)}
+    scores = dict.fromkeys(COMPARED, ALL_RIGHT) | {"argmax": replace(ALL_RIGHT, identified=8)}
     return PatientMeasure(
         field=field,
         scores=scores,
@@ -60,9 +57,9 @@ def test_every_odd_numbering_occurs_where_it_can_be_told() -> None:
 def test_scores_of_patients_add_up_in_their_fields_row() -> None:
     table = phantom_tables([a_measure(), a_measure(), a_measure(Field.CERVICAL)])
     rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
-    assert rows[f"whole: {ALONE}"].split("|")[2].strip() == "20"
-    assert rows[f"whole: {ARGMAX}"].split("|")[5].strip() == "80.0"
-    assert rows[f"cervical: {ALONE}"].split("|")[2].strip() == "10"
+    assert rows[f"whole: {COMPARED[DEFAULT]}"].split("|")[2].strip() == "20"
+    assert rows[f"whole: {COMPARED['argmax']}"].split("|")[5].strip() == "80.0"
+    assert rows[f"cervical: {COMPARED[DEFAULT]}"].split("|")[2].strip() == "10"
     assert not any(name.startswith("lumbar") for name in rows)
 
 
@@ -79,15 +76,6 @@ def test_the_sentence_on_variants_counts_both_kinds_of_patients() -> None:
     assert "specificity 0.990" in line
 
 
-def test_a_scan_in_which_nothing_is_found_counts_its_bodies() -> None:
-    body = VertebraInstance(slices=(3,), outlines=np.zeros((1, 4, 2)), score=1.0)
-    measure = phantom_bench._nothing_found(Field.WHOLE, {Level.L3: body}, phantom_bench._UNIT)
-    assert {(score.truths, score.found) for score in measure.scores.values()} == {(1, 0)}
-    assert measure.claims == ()
-
-
-def test_missing_weights_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spondyl.errors import WeightsError
-
-    with pytest.raises(WeightsError, match="no weights named 'absent-vfr'"):
-        phantom_bench._networks(Plan(weights="absent"))
+def test_missing_weights_are_said_at_once() -> None:
+    with pytest.raises(WeightsError, match="no set of weights named 'absent'"):
+        load_comparison(Plan(weights="absent"))

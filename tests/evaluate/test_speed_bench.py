@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from loaded_plans import plan_of_functions
 from phantoms import lumbar
 from spondyl.errors import WeightsError
 from spondyl.evaluate import speed_bench
 from spondyl.evaluate.speed_bench import SCANS, ScanSize, synthetic_scan
 from spondyl.evaluate.timing import Run
+from spondyl.findings import WeightsUsed
 from spondyl.geometry.resample import to_sagittal
-from spondyl.identify.crops import COMPACT
-from spondyl.pipeline import Networks, Plan
+from spondyl.plan import Plan
 
 SMALL = ScanSize(name="small", rows=64, columns=48, pixel_mm=4.0, published_s=31, target_s=1.2)
 
@@ -47,25 +48,20 @@ def test_the_sizes_are_those_of_the_targets() -> None:
 
 def test_missing_weights_are_said_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed_bench, "run_process", lambda command, environment: pytest.fail("was run"))
-    with pytest.raises(WeightsError, match="no weights named 'absent-vfr'"):
+    with pytest.raises(WeightsError, match="no set of weights named 'absent'"):
         speed_bench.speed_bench(Plan(weights="absent"))
 
 
 def test_the_table_names_every_target_beside_the_published_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    networks = Networks(
-        vfr=lambda x: np.zeros((len(x), 13, *x.shape[2:]), np.float32),
-        appearance=lambda x: x,
-        context=lambda x: x,
-        crops=COMPACT,
-    )
+    weights = (WeightsUsed(name="spondyl-vfr", sha256="ab" * 32),)
+    nothing = plan_of_functions(lambda stack: (), lambda bodies: pytest.fail("nothing was found"), weights)
     run = Run(seconds=2.5, cpu_s=3.25, peak_gb=0.9)
     monkeypatch.setattr(speed_bench, "SCANS", (SMALL,))
-    monkeypatch.setattr(speed_bench, "load_networks", lambda plan: networks)
+    monkeypatch.setattr(speed_bench, "load", lambda plan: nothing)
     monkeypatch.setattr(speed_bench, "_cold_run", lambda scan, folder, plan: run)
-    monkeypatch.setattr(speed_bench, "find_card", lambda name: name)
-    monkeypatch.setattr(speed_bench, "_rate_sentence", lambda networks, card: f"{card}'s share of the rate")
+    monkeypatch.setattr(speed_bench, "_rate_sentence", lambda card, plan: f"{card.name}'s share of the rate")
     text, used = speed_bench.speed_bench(Plan())
-    assert used is networks
+    assert used == weights
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")][2:]
     assert rows[0][0] == "detection and labelling, warm, small, 0 vertebrae"
     assert rows[0][2:] == ["1.2 s", "31 s"]

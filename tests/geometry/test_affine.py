@@ -57,6 +57,11 @@ def test_the_matrix_is_a_copy_that_nobody_can_change() -> None:
         affine.matrix[0, 0] = 2
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1e9])
+def test_any_unit_of_length_gives_an_affine(scale: float) -> None:
+    assert Affine(np.diag([scale, scale, scale, 1])).spacing_mm == pytest.approx(scale)
+
+
 @pytest.mark.parametrize(
     "matrix", [np.eye(3), np.full((4, 4), np.nan), np.diag([1, 1, 0, 1]), np.diag([1, 1, 1, 2]), np.ones((4, 4))]
 )

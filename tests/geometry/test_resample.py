@@ -1,5 +1,7 @@
 """Becoming sagittal moves nothing: a world point keeps its place and its value."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+import spondyl.geometry.resample
 from geometry.grids import affines
 from ramps import assert_is_ramp, ramp, ramp_volume
 from spondyl.errors import InputError
@@ -84,6 +87,45 @@ def test_interpolation_keeps_the_whole_volume() -> None:
     distance = np.linalg.norm(stack.affine.to_world(brightest) - affine.to_world((3, 20, 9)))
     assert distance < 2.5  # half a voxel's diagonal
     corners = affine.to_world(np.indices((2, 2, 2)).reshape(3, 8).T * (14, 29, 29))
+    inside = stack.affine.to_index(corners)
+    assert (inside > -1).all()
+    assert (inside < stack.voxels.shape).all()
+
+
+@few
+@given(affines(min_turn_deg=31, min_mm=1, max_mm=1.9), shapes, st.integers(0, 2**32))
+def test_slabs_of_a_turned_volume_are_means_of_the_slices_that_it_is_interpolated_to(
+    affine: Affine, shape: tuple[int, int, int], seed: int
+) -> None:
+    assume(left_right_obliquity_deg(affine) > 30)
+    shape = tuple(np.maximum(shape, np.ceil(20.1 / affine.spacing_mm)).astype(int))
+    voxels = np.random.default_rng(seed).random(shape, dtype=np.float32)
+    slices, _ = to_sagittal(voxels, affine, slab_mm=0)
+    slabs, warnings = to_sagittal(voxels, affine)
+    count = round(slabs.slice_mm / slices.slice_mm)
+    first = (len(slices.voxels) % count) // 2
+    kept = slices.voxels[first : first + count * len(slabs.voxels)]
+    np.testing.assert_allclose(slabs.voxels, kept.reshape(-1, count, *kept.shape[1:]).mean(1), atol=1e-5)
+    middle = slices.affine.to_world((first + (count - 1) / 2, 0, 0))
+    np.testing.assert_allclose(slabs.affine.to_world((0, 0, 0)), middle, atol=1e-9)
+    assert len(warnings) == 1 + (count > 1)
+
+
+@few
+@given(affines(min_turn_deg=31, min_mm=1, max_mm=5), shapes, st.integers(2_000, 50_000))
+def test_a_turned_volume_fills_a_bounded_grid_that_covers_its_corners_or_is_refused(
+    affine: Affine, shape: tuple[int, int, int], most: int
+) -> None:
+    assume(left_right_obliquity_deg(affine) > 30)
+    shape = tuple(np.maximum(shape, np.ceil(20.1 / affine.spacing_mm)).astype(int))
+    with mock.patch.object(spondyl.geometry.resample, "MAX_RESAMPLED_VOXELS", most):
+        try:
+            stack, _ = to_sagittal(ramp_volume(affine, shape), affine)
+        except InputError as error:
+            assert "times the size" in str(error)  # noqa: PT017
+            return
+    assert stack.voxels.size <= 1.3 * max(most, np.prod(shape))  # a grid has one voxel more than steps along an axis
+    corners = affine.to_world(np.indices((2, 2, 2)).reshape(3, 8).T * (np.array(shape) - 1))
     inside = stack.affine.to_index(corners)
     assert (inside > -1).all()
     assert (inside < stack.voxels.shape).all()

@@ -1,8 +1,10 @@
 """Laws of resizing: what is flat stays flat, what is straight stays in place, what is too fine vanishes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spondyl.geometry.resize import resize_slices
@@ -83,3 +85,34 @@ def test_slices_do_not_mix_and_the_input_is_left_alone(seed, pixel_mm):
         np.testing.assert_allclose(alone[0], together[k], atol=1e-6)
     np.testing.assert_array_equal(slices, before)
     assert together.dtype == np.float32
+
+
+def dense_weights(old: int, new: int) -> np.ndarray:
+    """(new, old) triangles of the wider spacing around the new pixels' centres, cut at the image's edges."""
+    centres = (np.arange(new) + 0.5) * old / new - 0.5
+    weights = np.clip(1 - np.abs(centres[:, None] - np.arange(old)) / max(1, old / new), 0, None)
+    return weights / weights.sum(1, keepdims=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    edges=st.tuples(st.integers(1, 20), st.sampled_from([7, 1023, 1024, 1025, 2500])),
+    pixel_mm=SPACINGS,
+    target_mm=st.floats(0.3, 4.0),
+    seed=st.integers(0, 2**32),
+)
+def test_every_new_pixel_is_the_triangle_around_its_centre(edges, pixel_mm, target_mm, seed):
+    slices = np.random.default_rng(seed).random((2, *edges), dtype=np.float32)
+    resized, _ = resize_slices(slices, np.array(pixel_mm), target_mm)
+    by_row, by_column = (dense_weights(old, new) for old, new in zip(edges, resized.shape[1:], strict=True))
+    np.testing.assert_allclose(resized, by_row @ slices @ by_column.T, atol=1e-5)
+
+
+def test_a_wide_image_is_resized_without_weights_for_all_pairs_of_pixels():
+    slices = np.zeros((1, 20, 40_000), np.float32)
+    tracemalloc.start()
+    resized, _ = resize_slices(slices, np.array([1.0, 0.1]), 1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert resized.shape == (1, 20, 4000)
+    assert peak < 20e6  # the weights of all pairs would take 640 MB

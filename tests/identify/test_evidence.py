@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spondyl.anatomy.landmarks import LANDMARKS
 from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import REGULAR
-from spondyl.identify.evidence import ENDS, level_evidence
+from spondyl.identify.evidence import level_evidence
 
-REGULAR_INNER = [level for level in REGULAR.levels if level not in ENDS]
+REGULAR_INNER = [level for level in REGULAR.levels if level not in LANDMARKS]
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -47,7 +48,7 @@ def test_regions_and_ends_are_believed_at_one_temperature_and_levels_within_a_re
 def test_a_shift_moves_inner_levels_and_leaves_the_ends(seed, shift):
     logits = logits_of(seed)
     plain, moved = level_evidence(logits), level_evidence(logits, shift=shift)
-    for level in ENDS:
+    for level in LANDMARKS:
         np.testing.assert_array_equal(moved[:, level.rank], plain[:, level.rank])
     for place, level in enumerate(REGULAR_INNER):
         seen = REGULAR_INNER[min(max(place + shift, 0), len(REGULAR_INNER) - 1)]

@@ -109,6 +109,13 @@ def test_a_scan_without_any_labelled_body_is_refused(tmp_path):
         load_exam(tmp_path / "lumbar_t2_99.nii.gz")
 
 
+def test_an_empty_mask_labels_no_body(tmp_path):
+    voxels = np.random.default_rng(0).uniform(1, 2, (4, 20, 20)).astype(np.float32)
+    write_exam(tmp_path, "lumbar_t2_99", voxels, np.zeros(voxels.shape, np.uint8))
+    with pytest.raises(InputError, match="no labelled body"):
+        load_exam(tmp_path / "lumbar_t2_99.nii.gz")
+
+
 def test_a_folder_without_exams_is_refused(tmp_path):
     with pytest.raises(InputError, match="no exams"):
         list(load_exams(tmp_path, "train"))

@@ -1,6 +1,7 @@
 """Laws of vector-field regression: what targets draw, decoding gives back."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from skimage.draw import polygon
 
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
+from spondyl.locate import grouping, vfr
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
-from spondyl.locate.vfr import PAPER_HEAT, decode, detect, detect_in_patches
+from spondyl.locate.vfr import PAPER_HEAT, batches, decode, detect, detect_in_patches
 from spondyl.locate.vfr_targets import render_targets
 
 SIZE = 160
@@ -73,6 +75,35 @@ def test_a_corner_outside_the_image_is_completed_through_the_centroid():
     centroid = found.corners[0][[0, 2, 3]]
     np.testing.assert_allclose(centroid, corners[0][[0, 2, 3]], atol=0.1)
     assert found.corners[0, 1, 1] > SIZE - 1
+
+
+@settings(deadline=None, max_examples=20)
+@given(cuts=st.lists(st.integers(0, 5), max_size=3), angles_deg=st.tuples(*[st.floats(-180, 180)] * 5))
+def test_slices_decoded_in_parts_are_as_all_at_once(cuts, angles_deg):
+    columns = [column_of_bodies(count=1 + k % 3, edge_px=20, angle_deg=a, shear=0) for k, a in enumerate(angles_deg)]
+    maps = np.concatenate([draw(corners) for corners in columns])
+    whole = decode(maps)
+    parts = [decode(maps[a:b], first_slice=a) for a, b in pairwise([0, *sorted(set(cuts) - {0, 5}), 5])]
+    for name in ("slices", "corners", "scores"):
+        np.testing.assert_array_equal(np.concatenate([getattr(part, name) for part in parts]), getattr(whole, name))
+
+
+@given(slices=st.integers(1, 2000), pixels=st.floats(1, 1e8))
+def test_batches_hold_every_slice_once_and_no_more_than_fits(slices, pixels):
+    runs = batches(slices, pixels)
+    assert [k for run in runs for k in range(run.start, run.stop)] == list(range(slices))
+    lengths = [run.stop - run.start for run in runs]
+    assert max(lengths) * pixels <= 2**20 or max(lengths) == 1
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_of_too_many_centroids_in_a_slice_the_hottest_count(monkeypatch):
+    corners = column_of_bodies(count=4, edge_px=20, angle_deg=0, shear=0)
+    maps = draw(corners)
+    for place, (row, column) in enumerate(corners.mean(1).round().astype(int)):
+        maps[0, 4, row - 8 : row + 9, column - 8 : column + 9] *= (1.0, 0.7, 0.9, 0.8)[place]
+    monkeypatch.setattr(vfr, "_MAX_CENTROIDS", 2)
+    np.testing.assert_allclose(np.sort(decode(maps).corners[:, 0, 0]), np.sort(corners[[0, 2], 0, 0]), atol=0.1)
 
 
 def test_a_body_with_two_corners_missing_is_dropped():
@@ -138,6 +169,14 @@ def test_a_body_in_a_single_slice_is_dropped(drifting):
         scores=np.append(drifting.scores, 0.9),
     )
     assert len(group_across_slices(lonely, slice_mm=4.0)) == 2
+
+
+def test_of_too_many_candidates_those_that_score_highest_are_kept(drifting, monkeypatch):
+    scores = np.where(drifting.corners[:, 0, 0] < SIZE / 2, 0.82, 0.9)
+    _, lower = group_across_slices(replace(drifting, scores=scores), slice_mm=4.0)
+    monkeypatch.setattr(grouping, "MAX_CHAINS", 1)
+    (kept,) = group_across_slices(replace(drifting, scores=scores), slice_mm=4.0)
+    np.testing.assert_array_equal(kept.outlines, lower.outlines)
 
 
 def painted_stack(corners: np.ndarray, *, slices: int, pixel_mm: float, shape: tuple[int, int]) -> SagittalStack:
@@ -246,3 +285,36 @@ def test_a_closer_look_that_shows_less_changes_nothing():
 
     stack = painted_stack(corners, slices=3, pixel_mm=1.0, shape=(170, 280))
     assert len(detect(stack, far_sighted)) == 4
+
+
+@pytest.mark.parametrize("find", [detect, detect_in_patches])
+@pytest.mark.parametrize("most", [1, 120_000, 300_000])
+def test_batches_of_any_size_show_the_same_bodies(find, most, monkeypatch):
+    stack = painted_stack(boxes(*LOINS), slices=5, pixel_mm=1.0, shape=(360, 280))
+    whole = find(stack, seeing_network)
+    monkeypatch.setattr(vfr, "_MAX_BATCH_PIXELS", most)
+    parts = find(stack, seeing_network)
+    assert [body.slices for body in parts] == [body.slices for body in whole] == [tuple(range(5))] * len(LOINS)
+    for part, body in zip(parts, whole, strict=True):
+        np.testing.assert_array_equal(part.outlines, body.outlines)
+
+
+def test_the_network_is_shown_no_more_at_once_than_fits(monkeypatch):
+    monkeypatch.setattr(vfr, "_MAX_BATCH_PIXELS", 200_000)
+    network = ShortSighted()
+    detect(painted_stack(boxes(*NECK, *LOINS), slices=5, pixel_mm=1.0, shape=(360, 280)), network)
+    assert sum(shape[0] for shape in network.shown) == 2 * 5
+    assert max(np.prod(shape) for shape in network.shown) < 1.2 * 200_000  # but for the padding
+
+
+def test_a_slice_larger_than_any_patient_is_looked_at_as_fine_as_fits(monkeypatch):
+    monkeypatch.setattr(vfr, "_MAX_SLICE_PIXELS", 50_000)
+    shown = []
+
+    def network(images: np.ndarray) -> np.ndarray:
+        shown.append(images.shape)
+        return seeing_network(images)
+
+    found = detect(painted_stack(boxes(*LOINS), slices=3, pixel_mm=1.0, shape=(360, 280)), network)
+    assert len(found) == len(LOINS)
+    assert 40_000 < shown[0][2] * shown[0][3] < 60_000

@@ -124,6 +124,15 @@ def test_the_mask_has_the_bodys_volume_and_centre_on_any_grid(
     assert np.abs(affine.to_world(found.mean(axis=0)) - centre).max() <= 0.5 * stack.slice_mm + 0.6
 
 
+def test_a_mask_filled_in_parts_is_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = a_volume()
+    stack, _ = to_sagittal(volume.voxels, AFFINE)
+    whole = rasterise(some_findings(volume), volume.voxels.shape, AFFINE, stack.affine)
+    monkeypatch.setattr("spondyl.report.masks._MAX_POINTS", 97)
+    assert whole.any()
+    assert np.array_equal(rasterise(some_findings(volume), volume.voxels.shape, AFFINE, stack.affine), whole)
+
+
 def test_a_mask_is_cut_at_the_border_and_empty_findings_give_an_empty_one() -> None:
     volume = a_volume()
     stack, _ = to_sagittal(volume.voxels, AFFINE)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from spondyl.engine.contract import Engine
-from spondyl.errors import SettingError
+from spondyl.errors import SettingError, requiring
 from spondyl.nets.cards import Card, find_card, verified
 from spondyl.nets.presets import network_entry
 
@@ -35,7 +35,7 @@ def make_engine(
     Args:
         name: of a card.
         kind: "auto" is PyTorch on CUDA and OpenVINO on a CPU.
-        device: "auto" (CUDA where there is one, unless the kind is OpenVINO), "cpu", "cuda" or "cuda:N".
+        device: "auto" (CUDA where PyTorch has it, unless the kind is OpenVINO), "cpu", "cuda" or "cuda:N".
         bfloat16: None leaves it to the engine: where the hardware has it and the network tolerates it.
         threads: of the CPU, for OpenVINO; None: as many as this process may use.
         folders: where to look for the card; the package's and the user's own weights when None.
@@ -43,6 +43,7 @@ def make_engine(
     Raises:
         SettingError: an unknown kind or device, CUDA asked of OpenVINO, or CUDA that is not there.
         WeightsError: no such weights, or they are damaged or of another network.
+        MissingExtraError: the kind is "torch" or the device CUDA, and PyTorch is not installed.
     """
     if kind not in set(EngineKind):
         raise SettingError(f"engine must be one of {', '.join(EngineKind)}, got {kind!r}")
@@ -59,15 +60,17 @@ def _uses_cuda(device: str) -> bool:
         return device.startswith("cuda")
     if not any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")):
         return False  # answered without importing torch, which takes a second or two
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return False
     return torch.cuda.is_available()
 
 
 def _torch(card: Card, device: str, bfloat16: bool | None) -> Engine:
-    from spondyl.engine.torch_engine import TorchEngine
-    from spondyl.nets.weights import load_card
-
+    with requiring("torch", "the engine 'torch', the only one for CUDA,"):
+        from spondyl.engine.torch_engine import TorchEngine
+        from spondyl.nets.weights import load_card
     entry = network_entry(card.network, card.preset)
     axes = len(entry.example_shape[card.preset])
     if bfloat16 is None and not entry.tolerates_bfloat16:
@@ -83,4 +86,6 @@ def _openvino(card: Card, device: str, bfloat16: bool | None, threads: int | Non
     from spondyl.engine.openvino_engine import OpenVinoEngine
 
     state = safetensors.numpy.load_file(verified(card).weights_path)
-    return OpenVinoEngine(card.network, card.preset, state, bfloat16=bfloat16, threads=threads)
+    return OpenVinoEngine(
+        card.network, card.preset, state, bfloat16=bfloat16, threads=threads, weights_sha256=card.sha256
+    )

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import logging
+import hashlib
+import io
 import os
+import platform
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
+from spondyl.engine.cache import read_cached, write_cached
 from spondyl.engine.contract import FloatArray, run_padded
+from spondyl.engine.runtime import openvino
 from spondyl.engine.topology import bind, topology
 from spondyl.errors import SettingError
-from spondyl.nets.places import cache_folder
 from spondyl.nets.presets import network_entry
 
 __all__ = ["OpenVinoEngine", "processor_has_bfloat16"]
 
-_LOG = logging.getLogger(__name__)
 # Compiled models of big networks are not cached: reading hundreds of megabytes back is no quicker than compiling.
-_CACHED_BYTES_AT_MOST = 100e6
+_MAX_CACHED_BYTES = 100e6
+# What a compiled network depends on; the other lines of /proc/cpuinfo change from one moment or processor to the next.
+_PROCESSOR = {"vendor_id", "cpu family", "model", "model name", "cache size", "flags", "Features", "CPU part"}
 # Kernels are made for each shape; its own 5000 of them are half a gigabyte after 150 scans of different sizes.
 _KEPT_KERNELS = 100
 
@@ -37,6 +42,7 @@ class OpenVinoEngine:
         state: its tensors by name, any float type.
         bfloat16: whether to compute in bfloat16; None: where the processor has it and the network tolerates it.
         threads: at most so many; None: as many as this process may use.
+        weights_sha256: of the file that holds the tensors; the compiled network is cached under it, or not when None.
 
     Raises:
         WeightsError: no such network, or a tensor is missing or of another shape.
@@ -50,16 +56,25 @@ class OpenVinoEngine:
         *,
         bfloat16: bool | None = None,
         threads: int | None = None,
+        weights_sha256: str | None = None,
     ) -> None:
         entry = network_entry(network, preset)
         halved = processor_has_bfloat16() and entry.tolerates_bfloat16 if bfloat16 is None else bfloat16
         example = entry.example_shape[preset]
         self._axes, self._multiples = len(example), entry.multiples
         self._fixed = None if entry.multiples else example[1:]
-        model = bind(topology(network, preset), state)
-        model.reshape([-1, 1, *([-1] * len(entry.multiples) or example[2:])])
-        size = sum(value.nbytes for value in state.values())
-        self._compiled = _compile(model, halved, threads or _usable_processors(), cached=size < _CACHED_BYTES_AT_MOST)
+        graph = _Graph(
+            name=f"{network}-{preset}",
+            xml=topology(network, preset),
+            state=state,
+            shape=(-1, 1, *([-1] * len(entry.multiples) or example[2:])),
+        )
+        settings = _settings(halved, threads or _usable_processors())
+        is_small = sum(value.nbytes for value in state.values()) < _MAX_CACHED_BYTES
+        if weights_sha256 is not None and is_small:
+            self._compiled = _compile_cached(graph, settings, weights_sha256)
+        else:
+            self._compiled = _compile(graph, settings)
         self.name = "openvino on cpu"
         self.precision = "bfloat16" if halved else "float32"
 
@@ -74,40 +89,72 @@ class OpenVinoEngine:
         return np.array(self._compiled([part])[0], dtype=np.float32)
 
 
-def _compile(model: openvino.Model, halved: bool, threads: int, *, cached: bool) -> openvino.CompiledModel:
-    settings: dict[str, Any] = {
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Graph:
+    """What is compiled: a topology, the tensors for it and the shape of its input, -1 where any length is taken."""
+
+    name: str
+    xml: bytes
+    state: Mapping[str, NDArray[Any]]
+    shape: tuple[int, ...]
+
+
+def _settings(halved: bool, threads: int) -> dict[str, Any]:
+    return {
         "INFERENCE_PRECISION_HINT": "bf16" if halved else "f32",
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
         "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
         "ENABLE_HYPER_THREADING": True,  # a virtual processor may be half a core; all that we may use count
     }
-    folder = _writable(cache_folder() / "openvino") if cached else None
-    if folder is not None:
-        settings["CACHE_DIR"] = str(folder)
-    return openvino.Core().compile_model(model, "CPU", settings)
 
 
-def _writable(folder: Path) -> Path | None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-        reason = "the folder is read-only"
-    except OSError as error:
-        reason = error.strerror or "the folder cannot be made"
-    _LOG.warning("compiled networks are not cached in %s: %s", folder, reason)
-    return None
+def _compile(graph: _Graph, settings: dict[str, Any]) -> openvino.CompiledModel:
+    model = bind(graph.xml, graph.state)
+    model.reshape(list(graph.shape))
+    return _core().compile_model(model, "CPU", settings)
 
 
 @cache
+def _core() -> openvino.Core:
+    """The one core of this process, never ended.
+
+    A core's CPU plugin sets an alternate stack for signals and restores the one before when it ends. Of several cores
+    that end in another order than they began, a stack is left that no longer exists, and the next signal (Ctrl-C)
+    crashes the process.
+    """
+    return openvino.Core()
+
+
+def _compile_cached(graph: _Graph, settings: dict[str, Any], weights_sha256: str) -> openvino.CompiledModel:
+    """Compile, or import what was compiled of the same; OpenVINO's own cache does not check what it reads."""
+    source = hashlib.sha256(graph.xml).hexdigest()
+    key = "\n".join(map(str, (openvino.get_version(), _processor(), settings, graph.shape, source, weights_sha256)))
+    content = read_cached("openvino", graph.name, key)
+    if content is not None:
+        with suppress(RuntimeError):
+            return _core().import_model(content, "CPU", settings)
+    compiled = _compile(graph, settings)
+    exported = io.BytesIO()
+    compiled.export_model(exported)
+    write_cached("openvino", graph.name, key, exported.getvalue())
+    return compiled
+
+
+@cache
+def _processor() -> str:
+    """The model of this processor and what it can do, as far as the system says."""
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    named = [line for line in first.splitlines() if line.partition(":")[0].strip() in _PROCESSOR]
+    return "\n".join([platform.machine(), *named])
+
+
 def processor_has_bfloat16() -> bool:
     """Whether products of bfloat16 are native here: AVX512-BF16 or AMX; False where the system does not say."""
-    try:
-        words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return False
-    return bool(words & {"avx512_bf16", "amx_bf16"})
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor().split())
 
 
 def _usable_processors() -> int:

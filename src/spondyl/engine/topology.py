@@ -10,25 +10,23 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import tempfile
 import warnings
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.engine.cache import read_cached, write_cached
 from spondyl.errors import WeightsError
-from spondyl.nets.places import cache_folder
 from spondyl.nets.presets import NETWORKS, build, network_entry
 
 if TYPE_CHECKING:
-    import openvino
+    from spondyl.engine.runtime import openvino
 
 __all__ = ["SHIPPED", "bind", "record", "source_digest", "topology"]
 
@@ -44,15 +42,19 @@ def topology(network: str, preset: str) -> bytes:
     Raises:
         WeightsError: no network or preset of that name.
     """
+    from spondyl.engine.runtime import openvino
+
     digest = source_digest(network, preset)
-    cached = cache_folder() / "topologies" / f"{network}-{preset}-{digest[:16]}.xml.gz"
-    for path in (SHIPPED / f"{network}-{preset}.xml.gz", cached):
-        xml = _read(path)
-        if xml is not None and ET.fromstring(xml).get("source") == digest:
-            return xml
+    shipped = _read(SHIPPED / f"{network}-{preset}.xml.gz")
+    if shipped is not None and ET.fromstring(shipped).get("source") == digest:
+        return shipped
+    name = f"{network}-{preset}"
+    key = f"{name} {digest} {openvino.get_version()}"
+    cached = read_cached("topologies", name, key)
+    if cached is not None:
+        return cached
     xml = record(network, preset)
-    with suppress(OSError):  # a cache that cannot be written costs time, never the result
-        _write(cached, xml)
+    write_cached("topologies", name, key, xml)
     return xml
 
 
@@ -75,7 +77,7 @@ def bind(xml: bytes, state: Mapping[str, NDArray[Any]]) -> openvino.Model:
     Raises:
         WeightsError: a tensor is missing or of another shape.
     """
-    import openvino
+    from spondyl.engine.runtime import openvino
 
     root = ET.fromstring(xml)
     constants = list(_constants(root))
@@ -97,7 +99,7 @@ def record(network: str, preset: str) -> bytes:
     Raises:
         WeightsError: no network or preset of that name, or its graph holds tensors that its state does not.
     """
-    import openvino
+    from spondyl.engine.runtime import openvino
 
     module = build(network, preset).eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +120,7 @@ def record(network: str, preset: str) -> bytes:
 def _front_end_model(module: Any, network: str, preset: str) -> openvino.Model:
     """What `openvino.convert_model` begins with, before it folds batch normalisation into the convolutions."""
     import torch
-    from openvino.frontend import FrontEndManager
+    from openvino.frontend import FrontEndManager  # after `runtime`, which `record` imports
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     entry = network_entry(network, preset)
@@ -169,14 +171,8 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _write(path: Path, xml: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(gzip.compress(xml, mtime=0))
-    partial.replace(path)
-
-
 if __name__ == "__main__":
     for _network, _entry in NETWORKS.items():
         for _preset in _entry.presets:
-            _write(SHIPPED / f"{_network}-{_preset}.xml.gz", record(_network, _preset))
+            _xml = record(_network, _preset)
+            (SHIPPED / f"{_network}-{_preset}.xml.gz").write_bytes(gzip.compress(_xml, mtime=0))

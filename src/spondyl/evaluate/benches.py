@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from spondyl import __version__
 from spondyl.errors import OutputError, SettingError
 from spondyl.findings import WeightsUsed
-from spondyl.nets.cards import find_card
-from spondyl.pipeline import Networks, Plan, load_networks
+from spondyl.plan import Plan
 
 __all__ = ["BENCHES", "run_bench"]
 
@@ -35,63 +33,64 @@ def run_bench(name: str, *, data: Path | None = None) -> str:
     if name not in BENCHES:
         raise SettingError(f"the benchmarks are {', '.join(BENCHES)}, got {name!r}")
     checkout = _checkout(Path.cwd())
-    body, networks = BENCHES[name](data, checkout)
-    text = f"# {name}\n\n{_provenance(name, networks)}\n\n{body}\n"
+    body, used = BENCHES[name](data, checkout)
+    text = f"# {name}\n\n{_provenance(name, used)}\n\n{body}\n"
     if checkout is not None:
         _keep(text, checkout / "benchmarks" / f"{name}.md")
     return text.rstrip("\n")
 
 
-def _run_detection(data: Path | None, checkout: Path | None) -> tuple[str, Networks]:
+def _run_detection(data: Path | None, checkout: Path | None) -> tuple[str, Used]:
+    from spondyl.evaluate.comparison import load_comparison
     from spondyl.evaluate.detection_bench import detection_bench
     from spondyl.evaluate.disc_points import disc_point_bench
     from spondyl.evaluate.phantom_bench import phantom_bench
+    from spondyl.loaded_plan import load
 
     folder = _data(data, checkout)
-    networks = load_networks(Plan())
-    parts = (detection_bench(folder, networks), disc_point_bench(folder, networks), phantom_bench(Plan()))
-    return "\n\n".join(parts), networks
+    comparison = load_comparison(Plan())
+    parts = (detection_bench(folder, comparison), disc_point_bench(folder, load(Plan())), phantom_bench(Plan()))
+    return "\n\n".join(parts), comparison.weights
 
 
-def _run_speed(_data: Path | None, _checkout: Path | None) -> tuple[str, Networks]:
+def _run_speed(_data: Path | None, _checkout: Path | None) -> tuple[str, Used]:
     from spondyl.evaluate.speed_bench import speed_bench
 
     return speed_bench(Plan())
 
 
-def _run_phantom_speed(_data: Path | None, _checkout: Path | None) -> tuple[str, None]:
+def _run_phantom_speed(_data: Path | None, _checkout: Path | None) -> tuple[str, Used]:
     from spondyl.evaluate.phantom_speed import phantom_speed
 
-    return phantom_speed(), None
+    return phantom_speed(), ()
 
 
-def _run_realism(data: Path | None, checkout: Path | None) -> tuple[str, None]:
+def _run_realism(data: Path | None, checkout: Path | None) -> tuple[str, Used]:
     from spondyl.evaluate.phantom_intensities import phantom_intensities
     from spondyl.evaluate.phantom_realism import phantom_realism
 
-    return phantom_realism(_data(data, checkout), intensities=phantom_intensities), None
+    return phantom_realism(_data(data, checkout), intensities=phantom_intensities), ()
 
 
-def _run_labelling(_data: Path | None, _checkout: Path | None) -> tuple[str, Networks]:
-    from spondyl.engine.build import make_engine
+def _run_labelling(_data: Path | None, _checkout: Path | None) -> tuple[str, Used]:
+    from spondyl.evaluate.comparison import load_comparison
     from spondyl.evaluate.labelling_bench import labelling_bench
 
-    plan = Plan()
-    networks = load_networks(plan)
-    card = find_card(f"{plan.weights}-bilstm")
-    recurrent = make_engine(card.name, plan.engine, plan.device)
-    weights = (*networks.weights, WeightsUsed(name=card.name, sha256=card.sha256))
-    return labelling_bench(networks.context, networks.heights, recurrent), replace(networks, weights=weights)
+    comparison = load_comparison(Plan())
+    simulated = [used for used in comparison.weights if "appearance" not in used.name and "vfr" not in used.name]
+    return labelling_bench(comparison.namers()), tuple(simulated)
 
 
-BENCHES: dict[str, Callable[[Path | None, Path | None], tuple[str, Networks | None]]] = {
+Used = tuple[WeightsUsed, ...]
+
+BENCHES: dict[str, Callable[[Path | None, Path | None], tuple[str, Used]]] = {
     "spinenet-detection": _run_detection,
     "speed": _run_speed,
     "labelling": _run_labelling,
     "phantom-realism": _run_realism,
     "phantom-speed": _run_phantom_speed,
 }
-"""Each takes the data folder and the checkout, and gives a text and the networks that it ran, if any."""
+"""Each takes the data folder and the checkout, and gives a text and the weights that it ran."""
 
 
 def _data(given: Path | None, checkout: Path | None) -> Path:
@@ -109,12 +108,12 @@ def _checkout(folder: Path) -> Path | None:
     return None
 
 
-def _provenance(name: str, networks: Networks | None) -> str:
+def _provenance(name: str, used: Used) -> str:
     """How to make the table again; no date, so that the same numbers give the same file."""
     made = f"Printed by `spondyl bench {name}`, Spondyl {__version__}."
-    if networks is None:
+    if not used:
         return made
-    weights = "\n".join(f"- {used.name}: sha256 {used.sha256}" for used in networks.weights)
+    weights = "\n".join(f"- {one.name}: sha256 {one.sha256}" for one in used)
     return f"{made} Weights:\n\n{weights}"
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.evaluate.calibration import Calibration, calibration
 from spondyl.evaluate.naming_score import claims
 from spondyl.geometry.affine import Float
-from spondyl.identify.labelling import Labelling, Levels
 from spondyl.identify.order import OrderCosts, decode
+from spondyl.labelling import Labelling, Levels
 
 __all__ = ["CHOICES", "CalibrationExample", "CalibrationFit", "fit_calibration"]
 
@@ -157,7 +158,7 @@ def _judge(example: CalibrationExample, costs: OrderCosts) -> _Judged:
     return _Judged(_log_probabilities(labelling, example.levels), claims(labelling, example.levels))
 
 
-def _log_probabilities(labelling: Labelling, levels: Levels) -> Float:
+def _log_probabilities(labelling: Labelling[Level], levels: Levels) -> Float:
     of_truth = [
         labelling.rejected[place] if level is None else labelling.marginals[place, level.rank]
         for place, level in enumerate(levels)

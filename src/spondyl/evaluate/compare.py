@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import reduce
@@ -14,7 +15,7 @@ from spondyl.errors import InputError, SettingError
 from spondyl.evaluate.tables import SCORE_HEADER, markdown_table, score_cells
 from spondyl.evaluate.truth import Centroids, VoxelCentroids, read_truth
 from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
-from spondyl.findings import Findings, Vertebra
+from spondyl.findings import SCHEMA, Findings, Vertebra
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import sagittal_axes
@@ -22,37 +23,53 @@ from spondyl.geometry.resample import sagittal_axes
 __all__ = ["compare", "score_report"]
 
 _REPORT = "report.json"
+_SCHEMA = SCHEMA.partition("/")[0]
 _FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".json")
-_SUFFIX = re.compile(r"_(spondyl|seg(-\w+)?|ctd|msk|ct|mr|t1w?|t2w?)$", re.IGNORECASE)
+_SUFFIX = re.compile(r"_(spondyl|seg(-\w+)?|ctd|truth|msk|ct|mr|t1w?|t2w?)$", re.IGNORECASE)
 """What `spondyl analyze` and data sets add to the name of a case to tell its scan, truth and report apart."""
+
+_NO_TRUTH = re.compile(r"_(subregions|seg-subreg)", re.IGNORECASE)
+"""Masks that tell the parts of a vertebra apart, but not the vertebrae."""
+
+_RANKS = (
+    re.compile(r"_(truth|ctd)\.json$", re.IGNORECASE),
+    re.compile(r"_(seg|msk).*(?<!\.json)$", re.IGNORECASE),
+    re.compile(r"\.json$", re.IGNORECASE),
+)
+"""Of several files of one case the first of these is its truth: centroids, then a mask, then what may be centroids."""
 
 
 def compare(predicted: Path, truth: Path) -> str:
     """Compare reports with the truth.
 
+    A report and a truth belong together when their names begin alike: those of the case `case01` are
+    `case01_spondyl/report.json` or `case01.json`, and the first that is there of `case01_truth.json` (or `_ctd`),
+    `case01_seg.nii.gz` (or `_msk`), `case01.json` and `case01.nii.gz`. Where there is one report, and the truth is a
+    file or a folder with files of one case, they belong together whatever their names.
+
     Args:
         predicted: a report, a folder that `spondyl analyze` wrote, or a folder of either.
-        truth: a mask in VerSe's codes or a JSON of centroids, or a folder of them, in which a report of the case
-            `case01` (`case01_spondyl/report.json`, `case01.json`) finds `case01_seg.nii.gz`, `case01.json` or
-            `case01.nii.gz`; the first of these that is there.
+        truth: a file as `evaluate.truth` lists them, or a folder of such files, as `spondyl phantom` writes it.
 
     Returns:
-        A Markdown table, one row for each case and one for all.
+        A Markdown table, one row for each case and one for all, and how many reports and truths have no partner.
 
     Raises:
-        SettingError: a report has no truth, or two of one name are given.
+        SettingError: no report has a truth, or two of one name are given.
         InputError: a report or a truth cannot be read, or is none.
     """
     reports = _reports(predicted)
     truths = dict.fromkeys(reports, truth) if truth.is_file() else _truths(truth)
+    if len(reports) == len(truths) == 1:
+        truths = dict(zip(reports, truths.values(), strict=True))
     _require_pairs(reports, truths, one_truth=truth.is_file())
-    scores = {case: _score(report, truths[case]) for case, report in reports.items()}
+    scores = {case: _score(report, truths[case]) for case, report in reports.items() if case in truths}
     rows = [(case, *score_cells(score)) for case, score in scores.items()]
     if len(rows) > 1:
         rows.append((f"all {len(rows)}", *score_cells(reduce(add, scores.values()))))
-    table = markdown_table(("case", *SCORE_HEADER), rows)
-    left = len(truths.keys() - reports.keys())
-    return f"{table}\n\n{left} truths have no report and are not counted" if left else table
+    lone = {"reports without a truth": len(reports), "truths without a report": len(truths)}
+    notes = [f"not counted: {count - len(scores)} {kind}" for kind, count in lone.items() if count > len(scores)]
+    return "\n\n".join([markdown_table(("case", *SCORE_HEADER), rows), *notes])
 
 
 def score_report(findings: Findings, centroids: Centroids) -> VertebraScore:
@@ -88,7 +105,7 @@ def _reports(path: Path) -> dict[str, Path]:
     elif (path / _REPORT).is_file():
         files = [path / _REPORT]
     else:
-        files = sorted([*path.glob(f"*/{_REPORT}"), *path.glob("*.json")])
+        files = sorted([*path.glob(f"*/{_REPORT}"), *filter(_may_be_report, path.glob("*.json"))])
     if not files:
         raise InputError("there is no report in what is given as predicted")
     cases = [_case(file.resolve().parent.name if file.name == _REPORT else file.name) for file in files]
@@ -97,27 +114,33 @@ def _reports(path: Path) -> dict[str, Path]:
     return dict(zip(cases, files, strict=True))
 
 
+def _may_be_report(file: Path) -> bool:
+    """Whether a JSON file is a report, or is damaged, and not plainly something else, such as a truth."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return True
+    return isinstance(content, dict) and str(content.get("schema")).startswith(_SCHEMA)
+
+
 def _truths(folder: Path) -> dict[str, Path]:
-    """Truths by case: of several files of one case a mask called so, else centroids, else the file without suffix."""
+    """The truth of each case in a folder."""
     files = [file for file in sorted(folder.glob("*")) if file.name.endswith(_FILE_ENDINGS)]
-    if not files:
+    ranked = sorted((file for file in files if not _NO_TRUTH.search(file.name)), key=_rank, reverse=True)
+    if not ranked:
         raise InputError("there is neither a mask nor a JSON of centroids in what is given as truth")
-    ranked = sorted(files, key=lambda file: (_is_bare(file), file.suffix == ".json"), reverse=True)
     return {_case(file.name): file for file in ranked}  # the last, best ranked, stays
 
 
-def _is_bare(file: Path) -> bool:
-    """Whether nothing in the name tells an image from the scan itself."""
-    stem = _stem(file.name)
-    return file.suffix != ".json" and not re.search(r"_(seg|msk)", stem, re.IGNORECASE)
+def _rank(file: Path) -> int:
+    return next((rank for rank, pattern in enumerate(_RANKS) if pattern.search(file.name)), len(_RANKS))
 
 
 def _require_pairs(reports: Mapping[str, Path], truths: Mapping[str, Path], *, one_truth: bool) -> None:
     if one_truth and len(reports) > 1:
         raise SettingError(f"there are {len(reports)} reports and one truth; give a folder of truths")
-    missing = len(reports.keys() - truths.keys())
-    if missing:
-        raise SettingError(f"{missing} of {len(reports)} reports have no truth whose name begins as theirs")
+    if not reports.keys() & truths.keys():
+        raise SettingError(f"reports and truths must have names that begin alike; {len(reports)} reports have no truth")
 
 
 def _case(name: str) -> str:

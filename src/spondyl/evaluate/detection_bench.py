@@ -10,15 +10,15 @@ from pathlib import Path
 
 from spondyl.anatomy.level import Level
 from spondyl.evaluate.calibration import calibration_line
-from spondyl.evaluate.labelling_methods import ALONE, METHODS, Namers, candidates_of, load_namers
+from spondyl.evaluate.comparison import COMPARED, DEFAULT, Comparison
 from spondyl.evaluate.tables import SCORE_HEADER, markdown_table, score_cells
 from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
-from spondyl.identify.labelling import Labelling
+from spondyl.labelling import Labelling
 from spondyl.learn.exams import Exam, load_exams
-from spondyl.locate.vfr import detect
-from spondyl.pipeline import Networks, Plan
+from spondyl.stage import Structure
+from spondyl.study import Study
 
 __all__ = ["SETS", "detection_bench", "measure"]
 
@@ -55,12 +55,12 @@ class Measured:
         )
 
 
-def detection_bench(data: Path, networks: Networks) -> str:
+def detection_bench(data: Path, comparison: Comparison) -> str:
     """Measure on the validation part of the published split.
 
     Args:
         data: the folder that holds `mr/lumbar_t2` and so on.
-        networks: what to measure.
+        comparison: what to measure.
 
     Returns:
         What was read, the table and the calibration, as Markdown.
@@ -69,12 +69,15 @@ def detection_bench(data: Path, networks: Networks) -> str:
         InputError: a set is missing, or an exam in it cannot be read.
     """
     exams = {name: list(load_exams(data / "mr" / name, PART)) for name in SETS}
-    namers = load_namers(networks, Plan())
-    measured = {name: reduce(add, (measure(exam, networks, namers) for exam in exams[name])) for name in SETS}
+    measured = {name: reduce(add, (measure(exam, comparison) for exam in exams[name])) for name in SETS}
     pooled = reduce(add, (measured[name] for name in POOLED))
     both = " + ".join(POOLED)
     parts = {**measured, both: pooled}
-    rows = [(f"{part}: {name}", *score_cells(whole.scores[name])) for part, whole in parts.items() for name in METHODS]
+    rows = [
+        (f"{part}: {title}", *score_cells(whole.scores[name]))
+        for part, whole in parts.items()
+        for name, title in COMPARED.items()
+    ]
     return "\n\n".join(
         [
             _sources(exams),
@@ -84,24 +87,24 @@ def detection_bench(data: Path, networks: Networks) -> str:
     )
 
 
-def measure(exam: Exam, networks: Networks, namers: Namers) -> Measured:
+def measure(exam: Exam, comparison: Comparison) -> Measured:
     """Find the vertebrae of one exam, name them by every method, and compare with the truth."""
     truth, affine = exam.bodies(), exam.stack.affine
-    found = detect(exam.stack, networks.vfr)
-    if not found:
-        nothing = score_vertebrae(truth, (), (), affine)
-        return Measured(scores=dict.fromkeys(METHODS, nothing), claims=())
-    candidates = candidates_of(exam.stack, found, networks)
-    labellings = namers.labellings(candidates)
-    labelling, levels = labellings[ALONE], namers.levels(candidates, labellings)
-    scores = {name: score_vertebrae(truth, found, levels[name], affine) for name in METHODS}
-    return Measured(scores=scores, claims=tuple(_claims(truth, found, labelling, affine)))
+    readings = comparison.readings(Study.from_sagittal(exam.stack))
+    found = readings[DEFAULT].candidates[Structure.VERTEBRA].bodies
+    labellings = {name: reading.labellings.vertebrae for name, reading in readings.items()}
+    labelling = labellings[DEFAULT]
+    scores = {
+        name: score_vertebrae(truth, found, () if one is None else one.levels, affine)
+        for name, one in labellings.items()
+    }
+    return Measured(scores=scores, claims=() if labelling is None else tuple(_claims(truth, found, labelling, affine)))
 
 
 def _claims(
     truth: Mapping[Level, VertebraInstance],
     found: Sequence[VertebraInstance],
-    labelling: Labelling,
+    labelling: Labelling[Level],
     affine: Affine,
 ) -> Iterator[tuple[float, bool]]:
     """Probability of the level, and whether it is right, of the one reported body that holds a true centroid."""

@@ -14,9 +14,11 @@ from spondyl.anatomy.level import Level
 from spondyl.evaluate.tables import markdown_table
 from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Float
+from spondyl.imaging.labels import LabelMap, read_labels
 from spondyl.imaging.read import read_volume
-from spondyl.imaging.volume import Modality, Volume
-from spondyl.pipeline import Networks, analyze
+from spondyl.imaging.volume import Modality
+from spondyl.loaded_plan import LoadedPlan
+from spondyl.pipeline import analyze
 
 __all__ = ["EXAMS", "DiscSides", "disc_point_bench", "disc_points", "judge_discs"]
 
@@ -54,12 +56,12 @@ class DiscSides:
         return (self.above, self.below) == (self.disc.upper, self.disc.lower)
 
 
-def disc_point_bench(data: Path, networks: Networks) -> str:
+def disc_point_bench(data: Path, loaded: LoadedPlan) -> str:
     """Analyse the exams and compare.
 
     Args:
         data: the folder that holds `mr/`.
-        networks: what to measure.
+        loaded: what to measure.
 
     Returns:
         Markdown.
@@ -69,20 +71,19 @@ def disc_point_bench(data: Path, networks: Networks) -> str:
     """
     rows = []
     for name, (scan, points) in EXAMS.items():
-        findings = analyze(read_volume(data / "mr" / scan, modality=Modality.MR), networks=networks)
-        marked = disc_points(read_volume(data / "mr" / points, modality=Modality.MR))
+        findings = analyze(read_volume(data / "mr" / scan, modality=Modality.MR), loaded=loaded).findings
+        marked = disc_points(read_labels(data / "mr" / points))
         rows.append(_row(name, judge_discs(marked, findings.vertebrae)))
     about = "Discs that others have marked: a body reported on either side, and both rightly named. Never trained on."
     return f"{about}\n\n{markdown_table(('exam', 'discs', 'found', 'named', 'not named'), rows)}"
 
 
-def disc_points(labels: Volume) -> dict[Disc, Float]:
+def disc_points(labels: LabelMap) -> dict[Disc, Float]:
     """Marked discs, (3,) RAS mm each: the middle of the voxels that carry a disc's code of the Spinal Cord Toolbox."""
-    codes = labels.voxels.round().astype(int)
     return {
-        disc: labels.affine.to_world(np.argwhere(codes == code).mean(axis=0))
+        disc: labels.affine.to_world(np.argwhere(labels.codes == code).mean(axis=0))
         for code, disc in SCT_DISCS.items()
-        if (codes == code).any()
+        if (labels.codes == code).any()
     }
 
 

@@ -6,24 +6,30 @@ Detection and appearance are imitated, so that only the naming is compared, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 
+from spondyl.anatomy.landmarks import variant_is_identifiable
 from spondyl.anatomy.numbering import Numbering
+from spondyl.errors import SettingError
 from spondyl.evaluate.calibration import calibration
 from spondyl.evaluate.calibration_fit import CHOICES, CalibrationExample, CalibrationFit, fit_calibration
-from spondyl.evaluate.labelling_methods import ALONE, DECODERS, EXACT, METHODS, Candidates, Namers, refine
+from spondyl.evaluate.comparison import COMPARED, EXACT_DECODERS
 from spondyl.evaluate.naming_conditions import CONDITIONS, CONTROL, USUAL, Condition, draw_patients
-from spondyl.evaluate.naming_score import VariantTally, claims, odd_place_is_in_view, score_levels
+from spondyl.evaluate.naming_score import VariantTally, claims, score_levels
 from spondyl.evaluate.tables import markdown_table
 from spondyl.evaluate.vertebrae import VertebraScore
+from spondyl.geometry.affine import Float
+from spondyl.identify.appearance import BodyEvidence, Namer
 from spondyl.identify.beam import BeamCosts
-from spondyl.identify.height_map import HeightMapSettings
-from spondyl.identify.labelling import Levels
+from spondyl.identify.methods.beam import BeamNamer
+from spondyl.identify.methods.context import ContextNamer, refine_logits
+from spondyl.identify.methods.order import OrderNamer
+from spondyl.identify.order import OrderCosts
+from spondyl.labelling import Levels
 from spondyl.learn.columns import SimulatedColumn
 from spondyl.learn.looks import FAIR, GOOD, Looks
-from spondyl.pipeline import Network
 
 __all__ = ["NamingResult", "labelling_bench", "name_and_score"]
 
@@ -67,24 +73,27 @@ class NamingResult:
         )
 
 
-def name_and_score(candidates: Candidates, true: Levels, numbering: Numbering, namers: Namers) -> NamingResult:
+def name_and_score(
+    evidence: BodyEvidence, true: Levels, numbering: Numbering, namers: Mapping[str, Namer]
+) -> NamingResult:
     """Name the detections of one scan, simulated or not, by every method and compare with the truth.
 
     Args:
-        candidates: the detections.
+        evidence: the detections.
         true: what each of them is; None for no vertebra.
         numbering: of the patient's whole column.
         namers: the methods.
     """
-    labellings = namers.labellings(candidates)
-    levels = namers.levels(candidates, labellings)
-    telling = odd_place_is_in_view(numbering, true)
+    labellings = {name: namer(evidence) for name, namer in namers.items()}
+    levels = {name: labelling.levels for name, labelling in labellings.items()}
+    exact = {name: labellings[name] for name in EXACT_DECODERS}
+    telling = variant_is_identifiable(numbering, true)
     return NamingResult(
         scores={name: score_levels(given, true) for name, given in levels.items()},
-        claims={name: tuple(claims(labelling, true)) for name, labelling in labellings.items()},
+        claims={name: tuple(claims(labelling, true)) for name, labelling in exact.items()},
         variants={
             name: VariantTally.of(labelling, numbering) if telling else VariantTally()
-            for name, labelling in labellings.items()
+            for name, labelling in exact.items()
         },
         rejected={
             name: sum(one is None and truth is None for one, truth in zip(given, true, strict=True))
@@ -95,9 +104,7 @@ def name_and_score(candidates: Candidates, true: Levels, numbering: Numbering, n
 
 
 def labelling_bench(
-    context: Network,
-    heights: HeightMapSettings,
-    recurrent: Network,
+    namers: Mapping[str, Namer],
     *,
     patients: int = PATIENTS,
     fitted_to: int = FITTED_TO,
@@ -106,25 +113,39 @@ def labelling_bench(
     """Compare the methods.
 
     Args:
-        context: the context network; appearance is imitated.
-        heights: how its maps are drawn.
-        recurrent: the trained bi-directional LSTM.
+        namers: the methods of `comparison.COMPARED`; the exact decoders among them are fitted anew, since the
+            appearance network is simulated.
         patients: of each condition.
         fitted_to: patients of each condition to which the decoder is fitted, others than those measured.
         choices: what is tried in fitting, as for `fit_calibration`.
 
     Returns:
         What was done, and for each quality of the appearance network a table and what else was counted, as Markdown.
+
+    Raises:
+        SettingError: the namers are not those of `COMPARED`.
     """
+    context = namers["context"]
+    if set(namers) != set(COMPARED) or not isinstance(context, ContextNamer):
+        raise SettingError(f"the methods to compare are {', '.join(COMPARED)}, got {', '.join(namers)}")
     parts = [_ABOUT.format(patients=patients, fitted=fitted_to * len(USUAL))]
     for name, looks in _QUALITIES.items():
-        patients_of = _Patients(context=context, heights=heights, looks=looks)
-        fits = {method: patients_of.fit(method, fitted_to, choices) for method in (EXACT, ALONE)}
-        namers = Namers(recurrent=recurrent, beam=_BEAM, refined=fits[EXACT].costs, alone=fits[ALONE].costs)
-        measured = {one.name: patients_of.measure(one, namers, patients) for one in (*CONDITIONS, CONTROL)}
+        patients_of = _Patients(context=context, looks=looks)
+        fits = {method: patients_of.fit(method, fitted_to, choices) for method in EXACT_DECODERS}
+        fitted = {**namers, **_fitted_namers(context, {method: fit.costs for method, fit in fits.items()})}
+        measured = {one.name: patients_of.measure(one, fitted, patients) for one in (*CONDITIONS, CONTROL)}
         parts += [f"## A {name} appearance network", _names_table(measured), _rejections(measured)]
         parts += [_variants(measured), _calibration_table(measured), _settings(fits, choices)]
     return "\n\n".join(parts)
+
+
+def _fitted_namers(context: ContextNamer, costs: Mapping[str, OrderCosts]) -> dict[str, Namer]:
+    """The methods whose settings depend on the appearance network; the beam search names every detection here."""
+    return {
+        "order": OrderNamer(costs=costs["order"]),
+        "context": replace(context, costs=costs["context"]),
+        "beam": BeamNamer(context=context.context, heights=context.heights, costs=_BEAM, min_score=0.0),
+    }
 
 
 _BEAM = BeamCosts(skip=4.0)
@@ -142,22 +163,22 @@ _ABOUT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Patients:
-    """Simulated patients as one appearance network and the context network see them."""
+    """Simulated patients as one appearance network shows them."""
 
-    context: Network
-    heights: HeightMapSettings
+    context: ContextNamer
     looks: Looks
 
-    def drawn(self, condition: Condition, count: int, seed: int) -> Iterator[tuple[SimulatedColumn, Candidates]]:
+    def drawn(self, condition: Condition, count: int, seed: int) -> Iterator[tuple[SimulatedColumn, BodyEvidence]]:
         for column in draw_patients(condition, self.looks, count, seed):
-            edges = column.tops_mm, column.bottoms_mm, column.height_mm
             yield (
                 column,
-                Candidates(
+                BodyEvidence(
                     logits=column.logits,
-                    refined=refine(column.logits, *edges, self.context, self.heights),
                     positions_mm=column.positions_mm,
                     scores=column.scores,
+                    tops_mm=column.tops_mm,
+                    bottoms_mm=column.bottoms_mm,
+                    height_mm=column.height_mm,
                 ),
             )
 
@@ -165,27 +186,30 @@ class _Patients:
         """Fit the decoder that reads the context or the appearance network to patients of the usual conditions."""
         examples = [
             CalibrationExample(
-                logits=candidates.refined if method == EXACT else candidates.logits,
+                logits=evidence.logits if method == "order" else self._refined(evidence),
                 positions_mm=column.positions_mm,
                 scores=column.scores,
                 levels=column.levels,
             )
             for condition in USUAL
-            for column, candidates in self.drawn(condition, count, _FITTING_SEED)
+            for column, evidence in self.drawn(condition, count, _FITTING_SEED)
         ]
         return fit_calibration(examples, choices=choices)
 
-    def measure(self, condition: Condition, namers: Namers, count: int) -> NamingResult:
+    def _refined(self, evidence: BodyEvidence) -> Float:
+        return refine_logits(evidence, self.context.context, self.context.heights)
+
+    def measure(self, condition: Condition, namers: Mapping[str, Namer], count: int) -> NamingResult:
         drawn = self.drawn(condition, count, _MEASURING_SEED)
         return reduce(
-            add, (name_and_score(candidates, column.levels, column.numbering, namers) for column, candidates in drawn)
+            add, (name_and_score(evidence, column.levels, column.numbering, namers) for column, evidence in drawn)
         )
 
 
 def _names_table(measured: Mapping[str, NamingResult]) -> str:
     results = [measured[condition.name] for condition in CONDITIONS]
-    bodies = ("bodies", *(str(result.scores[EXACT].truths) for result in results))
-    rows = [(name, *(_shares(result.scores[name]) for result in results)) for name in METHODS]
+    bodies = ("bodies", *(str(result.scores["order"].truths) for result in results))
+    rows = [(title, *(_shares(result.scores[name]) for result in results)) for name, title in COMPARED.items()]
     return markdown_table(("method", *(condition.name for condition in CONDITIONS)), [bodies, *rows])
 
 
@@ -195,15 +219,19 @@ def _shares(score: VertebraScore) -> str:
 
 def _rejections(measured: Mapping[str, NamingResult]) -> str:
     total = reduce(add, measured.values())
-    shares = "; ".join(f"{name} {100 * total.rejected[name] / max(total.false, 1):.0f} %" for name in METHODS)
+    shares = "; ".join(
+        f"{title} {100 * total.rejected[name] / max(total.false, 1):.0f} %" for name, title in COMPARED.items()
+    )
     return f"Of {total.false} false detections are rejected: {shares}."
 
 
 def _variants(measured: Mapping[str, NamingResult]) -> str:
-    tallies = [(method, reduce(add, (result.variants[method] for result in measured.values()))) for method in DECODERS]
+    tallies = [
+        (method, reduce(add, (result.variants[method] for result in measured.values()))) for method in EXACT_DECODERS
+    ]
     rows = [
         (
-            method,
+            COMPARED[method],
             str(one.odd),
             _percent(one.sensitivity),
             _percent(one.detection),
@@ -219,7 +247,9 @@ def _variants(measured: Mapping[str, NamingResult]) -> str:
 def _calibration_table(measured: Mapping[str, NamingResult]) -> str:
     results = {condition.name: measured[condition.name] for condition in USUAL}
     results["all five"] = reduce(add, results.values())
-    rows = [(method, *(_error(result.claims[method]) for result in results.values())) for method in DECODERS]
+    rows = [
+        (COMPARED[method], *(_error(result.claims[method]) for result in results.values())) for method in EXACT_DECODERS
+    ]
     return markdown_table(("expected calibration error", *results), rows)
 
 
@@ -230,7 +260,7 @@ def _error(made: Sequence[tuple[float, bool]]) -> str:
 
 def _settings(fits: Mapping[str, CalibrationFit], names: Iterable[str]) -> str:
     said = [
-        f"{method}: " + ", ".join(f"{name} {getattr(fit.costs, name):g}" for name in names)
+        f"{COMPARED[method]}: " + ", ".join(f"{name} {getattr(fit.costs, name):g}" for name in names)
         for method, fit in fits.items()
     ]
     return f"Fitted settings. {'; '.join(said)}."

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spondyl.anatomy.level import Level, Region
+from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR, Numbering, levels_apart
 from spondyl.evaluate.vertebrae import VertebraScore
-from spondyl.identify.labelling import Labelling, Levels
+from spondyl.labelling import Labelling, Levels
 
 __all__ = [
     "RECOGNISED",
     "VariantTally",
     "claimed_variant",
     "claims",
-    "odd_place_is_in_view",
     "score_levels",
 ]
 
 RECOGNISED = 0.5
 """From this probability on a numbering variant counts as recognised: it is then likelier than all else together."""
-
-_REGULAR_THORACIC = sum(level.region is Region.THORACIC for level in REGULAR.levels)
 
 
 def score_levels(given: Levels, true: Levels) -> VertebraScore:
@@ -43,33 +39,16 @@ def score_levels(given: Levels, true: Levels) -> VertebraScore:
     )
 
 
-def claims(labelling: Labelling, true: Levels) -> list[tuple[float, bool]]:
+def claims(labelling: Labelling[Level], true: Levels) -> list[tuple[float, bool]]:
     """Probability of each level that is given, and whether it is right."""
     rows = zip(labelling.levels, labelling.level_probability, true, strict=True)
     return [(min(1.0, float(probability)), given is truth) for given, probability, truth in rows if given is not None]
 
 
-def claimed_variant(labelling: Labelling) -> str | None:
+def claimed_variant(labelling: Labelling[Level]) -> str | None:
     """Name of the numbering variant that is recognised, if one is."""
     name, probability = max(labelling.numberings.items(), key=lambda item: item[1])
     return name if name != REGULAR.name and probability >= RECOGNISED else None
-
-
-def odd_place_is_in_view(numbering: Numbering, levels: Iterable[Level | None]) -> bool:
-    """Whether a scan can tell the variant: an anchor is in view, and the vertebrae that are counted from it.
-
-    Lumbar vertebrae are those between the last ribs and the sacrum, which tell a regular column as well. Thoracic ones
-    can only be counted from the neck to the last ribs: whoever has one more or fewer looks regular from below.
-    """
-    seen = set(levels)
-    thoracic, lumbar = (
-        [level for level in numbering.levels if level.region is region] for region in (Region.THORACIC, Region.LUMBAR)
-    )
-    if not {thoracic[-1], lumbar[0]} <= seen:
-        return False
-    if len(thoracic) != _REGULAR_THORACIC:
-        return Level.C2 in seen
-    return {lumbar[-1], Level.S1} <= seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +70,7 @@ class VariantTally:
     alarms: int = 0
 
     @classmethod
-    def of(cls, labelling: Labelling, numbering: Numbering) -> VariantTally:
+    def of(cls, labelling: Labelling[Level], numbering: Numbering) -> VariantTally:
         """Count one scan."""
         claimed = claimed_variant(labelling)
         if numbering.name == REGULAR.name:

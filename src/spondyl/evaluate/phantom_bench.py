@@ -10,29 +10,30 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import reduce
 from itertools import chain, cycle, repeat
 from multiprocessing import get_context
 from operator import add
 
 import numpy as np
 
+from spondyl.anatomy.landmarks import is_detected, variant_is_identifiable
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS
 from spondyl.evaluate.calibration import calibration_line
-from spondyl.evaluate.labelling_methods import ALONE, METHODS, Namers, candidates_of, load_namers
-from spondyl.evaluate.naming_score import RECOGNISED, VariantTally, claims, odd_place_is_in_view
+from spondyl.evaluate.comparison import COMPARED, DEFAULT, load_comparison
+from spondyl.evaluate.naming_score import RECOGNISED, VariantTally, claims
 from spondyl.evaluate.tables import SCORE_HEADER, markdown_table, score_cells
 from spondyl.evaluate.vertebrae import VertebraScore, score_vertebrae
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
-from spondyl.learn.phantoms import TOLD_BY
-from spondyl.locate.vfr import detect
-from spondyl.phantom.options import PhantomOptions, Variant
+from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
 from spondyl.phantom.patient import make_phantom
 from spondyl.phantom.protocol import Field
-from spondyl.pipeline import Networks, Plan, load_networks
+from spondyl.plan import Plan
+from spondyl.stage import Structure
+from spondyl.study import Study
 
 __all__ = [
     "PatientMeasure",
@@ -49,13 +50,13 @@ _FRESH = 1_000_000
 
 PATIENTS, ODD_PATIENTS = 100, 60
 
-_TAUGHT = frozenset(Level) - {Level.C1, Level.S2}
-"""Bodies that detectors are asked for."""
-
-_ODD = tuple(
-    (variant, field) for field in (Field.WHOLE, Field.LUMBAR) for variant in Variant if variant in TOLD_BY[field]
+_VARIANTS = tuple(
+    (variant, field)
+    for field in (Field.WHOLE, Field.LUMBAR)
+    for variant in Variant
+    if variant in IDENTIFIABLE_VARIANTS[field]
 )
-"""Odd numberings, each in every field of view that can tell it."""
+"""Numbering variants, each in every field of view that can tell it."""
 
 _NUMBERINGS = {numbering.name: numbering for numbering in NUMBERINGS}
 
@@ -89,7 +90,7 @@ def fresh_phantoms(field: Field, count: int, *, first_seed: int = _FRESH) -> lis
 
 def variant_phantoms(count: int, *, first_seed: int = 2 * _FRESH) -> list[PhantomOptions]:
     """Patients with an odd numbering, each in turn, in fields of view that can tell it."""
-    turns = zip(range(first_seed, first_seed + count), cycle(_ODD), strict=False)
+    turns = zip(range(first_seed, first_seed + count), cycle(_VARIANTS), strict=False)
     return [PhantomOptions(seed=seed, field=field, variant=variant) for seed, (variant, field) in turns]
 
 
@@ -103,42 +104,26 @@ def measure_phantoms(options: Sequence[PhantomOptions], plan: Plan | None = None
         return list(pool.map(_measure, options, repeat(plan or Plan())))
 
 
-@cache
-def _networks(plan: Plan) -> tuple[Networks, Namers]:
-    networks = load_networks(plan)
-    return networks, load_namers(networks, plan)
-
-
 def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
-    networks, namers = _networks(plan)
     phantom = make_phantom(options)
     stack = SagittalStack(voxels=phantom.volume.voxels, affine=phantom.volume.affine)
     shown = {v.level: v.instance for v in phantom.truth.vertebrae if v.instance is not None}
-    whole = {v.level: shown[v.level] for v in phantom.truth.vertebrae if v.is_whole and v.level in _TAUGHT}
-    found = detect(stack, networks.vfr)
-    if not found:
-        return _nothing_found(options.field, whole, stack.affine)
-    candidates = candidates_of(stack, found, networks)
-    labellings = namers.labellings(candidates)
-    labelling, levels = labellings[ALONE], namers.levels(candidates, labellings)
+    whole = {v.level: shown[v.level] for v in phantom.truth.vertebrae if v.is_whole and is_detected(v.level)}
+    readings = load_comparison(plan).readings(Study.from_sagittal(stack))
+    found = readings[DEFAULT].candidates[Structure.VERTEBRA].bodies
+    labellings = {name: reading.labellings.vertebrae for name, reading in readings.items()}
+    labelling = labellings[DEFAULT]
     numbering = _NUMBERINGS[phantom.truth.numbering]
-    true = tuple(_level_of(body, shown) for body in found)
+    telling = labelling is not None and variant_is_identifiable(numbering, whole)
     return PatientMeasure(
         field=options.field,
-        scores={name: score_vertebrae(whole, found, levels[name], stack.affine) for name in METHODS},
-        claims=tuple(claims(labelling, true)),
-        has_anchor=Level.C2 in whole or Level.S1 in whole,
-        tally=VariantTally.of(labelling, numbering) if odd_place_is_in_view(numbering, whole) else VariantTally(),
-    )
-
-
-def _nothing_found(field: Field, whole: Mapping[Level, VertebraInstance], affine: Affine) -> PatientMeasure:
-    return PatientMeasure(
-        field=field,
-        scores=dict.fromkeys(METHODS, score_vertebrae(whole, (), (), affine)),
-        claims=(),
-        has_anchor=False,
-        tally=VariantTally(),
+        scores={
+            name: score_vertebrae(whole, found, () if one is None else one.levels, stack.affine)
+            for name, one in labellings.items()
+        },
+        claims=() if labelling is None else tuple(claims(labelling, tuple(_level_of(body, shown) for body in found))),
+        has_anchor=labelling is not None and (Level.C2 in whole or Level.S1 in whole),
+        tally=VariantTally.of(labelling, numbering) if labelling is not None and telling else VariantTally(),
     )
 
 
@@ -179,10 +164,10 @@ def phantom_bench(plan: Plan, *, patients: int = PATIENTS, odd: int = ODD_PATIEN
 def phantom_tables(measures: Sequence[PatientMeasure]) -> str:
     """Scores by field of view and method, recognised variants, and how far probabilities hold, as Markdown."""
     rows = [
-        (f"{field}: {name}", *score_cells(reduce(add, (measure.scores[name] for measure in of))))
+        (f"{field}: {title}", *score_cells(reduce(add, (measure.scores[name] for measure in of))))
         for field in Field
         if (of := [measure for measure in measures if measure.field is field])
-        for name in METHODS
+        for name, title in COMPARED.items()
     ]
     lines = [markdown_table(("phantoms and method", *SCORE_HEADER), rows)]
     for name, of in _calibration_groups(measures):

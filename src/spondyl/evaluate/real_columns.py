@@ -19,7 +19,7 @@ from spondyl.anatomy.codes import VERSE
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
 from spondyl.geometry.resample import to_sagittal
-from spondyl.imaging.read import read_volume
+from spondyl.imaging.labels import read_labels
 from spondyl.learn.exams import load_exam
 from spondyl.learn.outlines import column_axes, outline_of_mask
 
@@ -94,8 +94,8 @@ def whole_mask_bodies(path: Path) -> Bodies:
 
     The dens belongs to no quadrilateral, so that C1 and C2 are left out.
     """
-    volume = read_volume(path)
-    stack, _ = to_sagittal(volume.voxels, volume.affine, slab_mm=0)
+    labels = read_labels(path)
+    stack, _ = to_sagittal(labels.codes.astype(np.float32), labels.affine, slab_mm=0)
     mask = stack.voxels.round().astype(int)
     sections = {}
     for code in np.unique(mask):

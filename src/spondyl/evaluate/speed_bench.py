@@ -13,17 +13,22 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from spondyl.errors import MissingExtraError, requiring
 from spondyl.evaluate.tables import markdown_table
 from spondyl.evaluate.timing import Run, few_cores, processor_name, run_process
+from spondyl.findings import WeightsUsed
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.resize import resize_slices
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.imaging.write import to_nifti_gz
+from spondyl.loaded_plan import LoadedPlan, load
 from spondyl.nets.cards import Card, find_card
+from spondyl.nets.weight_sets import find_set
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import make_phantom
-from spondyl.pipeline import Networks, Plan, analyze, load_networks
+from spondyl.pipeline import analyze
+from spondyl.plan import Plan
 
 __all__ = ["SCANS", "ScanSize", "speed_bench", "synthetic_scan"]
 
@@ -67,26 +72,26 @@ _ABOUT = (
 )
 
 
-def speed_bench(plan: Plan) -> tuple[str, Networks]:
+def speed_bench(plan: Plan) -> tuple[str, tuple[WeightsUsed, ...]]:
     """Measure.
 
     Args:
         plan: what to run.
 
     Returns:
-        The table with what it was measured on, as Markdown, and the networks that were timed.
+        The table with what it was measured on, as Markdown, and the weights that were used.
 
     Raises:
         WeightsError: the weights are missing or damaged.
         SettingError: a process of its own fails.
     """
-    cards = [find_card(f"{plan.weights}-{part}") for part in ("vfr", "appearance", "context")]  # before minutes pass
+    weights = find_set(plan.weights)  # before minutes pass
     with few_cores(CORES) as cores:
         # before this process grows, since Linux counts a parent's memory at the fork as the child's
         cold = [_cold_runs(size, plan) for size in SCANS]
-        networks = load_networks(plan)
-        warm = [_warm_seconds(size, plan, networks) for size in SCANS]
-        rate = _rate_sentence(networks, cards[0])
+        loaded = load(plan)
+        warm = [_warm_seconds(size, loaded) for size in SCANS]
+        rate = _rate_sentence(find_card(weights.card_name("vfr")), plan)
     rows = [_warm_row(size, *times) for size, times in zip(SCANS, warm, strict=True)]
     for size, (first, again) in zip(SCANS, cold, strict=True):
         rows.append((f"`spondyl analyze`, cold, {size.name}", _cold_cell(again), f"{_TARGET_COLD_S:.0f} s", "-"))
@@ -94,7 +99,7 @@ def speed_bench(plan: Plan) -> tuple[str, Networks]:
         peak = max(first.peak_gb, again.peak_gb)
         rows.append((f"... peak memory, {size.name}", f"{peak:.2f} GB", f"{_TARGET_GB} GB", f"{_PUBLISHED_GB} GB"))
     machine = f"{cores} cores of {processor_name()}."
-    return "\n\n".join([_ABOUT, machine, markdown_table(_HEADER, rows), rate]), networks
+    return "\n\n".join([_ABOUT, machine, markdown_table(_HEADER, rows), rate]), loaded.weights
 
 
 def synthetic_scan(size: ScanSize, seed: int = 0) -> Volume:
@@ -116,11 +121,11 @@ def synthetic_scan(size: ScanSize, seed: int = 0) -> Volume:
     )
 
 
-def _warm_seconds(size: ScanSize, plan: Plan, networks: Networks) -> tuple[float, float, int]:
+def _warm_seconds(size: ScanSize, loaded: LoadedPlan) -> tuple[float, float, int]:
     """Best and median time of detection and labelling, and how many vertebrae were found."""
     volume = synthetic_scan(size)
-    findings = analyze(volume, plan, networks=networks)
-    times = [_seconds(lambda: analyze(volume, plan, networks=networks)) for _ in range(REPEATS)]
+    findings = analyze(volume, loaded=loaded).findings
+    times = [_seconds(lambda: analyze(volume, loaded=loaded)) for _ in range(REPEATS)]
     return min(times), median(times), len(findings.vertebrae)
 
 
@@ -150,11 +155,16 @@ def _cold_run(scan: Path, folder: Path, plan: Plan) -> Run:
     return run_process(command, os.environ | {"XDG_CACHE_HOME": str(folder / "cache")})
 
 
-def _rate_sentence(networks: Networks, card: Card) -> str:
+def _rate_sentence(card: Card, plan: Plan) -> str:
     """The share of a large matrix product's rate that the detector, which has this card, reaches."""
-    from spondyl.engine.rate import network_rate
+    from spondyl.engine.build import make_engine
 
-    rate = network_rate(networks.vfr, card.network, card.preset)  # type: ignore[arg-type]
+    try:
+        with requiring("torch", "it"):
+            from spondyl.engine.rate import network_rate
+    except MissingExtraError as error:
+        return f"How near the detection network comes to the machine's own rate was not measured: {error}."
+    rate = network_rate(make_engine(card.name, plan.engine, plan.device), card.network, card.preset)
     return (
         f"The detection network ({rate.engine}, {rate.precision}) does {rate.network_gflops:.0f} GFLOP/s on a batch of "
         f"{'x'.join(map(str, rate.shape))}, {100 * rate.share:.0f} % of the {rate.matrix_gflops:.0f} GFLOP/s of a "

@@ -1,8 +1,17 @@
-"""The truth that a user holds about a scan: a mask in VerSe's codes, or centroids, as points in world space."""
+"""The truth that a user holds about a scan, as the centres of its vertebral bodies.
+
+It comes as one of
+
+- a label map in VerSe's codes (NIfTI or MetaImage), of whole vertebrae or of bodies alone; from it the bodies' centres
+  are derived. A phantom's mask (`NAME_seg.nii.gz`) stands for the `NAME_truth.json` beside it;
+- `{"centroids_ras_mm": {"L1": [r, a, s]}}`, which a phantom's `NAME_truth.json` holds;
+- VerSe's list of centroids (`NAME_ctd.json`), directions first.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +21,11 @@ import numpy as np
 from spondyl.anatomy.codes import VERSE
 from spondyl.anatomy.level import Level
 from spondyl.errors import InputError
+from spondyl.evaluate.bodies import body_centres
 from spondyl.geometry.affine import Affine, Float
-from spondyl.imaging.read import read_volume
-from spondyl.imaging.volume import Modality
+from spondyl.imaging.labels import read_labels
 
-__all__ = ["VoxelCentroids", "centroids_of_mask", "read_truth"]
+__all__ = ["Centroids", "VoxelCentroids", "read_truth"]
 
 Centroids = Mapping[Level, Float]
 """Centre of each body, (3,) RAS mm."""
@@ -52,30 +61,25 @@ class VoxelCentroids:
 
 
 def read_truth(path: Path) -> Centroids | VoxelCentroids:
-    """Read a mask (NIfTI or MetaImage) or centroids (`.json`).
+    """Read the truth of one scan.
 
-    The JSON is either `{"centroids_ras_mm": {"L1": [r, a, s]}}` or VerSe's list of labels, directions first.
-
-    Raises:
-        InputError: the file is neither, or names no vertebra.
-    """
-    truth = _read_json(path) if path.suffix == ".json" else centroids_of_mask(path)
-    if not (truth.points if isinstance(truth, VoxelCentroids) else truth):
-        raise InputError("the truth names no vertebra")
-    return truth
-
-
-def centroids_of_mask(path: Path) -> Centroids:
-    """Centroids of the labels of a mask of vertebral bodies in VerSe's codes; other labels are passed over.
+    Args:
+        path: any file that this module's docstring lists. A label map may be empty.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file is none of these, such as a scan, or labels structures of which none is a vertebra.
     """
-    volume = read_volume(path, modality=Modality.MR)
-    codes = np.rint(volume.voxels).astype(np.int64)
-    where = np.argwhere(np.isin(codes, list(VERSE)))
-    found = codes[tuple(where.T)]
-    return {VERSE[int(code)]: volume.affine.to_world(where[found == code].mean(axis=0)) for code in np.unique(found)}
+    if path.suffix == ".json":
+        return _read_json(path)
+    document = path.with_name(re.sub(r"_seg\.nii(\.gz)?$", "_truth.json", path.name))
+    return _read_json(document) if document != path and document.is_file() else _read_mask(path)
+
+
+def _read_mask(path: Path) -> Centroids:
+    labels = read_labels(path)
+    if labels.codes.any() and not np.isin(labels.codes, list(VERSE)).any():
+        raise InputError("the truth names no vertebra: its codes must be VerSe's, 1 to 26 and 28")
+    return body_centres(labels)
 
 
 def _read_json(path: Path) -> Centroids | VoxelCentroids:
@@ -83,14 +87,17 @@ def _read_json(path: Path) -> Centroids | VoxelCentroids:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"the truth cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("the truth is no JSON") from error
     try:
-        return _of_list(content) if isinstance(content, list) else _of_names(content)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        truth = _of_list(content) if isinstance(content, list) else _of_names(content)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise InputError(
             'centroids must be {"centroids_ras_mm": {"L1": [r, a, s]}} or VerSe\'s list of labels and directions'
         ) from error
+    if not (truth.points if isinstance(truth, VoxelCentroids) else truth):
+        raise InputError("the truth names no vertebra")
+    return truth
 
 
 def _of_names(content: Mapping[str, Mapping[str, Sequence[float]]]) -> Centroids:

@@ -29,7 +29,7 @@ class Affine:
         matrix = np.array(self.matrix, dtype=np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise SettingError(f"an affine must be a finite 4 x 4 matrix, got shape {matrix.shape}")
-        if not np.array_equal(matrix[3], (0, 0, 0, 1)) or abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
+        if not np.array_equal(matrix[3], (0, 0, 0, 1)) or not _is_invertible(matrix[:3, :3]):
             raise SettingError("an affine must be invertible and end in the row 0 0 0 1")
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
@@ -64,3 +64,9 @@ class Affine:
         """World points (..., 3) in RAS mm to continuous indices (..., 3) in voxels."""
         offset = np.asarray(points_ras_mm, dtype=np.float64) - self.matrix[:3, 3]
         return np.asarray(offset @ np.linalg.inv(self.matrix[:3, :3]).T)
+
+
+def _is_invertible(matrix: Float) -> bool:
+    """Whether the columns span space, whatever their lengths: voxels of a micron are wrong, but no plane."""
+    longest = np.abs(matrix).max(axis=0)
+    return bool((longest > 0).all() and abs(np.linalg.det(matrix / longest)) > 1e-9)

@@ -12,17 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.errors import InputError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
+from spondyl.geometry.viewable import require_viewable
 
 MAX_OBLIQUITY_DEG = 30.0
 """Above this angle between left-right and the nearest voxel axis, a slice is no longer a sagittal view."""
-
-MAX_IN_PLANE_MM = 5.0
-"""Coarser than this along head-foot or front-back, a disc (6 to 12 mm high) can no longer be told from a body."""
-
-MIN_EXTENT_MM = 20.0
-"""Less than this along head-foot or front-back holds no vertebral body."""
 
 THIN_SLICE_MM = 2.0
 """Slices thinner than this are averaged into slabs."""
@@ -30,7 +25,12 @@ THIN_SLICE_MM = 2.0
 SLAB_MM = 3.0
 """Aimed thickness of a slab; clinical sagittal MR has slices of 3 to 5 mm, the body's midplane is wider than that."""
 
-MAX_RESAMPLED_VOXELS = 400_000_000
+MAX_RESAMPLED_VOXELS = 50_000_000
+"""The slabs of a turned volume have at most so many voxels, 0.2 GB, or as many as the volume itself."""
+
+MAX_COARSENING = 2.0
+"""Where they would have more, their pixels may grow by this factor; beyond it linear interpolation skips voxels."""
+
 _LIP_SIGNS = np.array([-1.0, -1.0, -1.0])
 _LIP_ROWS = (0, 2, 1)
 """The world axes (of RAS) along which slices, rows and columns run."""
@@ -50,22 +50,24 @@ def to_sagittal(
         The stack, and one sentence for each thing that was interpolated or averaged.
 
     Raises:
-        InputError: an axial or coronal stack is too thick or too short to be viewed from the side.
+        InputError: the grid is none that a scanner gives, or cannot be viewed from the side, as `require_viewable` and
+            the size of the grid to which a turned volume is interpolated say; judged before anything is allocated.
     """
     axes = sagittal_axes(affine)
-    _refuse_thick(voxels.shape, affine, axes)
+    require_viewable(voxels.shape, affine, axes)
     warnings: tuple[str, ...] = ()
-    if left_right_obliquity_deg(affine) > MAX_OBLIQUITY_DEG:
-        angle = left_right_obliquity_deg(affine)
-        voxels, affine = _resample_aligned(voxels, affine)
+    angle = left_right_obliquity_deg(affine)
+    if angle > MAX_OBLIQUITY_DEG:
+        voxels, affine, count = _resample_aligned(voxels, affine, slab_mm)
         warnings += (f"the slices are turned {angle:.0f} degrees from sagittal and were interpolated to sagittal ones",)
-        axes = sagittal_axes(affine)
-    voxels, affine = _reorder(voxels, affine, axes)
-    count = _slab_count(voxels.shape[0], float(affine.spacing_mm[0]), slab_mm)
+        voxels, affine = _reorder(voxels, affine, sagittal_axes(affine))
+    else:
+        voxels, affine = _reorder(voxels, affine, axes)
+        count = _slab_count(voxels.shape[0], float(affine.spacing_mm[0]), slab_mm)
+        if count > 1:
+            voxels, affine = _average_slabs(voxels, affine, count)
     if count > 1:
-        thin_mm = affine.spacing_mm[0]
-        voxels, affine = _average_slabs(voxels, affine, count)
-        warnings += (f"slices of {thin_mm:.2g} mm were averaged in groups of {count}",)
+        warnings += (f"slices of {affine.spacing_mm[0] / count:.2g} mm were averaged in groups of {count}",)
     return SagittalStack(voxels=np.ascontiguousarray(voxels, dtype=np.float32), affine=affine), warnings
 
 
@@ -82,23 +84,6 @@ def left_right_obliquity_deg(affine: Affine) -> float:
     """Angle between the world's left-right axis and the voxel axis nearest to it, degrees."""
     nearest = float(np.abs(affine.directions[0]).max())
     return float(np.degrees(np.arccos(min(1.0, nearest))))
-
-
-def _refuse_thick(shape: tuple[int, ...], affine: Affine, axes: tuple[int, int, int]) -> None:
-    for axis, plane, along in ((axes[1], "an axial", "head-foot"), (axes[2], "a coronal", "front-back")):
-        spacing_mm = float(affine.spacing_mm[axis])
-        if spacing_mm > MAX_IN_PLANE_MM * (1 + 1e-3):
-            raise InputError(
-                f"the scan is {plane} stack with slices {spacing_mm:.1f} mm apart, too thick for a side view; "
-                f"give a sagittal series or slices of at most {MAX_IN_PLANE_MM:.0f} mm".replace(
-                    "an coronal", "a coronal"
-                )
-            )
-        if shape[axis] * spacing_mm < MIN_EXTENT_MM:
-            raise InputError(
-                f"the scan is {plane} stack that covers only {shape[axis] * spacing_mm:.0f} mm {along}, "
-                f"less than one vertebra; give a sagittal series"
-            )
 
 
 def _reorder(
@@ -128,35 +113,63 @@ def _average_slabs(voxels: NDArray[np.float32], affine: Affine, count: int) -> t
     slabs = voxels.shape[0] // count
     first = (voxels.shape[0] - slabs * count) // 2
     kept = voxels[first : first + slabs * count].reshape(slabs, count, *voxels.shape[1:])
+    return kept.mean(axis=1, dtype=np.float32), _slab_affine(affine, first, count)
+
+
+def _slab_affine(affine: Affine, first: int, count: int) -> Affine:
+    """The affine of slabs of `count` slices, the first of which begins at this slice."""
     index_map = np.diag([float(count), 1, 1, 1])
     index_map[0, 3] = first + (count - 1) / 2
-    return kept.mean(axis=1, dtype=np.float32), affine @ index_map
+    return affine @ index_map
 
 
-def _resample_aligned(voxels: NDArray[np.float32], affine: Affine) -> tuple[NDArray[np.float32], Affine]:
-    """Interpolate linearly onto a grid along the world's axes that covers the whole volume."""
+def _resample_aligned(
+    voxels: NDArray[np.float32], affine: Affine, slab_mm: float
+) -> tuple[NDArray[np.float32], Affine, int]:
+    """Interpolate linearly onto a grid along the world's axes that covers the whole volume, slab by slab.
+
+    Returns:
+        Slabs, their affine, and how many interpolated slices each is the mean of.
+    """
     from scipy.ndimage import affine_transform  # costs a second, and hardly any scan needs it
 
-    grid, shape = _aligned_grid(voxels.shape, affine)
+    grid, shape = _aligned_grid(voxels.shape, affine, slab_mm)
+    count = _slab_count(shape[0], float(grid.spacing_mm[0]), slab_mm)
+    left_off = shape[0] % count
+    first = left_off - left_off // 2
     index_map = np.linalg.inv(affine.matrix) @ grid.matrix
-    resampled = affine_transform(
-        voxels, index_map[:3, :3], index_map[:3, 3], output_shape=shape, order=1, cval=float(voxels.min())
-    )
-    return resampled, grid
+    lowest = float(voxels.min())
+    slabs = np.empty((shape[0] // count, *shape[1:]), np.float32)
+    for number, slab in enumerate(slabs):
+        offset = index_map[:3, 3] + index_map[:3, 0] * (first + number * count)
+        planes = affine_transform(
+            voxels, index_map[:3, :3], offset, output_shape=(count, *shape[1:]), order=1, cval=lowest
+        )
+        planes.mean(axis=0, dtype=np.float32, out=slab)
+    return slabs, _slab_affine(grid, first, count), count
 
 
-def _aligned_grid(shape: tuple[int, ...], affine: Affine) -> tuple[Affine, tuple[int, ...]]:
+def _aligned_grid(shape: tuple[int, ...], affine: Affine, slab_mm: float) -> tuple[Affine, tuple[int, ...]]:
+    """The grid along the world's axes, as fine as the volume unless its slabs would have too many voxels.
+
+    Raises:
+        InputError: they would have too many even at twice the spacing.
+    """
     finest_mm = float(affine.spacing_mm.min())
     is_thin = affine.spacing_mm.max() < THIN_SLICE_MM
     spacing_mm = np.array([finest_mm if is_thin else SLAB_MM, finest_mm, finest_mm])
     corners = affine.to_world(np.indices((2, 2, 2)).reshape(3, 8).T * (np.array(shape) - 1))
     low, high = corners.min(axis=0), corners.max(axis=0)
-    extent_mm = high - low
-    coarsening = (_count(extent_mm, spacing_mm) / MAX_RESAMPLED_VOXELS) ** (1 / 3)
-    spacing_mm = spacing_mm * max(1.0, coarsening)
-    cells = np.floor(extent_mm / spacing_mm + 1e-6).astype(int) + 1
-    return Affine.from_axes(np.eye(3), spacing_mm, low), tuple(int(n) for n in cells)
-
-
-def _count(extent_mm: Float, spacing_mm: Float) -> float:
-    return float(np.prod(extent_mm / spacing_mm + 1))
+    cells = (high - low) / spacing_mm + 1
+    slabs = cells[0] / _slab_count(int(cells[0]), float(spacing_mm[0]), slab_mm)
+    excess = slabs * cells[1] * cells[2] / max(MAX_RESAMPLED_VOXELS, np.prod(np.array(shape, float)))
+    coarsening = max(1.0, float(np.sqrt(excess)))
+    if coarsening > MAX_COARSENING:
+        raise InputError(
+            f"the slices are turned {left_right_obliquity_deg(affine):.0f} degrees from sagittal, and interpolated to "
+            f"sagittal ones they would fill a grid of {excess:.0f} times the size that is allowed; "
+            "give a sagittal series, or cut the scan to the spine"
+        )
+    spacing_mm[1:] *= coarsening
+    counts = np.floor((high - low) / spacing_mm + 1e-6).astype(int) + 1
+    return Affine.from_axes(np.eye(3), spacing_mm, low), tuple(int(n) for n in counts)

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from spondyl.geometry.affine import Float
 
+_BLOCK = 1024
+"""Columns that enter one matrix product; for more, its weights would be dense, and all but a few of them zero."""
+
 
 def resize_slices(slices: NDArray[np.float32], pixel_mm: Float, target_mm: float) -> tuple[NDArray[np.float32], Float]:
     """Resample slices in their plane to a common pixel spacing.
@@ -21,29 +24,44 @@ def resize_slices(slices: NDArray[np.float32], pixel_mm: Float, target_mm: float
     """
     old = np.array(slices.shape[1:])
     new = np.maximum(1, np.rint(old * pixel_mm / target_mm).astype(int))
-    by_row, by_column = (_weights(int(o), int(n)) for o, n in zip(old, new, strict=True))
-    shorter = _mix_rows(by_row, slices)
-    return (shorter.reshape(-1, old[1]) @ by_column.T).reshape(len(slices), *new), old / new
+    shorter = _mix_rows(slices, int(new[0]))
+    return _mix_columns(shorter.reshape(-1, old[1]), int(new[1])).reshape(len(slices), *new), old / new
 
 
-def _mix_rows(weights: NDArray[np.float32], slices: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`weights @ slices`, (new, old) by (n, old, columns), for weights that are zero but for a few in a row."""
-    is_used = weights > 0
-    reach = int(is_used.sum(1).max())
-    first = np.minimum(is_used.argmax(1), weights.shape[1] - reach)
-    mixed = np.zeros((len(slices), len(weights), slices.shape[2]), np.float32)
-    for old_row in first + np.arange(reach)[:, None]:
-        mixed += slices[:, old_row] * np.take_along_axis(weights, old_row[:, None], 1)
+def _mix_rows(slices: NDArray[np.float32], new: int) -> NDArray[np.float32]:
+    """(n, old, columns) to (n, new, columns)."""
+    old_rows, weights = _taps(slices.shape[1], new)
+    mixed = np.zeros((len(slices), new, slices.shape[2]), np.float32)
+    for rows, weight in zip(old_rows.T, weights.T, strict=True):
+        mixed += slices[:, rows] * weight[:, None]
     return mixed
 
 
-def _weights(old: int, new: int) -> NDArray[np.float32]:
-    """(new, old) linear interpolation, widened to a triangle of the new spacing where pixels grow; rows sum to 1.
+def _mix_columns(rows: NDArray[np.float32], new: int) -> NDArray[np.float32]:
+    """(n, old) to (n, new), by a product with the old columns that each block of new ones reaches."""
+    old_columns, weights = _taps(rows.shape[1], new)
+    mixed = np.empty((len(rows), new), np.float32)
+    size = max(1, _BLOCK * new // rows.shape[1])
+    for start in range(0, new, size):
+        block = slice(start, start + size)
+        first, last = old_columns[block].min(), old_columns[block].max()
+        dense = np.zeros((len(old_columns[block]), last + 1 - first), np.float32)
+        np.put_along_axis(dense, old_columns[block] - first, weights[block], 1)
+        np.matmul(rows[:, first : last + 1], dense.T, out=mixed[:, block])
+    return mixed
 
-    Beyond the first and last pixel's centre the image is continued by its edge.
+
+def _taps(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The old pixels that each new one mixes, (new, reach), and their weights, which sum to 1.
+
+    Interpolation is linear, widened to a triangle of the new spacing where pixels grow. Beyond the first and last
+    pixel's centre the image is continued by its edge.
     """
     scale = old / new
+    width = max(1.0, scale)
+    reach = min(old, int(np.ceil(2 * width)))
     centres = (np.arange(new) + 0.5) * scale - 0.5
-    distance = np.abs(centres[:, None] - np.arange(old)[None]) / max(1.0, scale)
-    weights = np.clip(1 - distance, 0, None)
-    return np.asarray(weights / weights.sum(1, keepdims=True), dtype=np.float32)
+    first = np.clip(np.ceil(centres - width), 0, old - reach).astype(np.intp)
+    pixels = first[:, None] + np.arange(reach)
+    weights = np.clip(1 - np.abs(centres[:, None] - pixels) / width, 0, None)
+    return pixels, np.asarray(weights / weights.sum(1, keepdims=True), dtype=np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
-from spondyl.identify.labelling import Levels
+from spondyl.labelling import Levels
 
 Float = NDArray[np.float64]
 

@@ -6,18 +6,14 @@ outputs a label for each vertebra". Nothing keeps its labels in order, and it kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
-from spondyl.identify.labelling import Levels
-
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(1, 1, n, columns + 1) features to logits of the same shape, see `nets.bilstm`."""
+from spondyl.labelling import Levels
+from spondyl.nets.network import Network
 
 _FLOOR_NATS = -10.0
 """Log-probabilities below count as this: nothing that a network says is surer than one in twenty thousand."""
@@ -63,7 +59,7 @@ def recurrent_levels(
     Args:
         logits: (n, columns) of the appearance network.
         positions_mm: (n, 3) centroids, mm.
-        network: the trained LSTM.
+        network: the trained LSTM, (1, 1, n, columns + 1) features to logits of the same shape.
         columns: the level of each column.
 
     Raises:

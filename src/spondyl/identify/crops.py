@@ -65,6 +65,9 @@ COMPACT = CropGrid(size=64, slices=8, body_width=BodyWidth.EDGE)
 OFFICIAL = CropGrid(size=224, slices=16, through_plane_margin=None)
 """As the reference code feeds the published weights: all slices of the scan, whatever the width of the body."""
 
+CROPS = {"compact": COMPACT, "spinenet": OFFICIAL}
+"""The crops that each preset of the appearance network takes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frames:

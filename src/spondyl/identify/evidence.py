@@ -7,6 +7,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spondyl.anatomy.landmarks import LANDMARKS
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
@@ -21,9 +22,6 @@ OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(
 STAND_INS: dict[Level, Level] = {Level.T13: Level.T12, Level.L6: Level.L5, Level.S2: Level.S1}
 """Whose column speaks for a level that the networks do not know: the last ribs, the last above the sacrum, and the
 paper's "double S1". None speaks for C1, which has no body that a detector of bodies could find."""
-
-ENDS = (Level.C1, Level.C2, Level.C3, Level.S1, Level.S2)
-"""Levels that show the dens or the sacrum; no network takes them for their neighbours in a patient as a whole."""
 
 
 def log_softmax(logits: Float) -> Float:
@@ -48,11 +46,11 @@ def level_evidence(
         log_probabilities: (n, columns), nats; logits do as well, rows are normalised after division by `temperature`.
         columns: the level of each column.
         temperature: above 1 trusts the network less in telling levels of one region apart.
-        landmark_temperature: the same in telling regions, and `ENDS` from them and from each other, by the ribs, the
-            sacrum and the dens; as `temperature` when None.
+        landmark_temperature: the same in telling regions, and `LANDMARKS` from them and from each other, by the ribs,
+            the sacrum and the dens; as `temperature` when None.
         outlier_probability: chance that the network is wrong without knowing it; bounds the evidence from below.
         beyond_cost: subtracted for S2 where it borrows another's column, nats: detectors are not taught to find it.
-        shift: by how many levels, downwards, the network errs throughout this patient, but for `ENDS`.
+        shift: by how many levels, downwards, the network errs throughout this patient, but for `LANDMARKS`.
 
     Returns:
         (n, 28) in the order of `Level`, nats; 0 everywhere for a network that says nothing. A level without column
@@ -86,7 +84,7 @@ def _tempered(logits: Float, columns: tuple[Level, ...], temperature: float, lan
 
 def _inner(columns: tuple[Level, ...]) -> list[Level]:
     """The levels of a regular column that have a column and are no end, head to foot."""
-    return [level for level in REGULAR.levels if level in columns and level not in ENDS]
+    return [level for level in REGULAR.levels if level in columns and level not in LANDMARKS]
 
 
 def _spread(likelihoods: Float, columns: tuple[Level, ...], beyond_cost: float, shift: int) -> Float:

@@ -31,9 +31,9 @@ from spondyl.anatomy.numbering import NUMBERINGS, Numbering, total_prior
 from spondyl.anatomy.spacing import VID, SpacingTable
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
-from spondyl.identify.labelling import Labelling, Levels, LevelSequence
 from spondyl.identify.lattice import Lattice, Way, best_ways, log_weight, posterior, triangle
 from spondyl.identify.level_tree import LevelTree, level_tree
+from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
 
 Float = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class OrderCosts:
 
     Args:
         temperature: divides the networks' log-probabilities; above 1 trusts them less.
-        landmark_temperature: divides them where the regions and the ends of the column (`evidence.ENDS`) are told
+        landmark_temperature: divides them where the regions and the landmark levels (`anatomy.landmarks`) are told
             apart; as `temperature` when None. Ribs, sacrum and dens are seen, the levels between them estimated.
         outlier_probability: chance that a network is confidently wrong about a candidate.
         shift_sd: deviation, in levels, of an error that the networks make throughout a patient; 0 for none.
@@ -129,7 +129,7 @@ def decode(
     spacing: SpacingTable = VID,
     costs: OrderCosts | None = None,
     best: int = 5,
-) -> Labelling:
+) -> Labelling[Level]:
     """Name ordered candidates.
 
     Args:
@@ -228,7 +228,7 @@ def _labelling(
     numberings: tuple[Numbering, ...],
     costs: OrderCosts,
     best: int,
-) -> Labelling:
+) -> Labelling[Level]:
     """The answer over all shifts, of which each has its lattice and its prior."""
     summed = [posterior(lattice) for lattice in lattices]
     weights = log_shifts + [one.log_total for one in summed]
@@ -244,6 +244,7 @@ def _labelling(
     np.add.at(marginals.T, tree.ranks, np.einsum("s,snN->Nn", shares, [one.nodes for one in summed]))
     return Labelling(
         sequences=_answers(lattices, log_shifts, log_total, best),
+        marks=LEVELS,
         marginals=marginals,
         rejected=np.clip(1 - marginals.sum(axis=1), 0, 1),
         numberings={numbering.name: float(p) for numbering, p in zip(numberings, variants, strict=True)},
@@ -251,7 +252,9 @@ def _labelling(
     )
 
 
-def _answers(lattices: Sequence[Lattice], log_shifts: Float, log_total: float, best: int) -> tuple[LevelSequence, ...]:
+def _answers(
+    lattices: Sequence[Lattice], log_shifts: Float, log_total: float, best: int
+) -> tuple[MarkSequence[Level], ...]:
     found: dict[Levels, float] = {}
     for way in islice(_best_ways(lattices, log_shifts), MOST_WAYS):
         levels: list[Level | None] = [None] * len(lattices[0].gains)
@@ -264,7 +267,7 @@ def _answers(lattices: Sequence[Lattice], log_shifts: Float, log_total: float, b
         if len(found) == best:
             break
     ordered = sorted(found.items(), key=lambda item: -item[1])
-    return tuple(LevelSequence(levels=levels, log_probability=value) for levels, value in ordered)
+    return tuple(MarkSequence(levels=levels, log_probability=value) for levels, value in ordered)
 
 
 def _best_ways(lattices: Sequence[Lattice], log_shifts: Float) -> Iterator[Way]:

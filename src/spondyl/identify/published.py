@@ -6,26 +6,25 @@ published code where it is more exact). That program gives no probabilities; tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.anatomy.level import Level
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.beam import BeamCosts, beam_search
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
 from spondyl.identify.height_map import padded_rows, rows_at
-from spondyl.identify.labelling import Labelling, Levels, LevelSequence
 from spondyl.identify.order import OrderCosts, decode
 from spondyl.identify.published_crops import published_crops
+from spondyl.labelling import Labelling, Levels, MarkSequence
+from spondyl.nets.network import Network
 
 Float32 = NDArray[np.float32]
-Network = Callable[[Float32], Float32]
-"""A network behind whatever engine: float32 in, float32 out, axes as its module in `nets` says."""
-
 TEMPERATURE = 10.0
 """Divides the logits of either network before the softmax."""
 
@@ -42,7 +41,7 @@ def label(
     appearance: Network,
     context: Network,
     costs: OrderCosts | None = None,
-) -> Labelling:
+) -> Labelling[Level]:
     """Name the vertebrae of a scan.
 
     The levels are those of the published beam search, which rejects no candidate. The probabilities are those that
@@ -70,10 +69,10 @@ def label(
     return replace(decoded, sequences=(_with_log_probability(levels, decoded),))
 
 
-def _with_log_probability(levels: Levels, decoded: Labelling) -> LevelSequence:
+def _with_log_probability(levels: Levels, decoded: Labelling[Level]) -> MarkSequence[Level]:
     listed = {sequence.levels: sequence.log_probability for sequence in decoded.sequences}
     unlisted = 1 - sum(np.exp(value) for value in listed.values())
-    return LevelSequence(levels=levels, log_probability=listed.get(levels, float(np.log(max(unlisted, 1e-12)))))
+    return MarkSequence(levels=levels, log_probability=listed.get(levels, float(np.log(max(unlisted, 1e-12)))))
 
 
 def context_logits(

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.imaging.modality import Modality
+
+__all__ = ["Modality", "Volume", "guess_modality"]
 
 _CT_BELOW_HU = -500.0
 """Air is near -1000 HU; no MR signal is negative by that much."""
-
-
-class Modality(StrEnum):
-    """How the scan was made."""
-
-    MR = "mr"
-    CT = "ct"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from spondyl.anatomy.numbering import NUMBERINGS, Numbering
 from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
-from spondyl.identify.labelling import Levels
+from spondyl.labelling import Levels
 from spondyl.learn.looks import MIXED, Looks, imitate_appearance, logits_around
 
 _BODY_SHARE = 0.75

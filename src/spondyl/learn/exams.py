@@ -19,6 +19,7 @@ from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.stack import SagittalStack
+from spondyl.imaging.labels import read_labels
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
 from spondyl.learn.outlines import column_axes, outline_of_mask
@@ -116,8 +117,8 @@ def load_exam(path: Path) -> Exam:
     rows: list[_Row] = []
     mask_path = path.with_name(f"{name}_seg.nii.gz")
     if mask_path.exists():
-        truth = read_volume(mask_path, modality=Modality.MR)
-        mask = to_sagittal(truth.voxels, truth.affine, slab_mm=0)[0].voxels.round().astype(int)
+        labels = read_labels(mask_path)
+        mask = to_sagittal(labels.codes.astype(np.float32), labels.affine, slab_mm=0)[0].voxels.round().astype(int)
         rows += _outlines_of_mask(mask, stack.pixel_mm)
     annotated = resources.files("spondyl.learn").joinpath(f"annotations/{name}.json")
     if annotated.is_file():

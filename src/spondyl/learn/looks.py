@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spondyl.anatomy.landmarks import LANDMARKS
 from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import REGULAR, Numbering
 from spondyl.errors import SettingError
@@ -19,9 +20,6 @@ from spondyl.identify.evidence import OFFICIAL_COLUMNS
 
 _PLACES = {level: float(place) for place, level in enumerate(REGULAR.levels)}
 """Where each level of a regular column lies along it; what a level looks like is a place on this line."""
-
-_UNMISTAKABLE = (Level.C2, Level.C3, Level.S1, Level.S2)
-"""The dens and the sacrum are told by themselves, whatever the patient."""
 
 _RIBBED = 2 / 3
 """Chance that T13's ribs are long enough to make it look like T12, and T12 half like T11; else T13 looks like L1."""
@@ -92,7 +90,7 @@ def imitate_appearance(
     """
     known = _PLACES | _places_of_variant(numbering, rng)
     places = np.array([known[level] for level in levels])
-    sharing = np.array([level not in _UNMISTAKABLE for level in levels])
+    sharing = np.array([level not in LANDMARKS for level in levels])
     drift = rng.normal(0, _some(looks.drift, rng)) + np.cumsum(rng.normal(0, looks.wander, len(levels)))
     seen = places + np.where(sharing, drift, 0) + rng.normal(0, _some(looks.jitter, rng), len(levels))
     return logits_around(seen, np.where(sharing, 1.0, 2.0), rng, looks)

@@ -6,47 +6,41 @@ A patient is painted once for all its contrasts. Files hold 8-bit voxels, so tha
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
+from spondyl.files import new_file
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
 from spondyl.learn.exams import Exam, Outlines
 from spondyl.phantom.bodies import body_outlines
 from spondyl.phantom.column import Column, Vertebra
 from spondyl.phantom.mr import acquire_mr
-from spondyl.phantom.options import PhantomOptions, Variant
+from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
 from spondyl.phantom.patient import draw_protocol, grid_of, make_patient
 from spondyl.phantom.protocol import Field, MrProtocol
 from spondyl.phantom.scene import voxelise
 from spondyl.phantom.sequence import Sequence as Pulse
 from spondyl.phantom.sequence import draw_contrast
 
-__all__ = ["TOLD_BY", "load_phantoms", "make_phantoms", "outlines_of"]
-
-_TAUGHT = (Level.C2, Level.S1)
-"""First and last body that detectors are taught, as in the published networks."""
+__all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
 
 _DOUBT_SHARE = 0.12
 """A slice that shows less of a body than half of it but more than this share neither teaches nor denies it."""
 
 _FIELDS = (Field.CERVICAL, Field.LUMBAR, Field.WHOLE, Field.THORACIC)
 """In turn, by seed."""
-
-TOLD_BY = {
-    Field.LUMBAR: (Variant.L4, Variant.L6),
-    Field.WHOLE: (Variant.T11, Variant.L4, Variant.T13, Variant.L6),
-}
-"""Numbering variants that a field of view can tell: thoracic vertebrae are counted from the neck. In such a field, half
-of the patients that are trained on have one, each in turn."""
 
 _CONTRASTS: tuple[Pulse | None, ...] = (None, Pulse.RANDOM)
 """Of each patient: one as scanners make it, one with a random signal for every tissue."""
@@ -59,14 +53,24 @@ def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
         folder: of the files; made if it is missing.
         seeds: one patient each; its field of view, and whether its numbering is odd, follow from the seed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in seeds if not _path(folder, seed).exists()]
     if not missing:
         return
     # threads of a parent process do not survive a fork
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for _ in pool.map(partial(_make, folder), missing):
-            pass
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _leave_interrupts_to_parent) as pool:
+        try:
+            for _ in pool.map(partial(_make, folder), missing):
+                pass
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+def _leave_interrupts_to_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent then ends this one, which cleans up first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[Field, list[Exam]]:
@@ -84,7 +88,7 @@ def outlines_of(column: Column, affine: Affine, shape: tuple[int, int, int]) -> 
     """
     rows: list[tuple[Float, int, Level, bool]] = []
     for vertebra in column.vertebrae:
-        if _TAUGHT[0].rank <= vertebra.level.rank <= _TAUGHT[1].rank:
+        if is_detected(vertebra.level):
             rows += _rows_of(vertebra, affine, shape)
     return Outlines(
         corners=np.array([row[0] for row in rows]).reshape(-1, 4, 2),
@@ -117,7 +121,7 @@ def _field(seed: int) -> Field:
 
 def _variant(seed: int) -> Variant | None:
     """The numbering that a patient must have; None for one drawn by published frequency."""
-    odd, (pair, is_second) = TOLD_BY.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
+    odd, (pair, is_second) = IDENTIFIABLE_VARIANTS.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
     return odd[pair % len(odd)] if odd and is_second else None
 
 
@@ -138,18 +142,16 @@ def _make(folder: Path, seed: int) -> None:
         protocol = first if pulse is None else replace(first, contrast=draw_contrast(rng, pulse))
         scans.append(_to_bytes(acquire_mr(ids, patient.scene.parts, protocol, rng)))
     outlines = outlines_of(patient.column, first.affine, first.shape)
-    path = _path(folder, seed)
-    partial_path = path.with_suffix(".partial.npz")
-    np.savez_compressed(
-        partial_path,
-        scans=np.stack(scans),
-        affine=first.affine.matrix,
-        corners=outlines.corners,
-        slices=outlines.slices,
-        levels=np.array([level.value for level in outlines.levels], dtype="U3"),
-        certain=outlines.certain,
-    )
-    partial_path.rename(path)
+    with new_file(_path(folder, seed), "the phantom") as path:
+        np.savez_compressed(
+            path,
+            scans=np.stack(scans),
+            affine=first.affine.matrix,
+            corners=outlines.corners,
+            slices=outlines.slices,
+            levels=np.array([level.value for level in outlines.levels], dtype="U3"),
+            certain=outlines.certain,
+        )
 
 
 def _to_bytes(voxels: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,17 +15,21 @@ from spondyl.learn.bilstm import BiLstmRecipe, SequenceStream
 from spondyl.learn.context import ContextRecipe, MapStream
 from spondyl.learn.exams import Exam, load_exams
 from spondyl.learn.phantoms import load_phantoms, make_phantoms
-from spondyl.learn.trainer import Recipe, Stream, fit
+from spondyl.learn.provenance import SIMULATED, commit, describe_exams, describe_phantoms, settings_of
+from spondyl.learn.trainer import Recipe, Stream, fit, validate
 from spondyl.learn.vfr import SliceStream, VfrRecipe
 from spondyl.nets.cards import Card, find_card
 from spondyl.nets.presets import build
 from spondyl.nets.weights import load_card, save
 
 STEPS = {"vfr": 4800, "appearance": 1200, "context": 700, "bilstm": 3000}
-"""Steps with which the shipped weights were trained."""
+"""Steps from random weights; a card names those of its own training."""
 
-PHANTOM_SEEDS = range(240)
-"""Patients from which the shipped weights learnt; benches draw others."""
+PHANTOM_SEEDS = {"train": range(240), "validation": range(240, 248)}
+"""Patients by part of the split; benches draw others."""
+
+_VALIDATION_SEED = 2_000_000_000
+"""Of what a trained network is measured on: the same for every training, and no training's own."""
 
 _PRESETS = {"vfr": "compact", "appearance": "compact", "context": "spinenet", "bilstm": "compact"}
 
@@ -47,8 +52,9 @@ def run_recipe(
         name: "vfr", "appearance", "context" or "bilstm".
         sources: (kind, path) of the data. "exams" is a folder of scans with masks, of which the training part of the
             published split is used; "phantoms" a folder in which phantoms are kept, and made where they are missing.
-            Every folder of exams and every field of view of the phantoms is drawn from equally often. The recipes
-            "context" and "bilstm" simulate what they learn from and read none.
+            Every folder of exams and every field of view of the phantoms is drawn from equally often; the validation
+            part of each is what the card's metrics are measured on. The recipes "context" and "bilstm" simulate what
+            they learn from and read none.
         run: folder of checkpoints.
         start: name of the weights to go on from; random ones when None.
         steps: in all; the recipe's own number when None.
@@ -60,6 +66,30 @@ def run_recipe(
         WeightsError: there are no weights of the name `start`.
         InputError: the data cannot be read.
     """
+    _require_known(name, sources)
+    torch.manual_seed(seed)
+    begun = None if start is None else _start_card(name, start)
+    network = build(name, _PRESETS[name]) if begun is None else load_card(begun).train()
+    sets = () if name in _SIMULATING else tuple(_load(kind, folder.resolve()) for kind, folder in sources)
+    recipe = _recipe(name, network, steps or STEPS[name])
+    code = commit()
+    fit(recipe, _stream(name, [group for data in sets for group in data.training], seed), run)
+    learnt_from = SIMULATED if name in _SIMULATING else tuple(line for data in sets for line in data.sentences)
+    card = Card(
+        name=f"trained-{name}",
+        network=name,
+        preset=_PRESETS[name],
+        trained_on=tuple(dict.fromkeys((*(begun.trained_on if begun else ()), *learnt_from))),
+        metrics=_measure(name, recipe, sets),
+        commit=code,
+        recipe=_command(name, sources, recipe.steps, seed, begun),
+        licence="as the data",
+        settings=settings_of(name, [exam for data in sets for group in data.training for exam in group]),
+    )
+    save(network, card, run)
+
+
+def _require_known(name: str, sources: Sequence[tuple[str, Path]]) -> None:
     if name not in STEPS:
         raise SettingError(f"the recipes are {', '.join(STEPS)}, got {name!r}")
     unknown = {kind for kind, _ in sources} - {"exams", "phantoms"}
@@ -67,46 +97,87 @@ def run_recipe(
         raise SettingError(f"--data must be exams:PATH or phantoms:PATH, got the kind {unknown.pop()!r}")
     if name not in _SIMULATING and not sources:
         raise SettingError(f"the recipe {name} needs labelled scans: --data exams:PATH or phantoms:PATH")
-    torch.manual_seed(seed)
-    network = build(name, _PRESETS[name]) if start is None else _started(name, start)
-    steps = steps or STEPS[name]
-    fit(*_recipe_and_stream(name, network, sources, steps, seed), run)
-    card = Card(
-        name=f"trained-{name}",
-        network=name,
-        preset=_PRESETS[name],
-        trained_on=tuple(path.name for _, path in sources),
-        metrics={},
-        commit="",
-        recipe=f"spondyl train {name} --steps {steps} --seed {seed}" + (f" --start {start}" if start else ""),
-        licence="as the data",
-    )
-    save(network, card, run)
 
 
-def _groups(kind: str, folder: Path) -> list[list[Exam]]:
-    """The exams of one source, in groups that are drawn from equally often."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """One source of data, loaded.
+
+    Args:
+        name: for people.
+        training, validation: exams in groups that are drawn from equally often.
+        sentences: what a card says of it.
+    """
+
+    name: str
+    training: list[list[Exam]]
+    validation: list[list[Exam]]
+    sentences: tuple[str, ...]
+
+
+def _load(kind: str, folder: Path) -> _Source:
     if kind == "exams":
-        return [list(load_exams(folder, "train"))]
-    make_phantoms(folder, PHANTOM_SEEDS)
-    return list(load_phantoms(folder, PHANTOM_SEEDS).values())
+        training, validation = (list(load_exams(folder, part)) for part in ("train", "validation"))
+        return _Source(
+            name=f"{len(validation)} exam{'s' * (len(validation) > 1)} of {folder.name}",
+            training=[training],
+            validation=[validation] if validation else [],
+            sentences=describe_exams(training),
+        )
+    parts = {}
+    for part, seeds in PHANTOM_SEEDS.items():
+        make_phantoms(folder, seeds)
+        parts[part] = list(load_phantoms(folder, seeds).values())
+    scans = [exam for group in parts["train"] for exam in group]
+    return _Source(
+        name=f"{len(PHANTOM_SEEDS['validation'])} phantoms",
+        training=parts["train"],
+        validation=parts["validation"],
+        sentences=describe_phantoms(scans, PHANTOM_SEEDS["train"]),
+    )
 
 
-def _started(name: str, start: str) -> nn.Module:
+def _measure(name: str, recipe: Recipe, sets: Sequence[_Source]) -> dict[str, dict[str, float]]:
+    """Metrics of a trained network on the validation part of each source, or on columns that nobody learnt from."""
+    if name in _SIMULATING:
+        return {"validation, simulated columns": validate(recipe, _stream(name, [], _VALIDATION_SEED))}
+    return {
+        f"validation, {data.name}, augmented": validate(recipe, _stream(name, data.validation, _VALIDATION_SEED))
+        for data in sets
+        if data.validation
+    }
+
+
+def _command(name: str, sources: Sequence[tuple[str, Path]], steps: int, seed: int, begun: Card | None) -> str:
+    """The command that trains the weights again, with the digest of those that it starts from."""
+    data = "".join(f" --data {kind}:{folder.resolve().name}" for kind, folder in sources)
+    started = "" if begun is None else f" --start {begun.name} (sha256 {begun.sha256})"
+    return f"spondyl train {name}{data} --steps {steps} --seed {seed}{started}"
+
+
+def _start_card(name: str, start: str) -> Card:
     card = find_card(start)
     if (card.network, card.preset) != (name, _PRESETS[name]):
         raise SettingError(f"{start} holds the network {card.network} ({card.preset}), not {name} ({_PRESETS[name]})")
-    return load_card(card).train()
+    return card
 
 
-def _recipe_and_stream(
-    name: str, network: nn.Module, sources: Sequence[tuple[str, Path]], steps: int, seed: int
-) -> tuple[Recipe, Stream[object]]:
+def _recipe(name: str, network: nn.Module, steps: int) -> Recipe:
+    recipes: dict[str, type[Recipe]] = {
+        "vfr": VfrRecipe,
+        "appearance": AppearanceRecipe,
+        "context": ContextRecipe,
+        "bilstm": BiLstmRecipe,
+    }
+    return recipes[name](network, steps=steps)
+
+
+def _stream(name: str, groups: Sequence[Sequence[Exam]], seed: int) -> Stream[object]:
+    """Batches for a recipe, of these exams unless it simulates its own."""
     if name == "context":
-        return ContextRecipe(network, steps=steps), MapStream(batch=16, seed=seed)
+        return MapStream(batch=16, seed=seed)
     if name == "bilstm":
-        return BiLstmRecipe(network, steps=steps), SequenceStream(batch=64, seed=seed)
-    exams = [group for kind, folder in sources for group in _groups(kind, folder)]
+        return SequenceStream(batch=64, seed=seed)
     if name == "vfr":
-        return VfrRecipe(network, steps=steps), SliceStream(exams, batch=16, size=224, seed=seed)
-    return AppearanceRecipe(network, steps=steps), CropStream(exams, exams_per_batch=6, seed=seed)
+        return SliceStream(groups, batch=16, size=224, seed=seed)
+    return CropStream(groups, exams_per_batch=6, seed=seed)

@@ -7,7 +7,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import lightning
 import numpy as np
@@ -91,6 +91,25 @@ def fit(recipe: Recipe, stream: Stream[object], run: Path, *, steps_per_checkpoi
     trainer.fit(recipe, batches, ckpt_path=last if last.exists() else None)
 
 
+def validate(recipe: Recipe, stream: Stream[object], *, batches: int = 20) -> dict[str, float]:
+    """Measure a trained network on the first batches of a stream.
+
+    Returns:
+        The mean of each thing that the recipe logs; shares, such as the accuracy, in percent.
+    """
+    trainer = lightning.Trainer(
+        precision="bf16-mixed",
+        logger=False,
+        limit_test_batches=batches,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    (logged,) = trainer.test(recipe, DataLoader(stream, batch_size=None, num_workers=1), verbose=False)
+    measured = {name if name == "loss" else f"{name}_percent": value for name, value in logged.items()}
+    return {name: round(value if name == "loss" else 100 * value, 3) for name, value in measured.items()}
+
+
 def _average(average: Tensor, current: Tensor, averaged: Tensor | int) -> Tensor:
     """The running average with one more step; early on it forgets faster, or the random first weights would linger."""
     decay = min(_AVERAGE_DECAY, (1 + int(averaged)) / (10 + int(averaged)))
@@ -135,6 +154,10 @@ class Recipe(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.steps, self.learning_rate = steps, learning_rate
+
+    def test_step(self, *batch_and_index: Any) -> Tensor:
+        """What `validate` measures: as in training, averaged over the batches."""
+        return cast(Tensor, self.training_step(*batch_and_index))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam and its schedule."""

@@ -26,6 +26,9 @@ LEAST_SCORE = 0.5
 SURE_SCORE = 0.8
 """A scan none of whose bodies scores as much shows no spine: in every training exam the best has 0.9 or more."""
 
+MAX_CHAINS = 1000
+"""Of more candidates, of which a whole spine in 130 slices gives 350, those that score highest are compared."""
+
 MAX_GAP_MM = 10.0
 """A body may be missed in slices between, but not over more than this; a wider gap parts two bodies of a curve."""
 
@@ -67,7 +70,7 @@ def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[Verte
             c for c in chains if (k - found.slices[c[-1]]) * slice_mm <= MAX_GAP_MM or found.slices[c[-1]] == k - 1
         ]
         chains += _continue(open_chains, here, polygons)
-    chains = _merge(chains, found)
+    chains = _merge(_highest(chains, found), found)
     instances = [_instance(chain, found) for chain in chains]
     least_slices = 2 if len(np.unique(found.slices)) >= 3 else 1
     clear = [body for body in instances if len(body.slices) >= least_slices and body.score >= LEAST_SCORE]
@@ -90,16 +93,25 @@ def _continue(chains: list[list[int]], here: NDArray[np.intp], polygons: NDArray
     return [[int(here[outline])] for outline in fresh]
 
 
+def _highest(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
+    """The `MAX_CHAINS` chains with the highest best score, in their order."""
+    best = np.array([found.scores[chain].max() for chain in chains])
+    return [chains[number] for number in np.sort(np.argsort(-best, kind="stable")[:MAX_CHAINS])]
+
+
 def _merge(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
     """Unite chains whose mean quadrilaterals overlap; of two outlines in one slice the longer chain's stays."""
     merged: list[list[int]] = []
+    means = np.empty(len(chains), object)
     for chain in sorted(chains, key=len, reverse=True):
         mean = shapely.polygons(found.corners[chain].mean(0))
-        for other in merged:
-            if _iou(mean, shapely.polygons(found.corners[other].mean(0))) > MERGE_IOU:
-                other += [i for i in chain if found.slices[i] not in found.slices[other]]
-                break
+        overlapped = np.flatnonzero(_iou(mean, means[: len(merged)]) > MERGE_IOU)
+        if len(overlapped):
+            first = overlapped[0]
+            merged[first] += [i for i in chain if found.slices[i] not in found.slices[merged[first]]]
+            means[first] = shapely.polygons(found.corners[merged[first]].mean(0))
         else:
+            means[len(merged)] = mean
             merged.append(list(chain))
     return merged
 

@@ -19,7 +19,7 @@ together, so that their mean, which decides the level, is the program's).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,12 +30,12 @@ from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.interpolate import resize_bicubic, resize_bilinear
 from spondyl.geometry.stack import SagittalStack
+from spondyl.nets.network import LoadedNetwork, Network
+from spondyl.reading import Candidates, Locate
+from spondyl.study import Study
 
 Float32 = NDArray[np.float32]
 Index = NDArray[np.intp]
-Network = Callable[[Float32], Float32]
-"""(patches, 1, 224, 224) to (patches, 13, 224, 224); channels as `locate.vfr_targets` lists them."""
-
 PATCH_MM = 260.0
 """Edge of a patch; the paper names 25, 26 and 50 cm."""
 
@@ -91,6 +91,16 @@ class Outlines:
     slice_index: Index
     corners: Float
     score: Float
+
+
+def open_published(networks: Mapping[str, LoadedNetwork]) -> Locate:
+    """Open the method; the network must be of the published size."""
+    network = networks["vfr"].require_preset("spinenet").run
+
+    def locate(study: Study) -> Candidates:
+        return Candidates.from_bodies(detect(study.sagittal, network), study.sagittal.affine)
+
+    return locate
 
 
 def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:

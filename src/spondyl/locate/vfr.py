@@ -6,7 +6,9 @@ corner an arrow to the centroid of the same body. Decoding turns these 13 maps i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +20,16 @@ from spondyl.geometry.stack import SagittalStack
 from spondyl.locate.column import in_column
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
 from spondyl.locate.regions import regions
+from spondyl.nets.network import LoadedNetwork, Network
+from spondyl.nets.settings import read_settings
+from spondyl.reading import Candidates, Locate
+from spondyl.study import Study
 
 WORKING_MM = 1.2
-"""Pixel spacing at which slices pass the network; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
+"""Pixel spacing at which networks are trained; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
 
 CLOSE_MM = 0.6
-"""Pixel spacing of a second look at small bodies: those of the neck are then as large as those of the loins were."""
+"""Pixel spacing of a second pass over small bodies: cervical ones then span as many pixels as lumbar ones at 1.2 mm."""
 
 _SMALL_MM = 23.0
 """Bodies with shorter edges are looked at again: C2 to about T6."""
@@ -63,34 +69,82 @@ _PATCH_OVERLAP = 0.4
 _STRIDE = 32
 """Both edges of a slice are padded to a multiple of this, which the network's five halvings need."""
 
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(slices, 1, rows, columns) to (slices, 13, rows, columns); channels as `locate.vfr_targets` lists them."""
+_MAX_BATCH_PIXELS = 2**20
+"""So many pixels, or one slice, are resampled, seen and decoded at once, which bounds the memory of any scan."""
+
+_MAX_SLICE_PIXELS = 3_000_000
+"""A slice passes the network whole, at 0.3 GB a million pixels; this is 2.0 x 0.54 m at `CLOSE_MM`."""
+
+_MAX_CENTROIDS = 128
+"""The hottest that count in one slice; a whole spine shows some 30, and pairing them with corners takes their square.
+"""
 
 
-def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VfrSettings:
+    """The settings in the card of a vector-field regression network.
+
+    Args:
+        working_mm: pixel spacing at which slices pass the network.
+        close_mm: pixel spacing of the second pass over small bodies.
+    """
+
+    working_mm: float
+    close_mm: float
+
+
+TRAINED = VfrSettings(working_mm=WORKING_MM, close_mm=CLOSE_MM)
+"""The settings of networks that are trained by the recipe `vfr`."""
+
+
+def open_whole(networks: Mapping[str, LoadedNetwork]) -> Locate:
+    """Open the method that passes slices whole, with the settings in the network's card."""
+    network = networks["vfr"]
+    settings = read_settings(network.card, VfrSettings)
+
+    def locate(study: Study) -> Candidates:
+        return Candidates.from_bodies(detect(study.sagittal, network.run, settings), study.sagittal.affine)
+
+    return locate
+
+
+def open_patches(networks: Mapping[str, LoadedNetwork]) -> Locate:
+    """Open the method that passes slices in overlapping patches."""
+    network = networks["vfr"].run
+
+    def locate(study: Study) -> Candidates:
+        return Candidates.from_bodies(detect_in_patches(study.sagittal, network), study.sagittal.affine)
+
+    return locate
+
+
+def detect(stack: SagittalStack, network: Network, settings: VfrSettings = TRAINED) -> tuple[VertebraInstance, ...]:
     """Find the vertebral bodies of a scan.
 
-    All slices pass the network whole, as one batch, at `WORKING_MM`. What lies above the uppermost large body passes it
-    again at `CLOSE_MM`, unless nothing small was seen there nor could have been overlooked; of the two looks the one
-    that shows more bodies there counts. A narrow field of view is looked at twice as a whole.
+    All slices pass the network whole at the working spacing, in batches of bounded size; one that shows more than a
+    patient passes coarser, so that it has at most three million pixels. What lies above the uppermost large body passes
+    it again at the close spacing, unless nothing small was seen there nor could have been overlooked; of the two passes
+    the one that finds more bodies there counts. A narrow field of view passes twice as a whole.
 
     Args:
         stack: the scan.
-        network: the vector-field regression network.
+        network: the vector-field regression network, (slices, 1, rows, columns) to (slices, 13, rows, columns);
+            channels as `locate.vfr_targets` lists them.
+        settings: the spacings.
 
     Returns:
         Bodies from head to foot, outlines in the stack's own indices.
     """
     slices = normalise(stack.voxels)
-    bodies = _look(slices, stack, network, WORKING_MM)
+    bodies = _look(slices, stack, network, settings.working_mm)
     large = next((body for body in bodies if _edge_mm(body, stack.pixel_mm) >= _SMALL_MM), None)
     if large is None or slices.shape[2] * stack.pixel_mm[1] <= _NARROW_MM:
-        again = _look(slices, stack, network, CLOSE_MM)
+        again = _look(slices, stack, network, settings.close_mm)
         return again if len(again) >= len(bodies) else bodies
     upper_edge, lower_edge = large.middle_outline[:, 0].min(), large.middle_outline[:, 0].max()
     if large is bodies[0] and upper_edge * stack.pixel_mm[0] < _UNSEEN_MM:
         return bodies
-    again = _look(slices[:, : int(lower_edge)], stack, network, CLOSE_MM)
+    again = _look(slices[:, : int(lower_edge)], stack, network, settings.close_mm)
     above = [body for body in bodies if body.centroid_index[1] < upper_edge]
     closer = [body for body in again if body.centroid_index[1] < upper_edge]
     upper = closer if len(closer) >= len(above) else above
@@ -101,11 +155,28 @@ def _look(
     slices: NDArray[np.float32], stack: SagittalStack, network: Network, pixel_mm: float
 ) -> tuple[VertebraInstance, ...]:
     """Bodies in the upper rows of a stack, which are given normalised, as seen at this spacing."""
-    resized, scale = resize_slices(slices, stack.pixel_mm, pixel_mm)
-    rows, columns = resized.shape[1:]
-    padded = np.pad(resized, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
-    found = decode(network(padded[:, None])[:, :, :rows, :columns])
+    size_mm = np.array(slices.shape[1:]) * stack.pixel_mm
+    pixel_mm = max(pixel_mm, float(np.sqrt(size_mm.prod() / _MAX_SLICE_PIXELS)))
+    found = []
+    for batch in batches(len(slices), size_mm.prod() / pixel_mm**2):
+        resized, scale = resize_slices(slices[batch], stack.pixel_mm, pixel_mm)
+        rows, columns = resized.shape[1:]
+        padded = np.pad(resized, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
+        maps = network(padded[:, None])[:, :, :rows, :columns]
+        found.append(decode(maps, first_slice=batch.start))
     return in_column(_grouped(found, scale, stack.slice_mm), stack.pixel_mm)
+
+
+def batches(slices: int, pixels: float) -> list[slice]:
+    """Cut a scan into runs of slices, of nearly equal length, that have `_MAX_BATCH_PIXELS` together or are one slice.
+
+    Args:
+        slices: how many there are.
+        pixels: of each.
+    """
+    parts = -(-slices // max(1, int(_MAX_BATCH_PIXELS // pixels)))
+    edges = np.linspace(0, slices, parts + 1).astype(int).tolist()
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def _edge_mm(body: VertebraInstance, pixel_mm: Float) -> float:
@@ -128,8 +199,18 @@ def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraI
     Returns:
         Bodies from head to foot, outlines in the stack's own indices.
     """
-    edge_mm = min(_PATCH_MM, *(np.array(stack.voxels.shape[1:]) * stack.pixel_mm))
-    slices, scale = resize_slices(stack.voxels, stack.pixel_mm, edge_mm / _PATCH)
+    size_mm = np.array(stack.voxels.shape[1:]) * stack.pixel_mm
+    pixel_mm = min(_PATCH_MM, *size_mm) / _PATCH
+    found = []
+    for batch in batches(len(stack.voxels), size_mm.prod() / pixel_mm**2):
+        slices, scale = resize_slices(stack.voxels[batch], stack.pixel_mm, pixel_mm)
+        maps = _maps_of_patches(slices, network)
+        found.append(decode(maps, corner_heat=PAPER_HEAT, centroid_heat=PAPER_HEAT, first_slice=batch.start))
+    return _grouped(found, scale, stack.slice_mm)
+
+
+def _maps_of_patches(slices: NDArray[np.float32], network: Network) -> NDArray[np.float32]:
+    """The maps of slices (n, rows, columns), (n, 13, rows, columns), averaged over the patches."""
     rows, columns = slices.shape[1:]
     slices = np.pad(slices, ((0, 0), (0, max(0, _PATCH - rows)), (0, max(0, _PATCH - columns))))
     total = np.zeros((len(slices), 13, *slices.shape[1:]), np.float32)
@@ -142,15 +223,15 @@ def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraI
             total[:, :, *window] += weight * network(_normalise_patches(slices[:, *window])[:, None])
             weights[window] += weight
     total /= weights
-    found = decode(total[:, :, :rows, :columns], corner_heat=PAPER_HEAT, centroid_heat=PAPER_HEAT)
-    return _grouped(found, scale, stack.slice_mm)
+    return total[:, :, :rows, :columns]
 
 
-def _grouped(found: SliceOutlines, scale: Float, slice_mm: float) -> tuple[VertebraInstance, ...]:
-    corners = (found.corners + 0.5) * scale - 0.5
-    return group_across_slices(
-        SliceOutlines(slices=found.slices, corners=corners, scores=found.scores), slice_mm=slice_mm
+def _grouped(found: Sequence[SliceOutlines], scale: Float, slice_mm: float) -> tuple[VertebraInstance, ...]:
+    slices, corners, scores = (
+        np.concatenate([getattr(part, name) for part in found]) for name in ("slices", "corners", "scores")
     )
+    whole = SliceOutlines(slices=slices, corners=(corners + 0.5) * scale - 0.5, scores=scores)
+    return group_across_slices(whole, slice_mm=slice_mm)
 
 
 def _patch_starts(length: int) -> list[int]:
@@ -182,7 +263,11 @@ def normalise(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def decode(
-    maps: NDArray[np.float32], *, corner_heat: float = CORNER_HEAT, centroid_heat: float = CENTROID_HEAT
+    maps: NDArray[np.float32],
+    *,
+    corner_heat: float = CORNER_HEAT,
+    centroid_heat: float = CENTROID_HEAT,
+    first_slice: int = 0,
 ) -> SliceOutlines:
     """Read the quadrilaterals that a network drew.
 
@@ -196,6 +281,7 @@ def decode(
         maps: (slices, 13, rows, columns).
         corner_heat: heat that a corner must reach.
         centroid_heat: heat that a centroid must reach.
+        first_slice: index in the scan of the first of these slices.
 
     Returns:
         Outlines in pixels of the maps.
@@ -203,7 +289,7 @@ def decode(
     peaks = _peaks(maps, np.array([corner_heat] * 4 + [centroid_heat]))
     found = [_assemble(peaks, k) for k in range(len(maps))]
     return SliceOutlines(
-        slices=np.concatenate([np.full(len(corners), k) for k, (corners, _) in enumerate(found)]).astype(np.intp),
+        slices=first_slice + np.repeat(np.arange(len(found)), [len(corners) for corners, _ in found]),
         corners=np.concatenate([corners for corners, _ in found]),
         scores=np.concatenate([scores for _, scores in found]),
     )
@@ -248,6 +334,7 @@ def _peaks(maps: NDArray[np.float32], least_heat: Float) -> _Peaks:
 def _assemble(peaks: _Peaks, k: int) -> tuple[Float, Float]:
     """Quadrilaterals (n, 4, 2) and scores (n,) of slice k."""
     centroids = peaks.of(k, 4)
+    centroids = np.sort(centroids[np.argsort(-peaks.heat[centroids], kind="stable")[:_MAX_CENTROIDS]])
     if not len(centroids):
         return np.empty((0, 4, 2)), np.empty(0)
     centre = peaks.place[centroids]

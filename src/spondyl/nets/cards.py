@@ -16,7 +16,7 @@ from spondyl.errors import WeightsError
 from spondyl.nets.places import shipped_weights_folder, user_weights_folder
 from spondyl.nets.presets import network_entry
 
-__all__ = ["Card", "Setting", "file_sha256", "find_card", "list_cards", "read_card"]
+__all__ = ["Card", "Setting", "file_sha256", "find_card", "list_cards", "read_card", "toml_files"]
 
 Setting = bool | int | float | str
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -108,6 +108,14 @@ def read_card(path: Path) -> Card:
     )
 
 
+def toml_files(folder: Path) -> list[Path]:
+    """The `.toml` files of a folder by name; none where there is no such folder, or this user may not read it."""
+    try:
+        return sorted(folder.glob("*.toml"))
+    except OSError:
+        return []
+
+
 def list_cards(folders: tuple[Path, ...] | None = None) -> list[Card]:
     """Every card, by name.
 
@@ -119,7 +127,7 @@ def list_cards(folders: tuple[Path, ...] | None = None) -> list[Card]:
     """
     searched = (shipped_weights_folder(), user_weights_folder()) if folders is None else folders
     cards: dict[str, Card] = {}
-    for path in (path for folder in searched for path in sorted(folder.glob("*.toml"))):
+    for path in (path for folder in searched for path in toml_files(folder)):
         card = read_card(path)
         if card.name in cards:
             raise WeightsError(f"two cards are named {card.name!r}: {cards[card.name].card_path} and {path}")

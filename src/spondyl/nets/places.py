@@ -1,7 +1,8 @@
 """Where a user's own weights and Spondyl's cache are kept.
 
 `SPONDYL_HOME` names one folder for both; otherwise each goes where the platform keeps such things
-(XDG base directories on Linux, Library on macOS, LOCALAPPDATA on Windows).
+(XDG base directories on Linux, Library on macOS, LOCALAPPDATA on Windows). Where there is no such place, or it is
+another user's, the paths lie below the null device: nothing is found there, and writing fails with an `OSError`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 
 __all__ = ["cache_folder", "shipped_weights_folder", "user_weights_folder"]
+
+_NOWHERE = Path(os.devnull) / "spondyl"
 
 
 def shipped_weights_folder() -> Path:
@@ -30,6 +33,17 @@ def cache_folder() -> Path:
 
 
 def _base(variable: str, linux: str, macos: str) -> Path:
+    try:
+        folder = _folder(variable, linux, macos)
+        (folder / "any").stat()
+    except FileNotFoundError:
+        return folder
+    except (OSError, RuntimeError):  # RuntimeError: no HOME, and a user that the system does not know
+        return _NOWHERE
+    return folder
+
+
+def _folder(variable: str, linux: str, macos: str) -> Path:
     home = os.environ.get("SPONDYL_HOME")
     if home:
         return Path(home)

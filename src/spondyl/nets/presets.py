@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spondyl.errors import WeightsError
+from spondyl.errors import WeightsError, requiring
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,5 +128,8 @@ def build(network: str, preset: str) -> nn.Module:
 
     Raises:
         WeightsError: no network or no preset of that name.
+        MissingExtraError: PyTorch is not installed.
     """
-    return network_entry(network, preset).builder(preset)
+    entry = network_entry(network, preset)
+    with requiring("torch", f"building the network {network!r}"):
+        return entry.builder(preset)

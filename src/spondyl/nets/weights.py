@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import safetensors
@@ -12,7 +10,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from spondyl.errors import OutputError, WeightsError
+from spondyl.errors import WeightsError
+from spondyl.files import new_file
 from spondyl.nets.cards import Card, file_sha256, find_card, list_cards, verified, with_digest
 from spondyl.nets.presets import build
 
@@ -83,19 +82,12 @@ def write(state: Mapping[str, Tensor], card: Card, folder: Path) -> Card:
     Raises:
         OutputError: the folder cannot be written.
     """
+    what = f"the weights {card.name}"
     sealed = with_digest(card, folder, "")
-    partial = folder / f".{card.name}.{os.getpid()}.partial"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, partial)
-        sealed = with_digest(card, folder, file_sha256(partial))
-        partial.replace(sealed.weights_path)
-        partial.write_text(sealed.to_toml(), encoding="utf-8")
-        partial.replace(sealed.card_path)
-    except (OSError, safetensors.SafetensorError) as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise OutputError(f"the weights {sealed.weights_path} cannot be written: {error}") from error
+    with new_file(sealed.card_path, what) as card_file, new_file(sealed.weights_path, what) as weights_file:
+        weights_file.write_bytes(safetensors.torch.save({key: value.contiguous() for key, value in state.items()}))
+        sealed = with_digest(card, folder, file_sha256(weights_file))
+        card_file.write_text(sealed.to_toml(), encoding="utf-8")
     return sealed
 
 

@@ -79,7 +79,16 @@ _SHOWN_BY: Mapping[Variant, tuple[Field, ...]] = MappingProxyType(
         Variant.LUMBARISED: (Field.LUMBAR, Field.WHOLE),
     }
 )
-"""Fields of view that show where a variant is odd; asking for it in another one is a mistake."""
+"""Fields of view that show the place where a variant differs; asking for it in another one is a mistake."""
+
+IDENTIFIABLE_VARIANTS: Mapping[Field, tuple[Variant, ...]] = MappingProxyType(
+    {
+        Field.LUMBAR: (Variant.L4, Variant.L6),
+        Field.WHOLE: (Variant.T11, Variant.L4, Variant.T13, Variant.L6),
+    }
+)
+"""Variants that a field of view can tell from a regular column: thoracic vertebrae are counted from C2. Half of the
+training phantoms of such a field have one, each in turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
-from spondyl.geometry.resample import MAX_IN_PLANE_MM
+from spondyl.geometry.viewable import MAX_IN_PLANE_MM
 from spondyl.phantom.sequence import Contrast, Sequence
 
 __all__ = ["SPACING_RANGE_MM", "Coil", "CtKernel", "CtProtocol", "Field", "Imperfections", "MrProtocol", "Shape"]

@@ -8,10 +8,8 @@ holds one series and nothing else.
 from __future__ import annotations
 
 import hashlib
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.errors import OutputError
+from spondyl.files import new_files, refused
 from spondyl.geometry.affine import Affine
 from spondyl.imaging.volume import Modality
 from spondyl.imaging.write import to_nifti_gz
@@ -33,6 +32,7 @@ from spondyl.phantom.truth_document import truth_json
 __all__ = ["Format", "require_new", "write_phantom"]
 
 _NIFTI = ".nii.gz"
+_WHAT = "the phantom"
 
 
 class Format(StrEnum):
@@ -128,23 +128,9 @@ def _staging(paths: _Paths) -> Iterator[Path]:
     Raises:
         OutputError: one of the names is taken, or something cannot be written.
     """
-    fresh = paths.scan.with_name(f".spondyl-{secrets.token_hex(4)}-fresh")
-    moved: list[Path] = []
-    try:
-        _require_free(paths)
-        fresh.mkdir()
+    _require_free(paths)
+    with new_files(paths.scan.parent, _WHAT) as fresh:
         yield fresh
-        for path in (path for path in paths.all() if (fresh / path.name).exists()):
-            (fresh / path.name).rename(path)
-            moved.append(path)
-    except BaseException as error:
-        for path in moved:
-            _remove(path)
-        if isinstance(error, OSError):
-            raise OutputError(f"the phantom cannot be written: {error.strerror}") from error
-        raise
-    finally:
-        _remove(fresh)
 
 
 def _require_free(paths: _Paths) -> None:
@@ -154,15 +140,9 @@ def _require_free(paths: _Paths) -> None:
             path.lstat()
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise refused(_WHAT, error) from error
         raise OutputError(f"the phantom would overwrite {kind}; name another file or folder")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
 
 
 def _as_integers(voxels: NDArray[np.float32]) -> NDArray[np.integer]:

@@ -12,6 +12,9 @@ from spondyl.report.placed import PlacedVertebra, place_vertebrae
 
 __all__ = ["rasterise"]
 
+_MAX_POINTS = 2**18
+"""So many voxels, at some 300 bytes each, are compared with an outline at once."""
+
 
 def rasterise(findings: Findings, shape: tuple[int, ...], affine: Affine, stack_affine: Affine) -> NDArray[np.uint8]:
     """Fill every outline; between slices it is interpolated, and at both ends it reaches half a slice further.
@@ -27,25 +30,27 @@ def rasterise(findings: Findings, shape: tuple[int, ...], affine: Affine, stack_
     """
     mask = np.zeros(shape, np.uint8)
     for vertebra in place_vertebrae(findings, stack_affine):
-        box = _box(vertebra, shape, affine, stack_affine)
-        indices = np.stack(np.meshgrid(*(np.arange(part.start, part.stop) for part in box), indexing="ij"), axis=-1)
-        inside = _is_inside(vertebra, stack_affine.to_index(affine.to_world(indices)))
-        mask[box][inside] = verse_code(vertebra.level)
+        first, size = _box(vertebra, shape, affine, stack_affine)
+        count = int(np.prod(size))
+        for start in range(0, count, _MAX_POINTS):
+            part = np.arange(start, min(start + _MAX_POINTS, count))
+            indices = first + np.stack(np.unravel_index(part, size), axis=-1)
+            inside = _is_inside(vertebra, stack_affine.to_index(affine.to_world(indices)))
+            mask[tuple(indices[inside].T)] = verse_code(vertebra.level)
     return mask
 
 
 def _box(
     vertebra: PlacedVertebra, shape: tuple[int, ...], affine: Affine, stack_affine: Affine
-) -> tuple[slice, slice, slice]:
-    """The part of the input's grid that can hold the vertebra."""
+) -> tuple[NDArray[np.intp], tuple[int, ...]]:
+    """First index and size of the part of the input's grid that can hold the vertebra."""
     low = np.array([vertebra.slices[0] - 0.5, *vertebra.outlines.min(axis=(0, 1))])
     high = np.array([vertebra.slices[-1] + 0.5, *vertebra.outlines.max(axis=(0, 1))])
     corners = low + np.indices((2, 2, 2)).reshape(3, 8).T * (high - low)
     voxels = affine.to_index(stack_affine.to_world(corners))
-    first = np.clip(np.floor(voxels.min(axis=0)), 0, shape).astype(int)
-    last = np.clip(np.ceil(voxels.max(axis=0)) + 1, 0, shape).astype(int)
-    i, j, k = (slice(int(start), int(stop)) for start, stop in zip(first, last, strict=True))
-    return i, j, k
+    first = np.clip(np.floor(voxels.min(axis=0)), 0, shape).astype(np.intp)
+    last = np.clip(np.ceil(voxels.max(axis=0)) + 1, 0, shape).astype(np.intp)
+    return first, tuple(int(length) for length in last - first)
 
 
 def _is_inside(vertebra: PlacedVertebra, points: Float) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from spondyl.anatomy.level import Region
 from spondyl.findings import Findings
 from spondyl.geometry.affine import Float
 from spondyl.geometry.stack import SagittalStack
+from spondyl.report.fonts import import_matplotlib
 from spondyl.report.placed import PlacedVertebra, place_vertebrae
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def draw_overview(findings: Findings, stack: SagittalStack) -> bytes:
     Returns:
         A PNG file.
     """
+    import_matplotlib()
     vertebrae = place_vertebrae(findings, stack.affine)
     positions = slice_positions(vertebrae, stack.voxels.shape)
     image = follow_spine(stack, positions)

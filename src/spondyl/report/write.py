@@ -5,16 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spondyl.errors import OutputError
+from spondyl.files import new_folder, refused
 from spondyl.findings import Findings
-from spondyl.geometry.resample import to_sagittal
-from spondyl.imaging.volume import Volume
+from spondyl.study import Study
 
 __all__ = ["OUR_FILES", "default_folder", "require_usable_folder", "write_report"]
 
@@ -33,15 +29,7 @@ OUR_FILES = frozenset(
 )
 """What an output folder may hold to be replaced; one strange file and it is left alone."""
 
-_REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EACCES: "there is no permission to write there",
-    errno.EPERM: "there is no permission to write there",
-    errno.EROFS: "the file system is read-only",
-    errno.ENOTDIR: "part of its path is a file",
-    errno.ENAMETOOLONG: "its name is too long",
-}
+_WHAT = "the output folder"
 
 
 def default_folder(source: Path) -> Path:
@@ -70,37 +58,34 @@ def require_usable_folder(folder: Path) -> None:
         if names and not (names <= OUR_FILES and _is_report(folder / "report.json")):
             raise OutputError("the output folder is not empty and holds more than an earlier report; name another one")
     except OSError as error:
-        raise _refused(error) from error
+        raise refused(_WHAT, error) from error
 
 
-def write_report(findings: Findings, volume: Volume, folder: Path) -> None:
+def write_report(findings: Findings, study: Study, folder: Path) -> None:
     """Write all files of a report into a folder that appears only when it is complete.
 
     Args:
         findings: what to report.
-        volume: the scan that they describe, for the picture and the mask.
+        study: the scan that they describe, for the picture and the mask.
         folder: replaced as a whole if it is empty or holds an earlier report.
 
     Raises:
         OutputError: the folder holds something else, or cannot be written; nothing is left behind.
     """
     require_usable_folder(folder)
-    contents = _contents(findings, volume)
-    try:
-        with _replacing(folder.resolve()) as fresh:
-            for name, content in contents.items():
-                (fresh / name).write_bytes(content)
-    except OSError as error:
-        raise _refused(error) from error
+    contents = _contents(findings, study)
+    with new_folder(folder.resolve(), _WHAT) as fresh:
+        for name, content in contents.items():
+            (fresh / name).write_bytes(content)
 
 
-def _contents(findings: Findings, volume: Volume) -> dict[str, bytes]:
+def _contents(findings: Findings, study: Study) -> dict[str, bytes]:
     from spondyl.report.masks import rasterise
     from spondyl.report.overview import draw_overview
     from spondyl.report.page import html_report
     from spondyl.report.tables import discs_csv, measurements_csv, vertebrae_csv
 
-    stack, _ = to_sagittal(volume.voxels, volume.affine)
+    volume, stack = study.volume, study.sagittal
     overview = draw_overview(findings, stack)
     contents = {
         "report.json": findings.to_json().encode(),
@@ -120,50 +105,6 @@ def _contents(findings: Findings, volume: Volume) -> dict[str, bytes]:
     return contents
 
 
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A fresh sibling that takes the folder's place when the block ends well, and is gone when it does not."""
-    mark = secrets.token_hex(4)
-    fresh, previous = (folder.with_name(f".spondyl-{mark}-{part}") for part in ("fresh", "previous"))
-    made = _make_parents(folder)
-    try:
-        fresh.mkdir()
-        yield fresh
-        if folder.is_dir():
-            folder.rename(previous)
-        try:
-            fresh.rename(folder)
-        except OSError:
-            if previous.is_dir():
-                previous.rename(folder)
-            raise
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        _remove(made)
-        raise
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def _make_parents(folder: Path) -> list[Path]:
-    """Make the missing folders above; those made, the deepest first."""
-    missing = [parent for parent in folder.parents if not parent.exists()]
-    made: list[Path] = []
-    try:
-        for parent in reversed(missing):
-            parent.mkdir()
-            made.insert(0, parent)
-    except OSError:
-        _remove(made)
-        raise
-    return made
-
-
-def _remove(made: list[Path]) -> None:
-    with suppress(OSError):  # somebody else has put something there meanwhile
-        for parent in made:
-            parent.rmdir()
-
-
 def _require_writable(folder: Path) -> None:
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -176,8 +117,3 @@ def _is_report(path: Path) -> bool:
         return str(json.loads(path.read_bytes())["schema"]).startswith("spondyl.findings/")
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _refused(error: OSError) -> OutputError:
-    reason = _REASONS.get(error.errno or 0, "the system refused it")
-    return OutputError(f"the output folder cannot be written: {reason}")

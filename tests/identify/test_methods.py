@@ -12,8 +12,16 @@ from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
-from spondyl.identify.context import label_instances, level_logits
+from spondyl.identify.appearance import AppearanceIdentifier, body_evidence
+from spondyl.identify.crops import COMPACT
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.identify.height_map import HeightMapSettings
+from spondyl.identify.methods.context import ContextNamer, refine_logits
+from spondyl.identify.methods.order import OrderNamer
+from spondyl.identify.order import OrderCosts
+from spondyl.reading import Candidates
+from spondyl.stage import Structure
+from spondyl.study import Study
 
 LIP = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])
 LEVELS = REGULAR.levels[REGULAR.levels.index(Level.T11) : REGULAR.levels.index(Level.S1) + 1]
@@ -50,6 +58,16 @@ def sharpened(heights):
     return np.log(np.maximum(heights, 1e-30)) * 10
 
 
+def label_instances(stack, instances, appearance, context):
+    """Name bodies by the exact decoder, with or without a context network before it."""
+    namer = OrderNamer(costs=OrderCosts())
+    if context is not None:
+        namer = ContextNamer(context=context, heights=HeightMapSettings(), costs=OrderCosts())
+    identify = AppearanceIdentifier(appearance=appearance, crops=COMPACT, namer=namer)
+    bodies = Candidates.from_bodies(instances, stack.affine)
+    return identify(Study.from_sagittal(stack), {Structure.VERTEBRA: bodies}).vertebrae
+
+
 def test_one_known_vertebra_names_the_others(spine):
     assert label_instances(*spine, sacrum_last, sharpened).levels == LEVELS
     assert label_instances(*spine, sacrum_last, None).levels == LEVELS
@@ -71,7 +89,8 @@ def test_the_context_networks_rows_are_read_at_the_centroids(spine):
     def by_height(heights):
         return np.broadcast_to(np.arange(heights.shape[2], dtype=np.float32)[:, None], heights.shape)
 
-    logits = level_logits(stack, instances, sacrum_last, by_height)
+    evidence = body_evidence(stack, instances, sacrum_last, COMPACT)
+    logits = refine_logits(evidence, by_height, HeightMapSettings())
     centroids_mm = np.array([(instance.centroid_index[1] + 0.5) * 0.8 for instance in instances])
     np.testing.assert_allclose(logits[:, 0], centroids_mm, atol=1)
 
@@ -84,7 +103,7 @@ def test_without_an_anchor_the_probabilities_show_it(spine):
 
 def test_no_instance_is_an_empty_answer(spine):
     stack, _ = spine
-    assert label_instances(stack, [], sacrum_last, sharpened).levels == ()
+    assert label_instances(stack, [], sacrum_last, sharpened) is None
 
 
 def test_a_network_of_another_shape_is_refused(spine):

@@ -1,0 +1,44 @@
+"""Levels that fix the numbering of a column, and what a scan must show for a numbering variant to be identifiable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spondyl.anatomy.level import Level, Region
+from spondyl.anatomy.numbering import REGULAR, Numbering
+
+__all__ = ["ANCHORS", "DETECTED", "LANDMARKS", "is_detected", "variant_is_identifiable"]
+
+LANDMARKS = (Level.C1, Level.C2, Level.C3, Level.S1, Level.S2)
+"""Levels that show the dens or the sacrum: an error that a network makes throughout a patient never applies to them."""
+
+ANCHORS = frozenset({Level.C1, Level.C2, Level.S1, Level.S2})
+"""Levels from which the others can be counted."""
+
+DETECTED = (Level.C2, Level.S1)
+"""The uppermost and the lowest body that detectors are trained to find, as in the published networks."""
+
+_REGULAR_THORACIC = sum(level.region is Region.THORACIC for level in REGULAR.levels)
+
+
+def is_detected(level: Level) -> bool:
+    """Say whether detectors are trained to find the body of a level."""
+    return DETECTED[0].rank <= level.rank <= DETECTED[1].rank
+
+
+def variant_is_identifiable(numbering: Numbering, levels: Iterable[Level | None]) -> bool:
+    """Say whether a scan that shows these levels can tell the numbering from others.
+
+    Lumbar vertebrae are those between the last ribs and the sacrum, so both must be in view; they identify a regular
+    column as well. Thoracic vertebrae can only be counted from C2 to the last ribs: seen from below, a column with one
+    more or fewer looks regular.
+    """
+    seen = set(levels)
+    thoracic, lumbar = (
+        [level for level in numbering.levels if level.region is region] for region in (Region.THORACIC, Region.LUMBAR)
+    )
+    if not {thoracic[-1], lumbar[0]} <= seen:
+        return False
+    if len(thoracic) != _REGULAR_THORACIC:
+        return Level.C2 in seen
+    return {lumbar[-1], Level.S1} <= seen

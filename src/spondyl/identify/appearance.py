@@ -1,0 +1,188 @@
+"""The evidence of the appearance network, from which every method of identification starts.
+
+A method is an `AppearanceIdentifier` with a `Namer` of its own: the images end here, and what names bodies sees
+logits, places and scores only, so that it runs on simulated columns as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.anatomy.level import Level
+from spondyl.errors import SettingError, WeightsError
+from spondyl.geometry.affine import Float
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.stack import SagittalStack
+from spondyl.identify.crops import CROPS, CropGrid, appearance_crops
+from spondyl.identify.disc_names import name_discs
+from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.identify.order import OrderCosts
+from spondyl.labelling import Labelling, Labellings, MarkSequence
+from spondyl.nets.network import LoadedNetwork, Network
+from spondyl.nets.settings import read_settings
+from spondyl.reading import Candidates
+from spondyl.stage import Structure
+from spondyl.study import Study
+
+__all__ = ["AppearanceIdentifier", "AppearanceSettings", "BodyEvidence", "Namer", "body_evidence", "open_appearance"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyEvidence:
+    """What is known of n detected bodies before they have names, from head to foot.
+
+    Args:
+        logits: (n, columns) of the appearance network, columns as `OFFICIAL_COLUMNS`.
+        positions_mm: (n, 3) centroids, mm, in any frame.
+        scores: (n,) detection scores in [0, 1].
+        tops_mm: (n,) upper edges, mm down from the top of the scan.
+        bottoms_mm: (n,) lower edges.
+        height_mm: of the scan.
+    """
+
+    logits: Float
+    positions_mm: Float
+    scores: Float
+    tops_mm: Float
+    bottoms_mm: Float
+    height_mm: float
+
+
+Namer = Callable[[BodyEvidence], Labelling[Level]]
+"""Names at least one body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppearanceSettings:
+    """The settings in the card of an appearance network.
+
+    Args:
+        uppermost_level: the uppermost level that the network was trained on.
+        lowest_level: the lowest one.
+        temperature: see `OrderCosts`.
+        landmark_temperature: see `OrderCosts`.
+        outlier_probability: see `OrderCosts`.
+        shift_sd: see `OrderCosts`.
+    """
+
+    uppermost_level: str
+    lowest_level: str
+    temperature: float
+    landmark_temperature: float
+    outlier_probability: float
+    shift_sd: float = 0.0
+
+    @property
+    def trained_levels(self) -> tuple[Level, Level]:
+        """The uppermost and the lowest level that the network was trained on."""
+        return Level(self.uppermost_level), Level(self.lowest_level)
+
+    @property
+    def costs(self) -> OrderCosts:
+        """The ordered decoder's settings where it reads this network."""
+        return OrderCosts(
+            temperature=self.temperature,
+            landmark_temperature=self.landmark_temperature,
+            outlier_probability=self.outlier_probability,
+            shift_sd=self.shift_sd,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppearanceIdentifier:
+    """Names vertebrae by the appearance network and a namer, and discs by the vertebrae on either side.
+
+    Args:
+        appearance: crops (n, 1, size, size, slices) to logits (n, columns).
+        crops: size and reach of the crops, as the network was trained.
+        namer: names the bodies.
+        trained_levels: the uppermost and the lowest level that the network was trained on.
+    """
+
+    appearance: Network
+    crops: CropGrid
+    namer: Namer
+    trained_levels: tuple[Level, Level] | None = None
+
+    def __call__(self, study: Study, candidates: Mapping[Structure, Candidates]) -> Labellings:
+        """Name the candidates; those for vertebrae need outlines.
+
+        Raises:
+            SettingError: the network returns another shape.
+        """
+        bodies = candidates.get(Structure.VERTEBRA)
+        vertebrae = None if bodies is None or not len(bodies) else self._name(study.sagittal, bodies.bodies)
+        discs = candidates.get(Structure.DISC)
+        return Labellings(
+            vertebrae=vertebrae,
+            discs=None if discs is None or not len(discs) else name_discs(discs, bodies, vertebrae),
+        )
+
+    def _name(self, stack: SagittalStack, bodies: Sequence[VertebraInstance]) -> Labelling[Level]:
+        heights = np.array([body.centroid_index[1] for body in bodies])
+        order = np.argsort(heights, kind="stable")
+        evidence = body_evidence(stack, [bodies[i] for i in order], self.appearance, self.crops)
+        labelling = replace(self.namer(evidence), trained_levels=self.trained_levels)
+        return _reorder(labelling, np.argsort(order))
+
+
+def open_appearance(networks: Mapping[str, LoadedNetwork]) -> Callable[[Namer], AppearanceIdentifier]:
+    """Make an identifier from the appearance network of a plan once its namer is known.
+
+    Raises:
+        WeightsError: the network's card lacks a setting, or its preset has no crops.
+    """
+    network = networks["appearance"]
+    settings = read_settings(network.card, AppearanceSettings)
+    if network.card.preset not in CROPS:
+        raise WeightsError(f"the crops of appearance networks of preset {network.card.preset!r} are not known")
+
+    def identifier(namer: Namer) -> AppearanceIdentifier:
+        return AppearanceIdentifier(
+            appearance=network.run,
+            crops=CROPS[network.card.preset],
+            namer=namer,
+            trained_levels=settings.trained_levels,
+        )
+
+    return identifier
+
+
+def body_evidence(
+    stack: SagittalStack, bodies: Sequence[VertebraInstance], appearance: Network, crops: CropGrid
+) -> BodyEvidence:
+    """Run the appearance network on n bodies, given from head to foot.
+
+    Raises:
+        SettingError: the network returns another shape than (n, columns).
+    """
+    logits = appearance(appearance_crops(stack, bodies, crops)[:, None])
+    if logits.shape != (len(bodies), len(OFFICIAL_COLUMNS)):
+        raise SettingError(
+            f"the appearance network must return ({len(bodies)}, {len(OFFICIAL_COLUMNS)}), got {logits.shape}"
+        )
+    row_mm = float(stack.pixel_mm[0])
+    edges = (np.array([body.middle_outline[:, 0] for body in bodies]) + 0.5) * row_mm
+    return BodyEvidence(
+        logits=np.asarray(logits, dtype=np.float64),
+        positions_mm=stack.affine.to_world(np.array([body.centroid_index for body in bodies])),
+        scores=np.array([body.score for body in bodies]),
+        tops_mm=edges.min(axis=1),
+        bottoms_mm=edges.max(axis=1),
+        height_mm=stack.voxels.shape[1] * row_mm,
+    )
+
+
+def _reorder(labelling: Labelling[Level], places: NDArray[np.intp]) -> Labelling[Level]:
+    """The same answer with candidate `places[i]` at place i."""
+    sequences = tuple(
+        MarkSequence(levels=tuple(s.levels[i] for i in places), log_probability=s.log_probability)
+        for s in labelling.sequences
+    )
+    return replace(
+        labelling, sequences=sequences, marginals=labelling.marginals[places], rejected=labelling.rejected[places]
+    )

@@ -1,0 +1,101 @@
+"""A label map: which structure each voxel belongs to, as an integer code; read from NIfTI or MetaImage.
+
+Nothing is guessed: no modality, no frame of several, and no code that the file does not hold.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import InputError
+from spondyl.geometry.affine import Affine
+from spondyl.imaging import metaimage, nifti
+from spondyl.imaging.archive import file_member
+
+__all__ = ["MAX_CODES", "LabelMap", "read_labels"]
+
+MAX_CODES = 128
+"""Vertebrae, discs and endplates are 84 codes at most; a scan of eight bits has about 200 grey values or more."""
+
+_HEAD_BYTES = 540
+"""Length of the longest header by which a format is recognised, NIfTI-2's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelMap:
+    """The structures of a scan on its own grid.
+
+    Args:
+        codes: (i, j, k), uint16; 0 where no structure is labelled, which may be everywhere.
+        affine: (i, j, k) to RAS mm.
+    """
+
+    codes: NDArray[np.uint16]
+    affine: Affine
+
+
+def read_labels(path: Path) -> LabelMap:
+    """Read a label map from a file.
+
+    Args:
+        path: NIfTI (.nii, .nii.gz) or MetaImage (.mha); whole numbers in any type, floating point included.
+
+    Raises:
+        InputError: the file is missing or damaged, holds several volumes, or holds a scan instead of codes.
+    """
+    with file_member(path).open() as stream:
+        head = stream.read(_HEAD_BYTES)
+        stream.seek(0)
+        try:
+            if metaimage.is_metaimage(head):
+                shape, voxels, affine = _metaimage(stream)
+            elif head[:2] == nifti.GZIP_MAGIC or nifti.is_nifti(head):
+                shape, voxels, affine = _nifti(stream, is_packed=head[:2] == nifti.GZIP_MAGIC)
+            else:
+                raise InputError("a label map must be a NIfTI or MetaImage (.mha) file")
+        except (OSError, EOFError, KeyError, ValueError, zlib.error) as error:
+            raise InputError("the label map is damaged or truncated") from error
+    if any(frames != 1 for frames in shape[3:]):
+        raise InputError(f"a label map must hold one volume, got the shape {shape}")
+    return LabelMap(codes=_codes(voxels), affine=affine)
+
+
+_Read = tuple[tuple[int, ...], NDArray[np.float32], Affine]
+"""Shape that the header states, the first volume, and its place."""
+
+
+def _nifti(stream: BinaryIO, *, is_packed: bool) -> _Read:
+    unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_packed else stream
+    header, voxels, _ = nifti._read_header_and_voxels(unpacked)
+    return tuple(header.get_data_shape()), voxels, nifti._world(header)[0]
+
+
+def _metaimage(stream: BinaryIO) -> _Read:
+    header = metaimage._read_header(stream)
+    voxels, _ = metaimage._first_frame(stream, header)
+    return tuple(int(n) for n in header["DimSize"].split()), voxels, metaimage._world(header)
+
+
+def _codes(voxels: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """The voxels as codes, if they are codes."""
+    lowest, highest = float(voxels.min()), float(voxels.max())
+    if not (lowest >= 0 and highest <= np.iinfo(np.uint16).max):  # NaN included
+        raise InputError(f"a label map must hold codes from 0 to 65535, got {lowest:g} to {highest:g}; is it a scan?")
+    codes = voxels.astype(np.uint16)
+    if not np.array_equal(codes, voxels):
+        raise InputError("a label map must hold whole numbers, got fractions; is it a scan?")
+    is_used = np.zeros(2**16, np.bool_)
+    for plane in codes:
+        is_used[plane] = True
+    if is_used.sum() > MAX_CODES:
+        raise InputError(
+            f"a label map must hold at most {MAX_CODES} different codes, got {is_used.sum()}; is it a scan?"
+        )
+    return codes

@@ -1,0 +1,123 @@
+"""The methods of every stage: the one table that the command line, plans, benches and provenance read.
+
+A method is one file and one line here. Nothing is imported before a method is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spondyl.errors import SettingError
+from spondyl.imaging.modality import Modality
+from spondyl.stage import Stage, Structure
+
+__all__ = ["METHODS", "Method", "find_method", "methods_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to do a stage.
+
+    Args:
+        stage: the stage.
+        name: what the command line calls it; no other method of the stage has it.
+        structures: what it finds or names; a plan has at most one method of a stage for each of them.
+        modalities: the scans that it takes.
+        networks: roles in a set of weights that it needs.
+        opens: "module:function"; the function takes the loaded networks by role and returns the stage's function, of
+            one of the types in `spondyl.reading`.
+        summary: a few words for the help.
+    """
+
+    stage: Stage
+    name: str
+    structures: frozenset[Structure]
+    modalities: frozenset[Modality]
+    networks: tuple[str, ...]
+    opens: str
+    summary: str
+
+
+_MR = frozenset({Modality.MR})
+_BODIES = frozenset({Structure.VERTEBRA})
+_BOTH = frozenset(Structure)
+_METHODS = "spondyl.identify.methods"
+
+METHODS: tuple[Method, ...] = (
+    Method(Stage.LOCATE, "vfr", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_whole", "whole slices"),
+    Method(Stage.LOCATE, "vfr-patches", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_patches", "in patches"),
+    Method(Stage.LOCATE, "spinenet", _BODIES, _MR, ("vfr",), "spondyl.locate.published:open_published", "as published"),
+    Method(Stage.IDENTIFY, "order", _BOTH, _MR, ("appearance",), f"{_METHODS}.order:open_order", "exact decoder"),
+    Method(
+        Stage.IDENTIFY,
+        "context",
+        _BOTH,
+        _MR,
+        ("appearance", "context"),
+        f"{_METHODS}.context:open_context",
+        "context network, exact decoder",
+    ),
+    Method(
+        Stage.IDENTIFY,
+        "beam",
+        _BOTH,
+        _MR,
+        ("appearance", "context"),
+        f"{_METHODS}.beam:open_beam",
+        "context network, beam search",
+    ),
+    Method(
+        Stage.IDENTIFY,
+        "bilstm",
+        _BOTH,
+        _MR,
+        ("appearance", "bilstm"),
+        f"{_METHODS}.bilstm:open_bilstm",
+        "bi-directional LSTM",
+    ),
+    Method(
+        Stage.IDENTIFY,
+        "argmax",
+        _BOTH,
+        _MR,
+        ("appearance",),
+        f"{_METHODS}.argmax:open_argmax",
+        "each body by itself",
+    ),
+    Method(
+        Stage.IDENTIFY,
+        "spinenet",
+        _BOTH,
+        _MR,
+        ("appearance", "context"),
+        f"{_METHODS}.published:open_published",
+        "as published",
+    ),
+)
+
+
+def methods_of(stage: Stage) -> tuple[Method, ...]:
+    """The methods of a stage in the order of the table.
+
+    Raises:
+        SettingError: two of them have one name.
+    """
+    found = tuple(method for method in METHODS if method.stage is stage)
+    names = [method.name for method in found]
+    if len(set(names)) < len(names):
+        raise SettingError(f"two methods of the stage {stage} have one name: {', '.join(sorted(names))}")
+    return found
+
+
+def find_method(stage: Stage, name: str) -> Method:
+    """The method of a stage that has a name.
+
+    Raises:
+        SettingError: there is none.
+    """
+    methods = {method.name: method for method in methods_of(stage)}
+    if not methods:
+        raise SettingError(f"--{stage}: this version has no method that does it")
+    if name not in methods:
+        raise SettingError(f"--{stage} must be one of {', '.join(methods)}, got {name!r}")
+    return methods[name]

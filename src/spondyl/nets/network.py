@@ -1,0 +1,42 @@
+"""A network that is ready to run, with the card that describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import WeightsError
+from spondyl.nets.cards import Card
+
+__all__ = ["LoadedNetwork", "Network"]
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""A network on whatever engine: a batch (n, channels, ...) to its output, both float32; axes as its module says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedNetwork:
+    """A network with its weights.
+
+    Args:
+        card: what is known of the weights.
+        run: the network.
+    """
+
+    card: Card
+    run: Network
+
+    def require_preset(self, preset: str) -> LoadedNetwork:
+        """Return the network itself if it has the preset.
+
+        Raises:
+            WeightsError: it has another one.
+        """
+        if self.card.preset != preset:
+            raise WeightsError(
+                f"this method needs a network of preset {preset!r}, and {self.card.name!r} has {self.card.preset!r}"
+            )
+        return self

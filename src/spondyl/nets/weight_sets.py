@@ -1,0 +1,111 @@
+"""Sets of weights: which file of weights plays which role, and for which methods the set was made.
+
+A set is a file `sets/NAME.toml` beside the cards:
+
+    [networks]
+    vfr = "spondyl-vfr"                # role = name of a card
+
+    [methods.mr]
+    locate = ["vfr"]                   # stage = methods that run where the user names none
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spondyl.errors import WeightsError
+from spondyl.nets.cards import toml_files
+from spondyl.nets.places import shipped_weights_folder, user_weights_folder
+
+__all__ = ["WeightSet", "find_set", "list_sets"]
+
+_FOLDER = "sets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightSet:
+    """A set of weights.
+
+    Args:
+        name: what `--weights` calls it.
+        networks: name of the card that plays each role.
+        methods: by modality ("mr", "ct") and stage, the methods that the set was made for.
+    """
+
+    name: str
+    networks: Mapping[str, str]
+    methods: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+    def card_name(self, role: str) -> str:
+        """The name of the card that plays a role.
+
+        Raises:
+            WeightsError: the set has no network for it.
+        """
+        if role not in self.networks:
+            raise WeightsError(f"the set of weights {self.name!r} has no {role!r} network, which the method needs")
+        return self.networks[role]
+
+    def to_toml(self) -> str:
+        """The text of the set's file; `read_set` reads it back."""
+        lines = ["[networks]", *(f'{role} = "{card}"' for role, card in self.networks.items())]
+        for modality, stages in self.methods.items():
+            lines += ["", f"[methods.{modality}]"]
+            lines += [f"{stage} = {json.dumps(names)}" for stage, names in stages.items()]
+        return "\n".join(lines) + "\n"
+
+
+def set_path(folder: Path, name: str) -> Path:
+    """The file of a set in a folder of weights."""
+    return folder / _FOLDER / f"{name}.toml"
+
+
+def read_set(path: Path) -> WeightSet:
+    """Read the file of a set.
+
+    Raises:
+        WeightsError: the file is unreadable or not of the form that the module describes.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        networks, methods = table["networks"], table["methods"]
+        return WeightSet(
+            name=path.stem,
+            networks={str(role): str(card) for role, card in networks.items()},
+            methods={
+                str(modality): {str(stage): tuple(str(name) for name in names) for stage, names in stages.items()}
+                for modality, stages in methods.items()
+            },
+        )
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, AttributeError, TypeError) as error:
+        raise WeightsError(f"the set of weights {path.stem!r} cannot be read: {error}") from error
+
+
+def list_sets(folders: tuple[Path, ...] | None = None) -> dict[str, WeightSet]:
+    """Every set by name; one of the user's own replaces a shipped one of its name.
+
+    Args:
+        folders: where to look; the package's and the user's own weights when None.
+
+    Raises:
+        WeightsError: the file of a set is damaged.
+    """
+    searched = (shipped_weights_folder(), user_weights_folder()) if folders is None else folders
+    paths = [path for folder in searched for path in toml_files(folder / _FOLDER)]
+    return {path.stem: read_set(path) for path in paths}
+
+
+def find_set(name: str, folders: tuple[Path, ...] | None = None) -> WeightSet:
+    """The set of that name.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    sets = list_sets(folders)
+    if name not in sets:
+        raise WeightsError(f"there is no set of weights named {name!r}; known are: {', '.join(sets) or 'none'}")
+    return sets[name]

@@ -1,0 +1,90 @@
+"""What the stages hand on: candidates, labellings, and the reading that collects them.
+
+The types of the stages' functions stand at the end of the file. Every value is frozen; a stage returns a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from spondyl.errors import SettingError
+from spondyl.findings import Measurement
+from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.labelling import Labellings
+from spondyl.stage import Structure
+from spondyl.study import Study
+
+__all__ = ["Candidates", "Identify", "Locate", "Measure", "Reading", "Refine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Detections of one kind of structure that have no names yet, from head to foot.
+
+    Args:
+        structure: what they may be.
+        centres_ras_mm: (n, 3).
+        scores: (n,) detection scores in [0, 1].
+        bodies: their outlines in the sagittal stack, one for each candidate; empty where the method gives none.
+        posterior_ras_mm: (n, 3) posterior edges of discs; None where the method gives none.
+
+    Raises:
+        SettingError: the numbers of centres, scores, outlines and edges disagree.
+    """
+
+    structure: Structure
+    centres_ras_mm: Float
+    scores: Float
+    bodies: tuple[VertebraInstance, ...] = ()
+    posterior_ras_mm: Float | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.scores)
+        edges = self.centres_ras_mm if self.posterior_ras_mm is None else self.posterior_ras_mm
+        if self.centres_ras_mm.shape != (n, 3) or edges.shape != (n, 3) or len(self.bodies) not in (0, n):
+            raise SettingError(
+                f"{n} candidates need as many centres, edges and outlines, got {len(self.centres_ras_mm)}, "
+                f"{len(edges)} and {len(self.bodies)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def from_bodies(cls, bodies: Sequence[VertebraInstance], affine: Affine) -> Self:
+        """Candidates for vertebrae from outlines in the index space of a sagittal stack with this affine."""
+        indices = np.array([body.centroid_index for body in bodies]).reshape(-1, 3)
+        return cls(
+            structure=Structure.VERTEBRA,
+            centres_ras_mm=affine.to_world(indices),
+            scores=np.array([body.score for body in bodies]),
+            bodies=tuple(bodies),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Everything that the stages have said about a study so far.
+
+    Args:
+        study: the scan.
+        candidates: what was located, by structure.
+        labellings: the names of the candidates.
+        measurements: what was measured.
+    """
+
+    study: Study
+    candidates: Mapping[Structure, Candidates] = field(default_factory=dict)
+    labellings: Labellings = field(default_factory=Labellings)
+    measurements: tuple[Measurement, ...] = ()
+
+
+Locate = Callable[[Study], Candidates]
+Refine = Callable[[Study, Candidates], Candidates]
+Identify = Callable[[Study, Mapping[Structure, Candidates]], Labellings]
+Measure = Callable[[Reading], tuple[Measurement, ...]]
