@@ -48,7 +48,7 @@ def test_a_zip_reads_as_the_folder_that_was_packed(tmp_path: Path, compression: 
     np.testing.assert_array_equal(from_zip.voxels, from_folder.voxels)
     np.testing.assert_array_equal(from_zip.affine.matrix, from_folder.affine.matrix)
     assert_is_ramp(from_zip.voxels, from_zip.affine, 0.3)
-    assert "left aside: 1 files of other kinds" in from_zip.warnings
+    assert "ignored: 1 files of other kinds" in from_zip.warnings
 
 
 def test_a_folder_or_zip_with_one_nifti_is_that_scan(nifti: Path, tmp_path: Path) -> None:
