@@ -19,7 +19,7 @@ MAX_DEFLATED_FILE_BYTES = 2**29
 """Few write this transfer syntax, and for single images."""
 
 MAX_HEADER_VALUE_BYTES = 64 * 2**20
-MAX_HEADER_BYTES = 256 * 2**20
+MAX_HEADER_BYTES = 128 * 2**20
 MAX_READS = 5_000_000
 """Of one header; an enhanced object with 12,000 frames has 30 MB in 500,000 elements, a slice a few kB."""
 
