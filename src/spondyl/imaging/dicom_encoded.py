@@ -7,13 +7,15 @@ Sources: PS3.5, annex G (RLE); ITU-T T.81, B.2.2 and T.87, C.2.2 (JPEG and JPEG-
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 from spondyl.errors import InputError
 
 _JPEG_START = b"\xff\xd8"
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
-_FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-"""Markers that begin a frame header, without those of tables; F7 is JPEG-LS."""
+_SCAN, _HUFFMAN_TABLES, _JPEG_LS = 0xDA, 0xC4, 0xF7
+_FRAME_HEADERS = {*range(0xC0, 0xD0), _JPEG_LS} - {_HUFFMAN_TABLES, 0xC8, 0xCC}
+"""Markers that begin a frame header, without those of tables."""
 
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 
@@ -45,13 +47,18 @@ def require_claimed_size(encoded: bytes, rows: int, columns: int) -> None:
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int, int] | None:
-    """Rows, columns and components."""
-    at = 2
+    """Rows, columns and components, if the segments up to the scan follow one another.
+
+    Where they do not, decoders look for the next one, and some of them crash for want of a table.
+    """
+    at, size, has_tables = 2, None, False
     while at + 10 <= len(encoded) and encoded[at] == 0xFF:
         marker = encoded[at + 1]
+        if marker == _SCAN:
+            return size if has_tables else None
         if marker in _FRAME_HEADERS:
-            rows, columns, components = struct.unpack_from(">HHB", encoded, at + 5)
-            return rows, columns, components
+            size = struct.unpack_from(">HHB", encoded, at + 5)
+        has_tables = has_tables or marker in (_HUFFMAN_TABLES, _JPEG_LS)
         at += 1 if marker == 0xFF else 2 if marker in _STANDALONE else 2 + int.from_bytes(encoded[at + 2 : at + 4])
     return None
 
@@ -68,6 +75,6 @@ def _require_short_segments(encoded: bytes, pixels: int) -> None:
     """Refuse run-length encoded bytes that would unpack to far more than an image's pixels."""
     count, *offsets = struct.unpack_from("<16I", encoded.ljust(64, b"\0"))
     bounds = [*offsets[: min(count, 15)], len(encoded)]
-    longest = max((stop - start for start, stop in zip(bounds, bounds[1:], strict=False)), default=0)
+    longest = max((stop - start for start, stop in pairwise(bounds)), default=0)
     if longest > pixels + pixels // 64 + 2**10:  # where nothing repeats, 129 bytes stand for 128
         raise InputError("a DICOM file holds more data than its image needs")

@@ -136,9 +136,7 @@ def frames_of(member: Member, number: int) -> list[Frame]:
     with opened_dicom(member) as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
         try:
-            header = dcmread(
-                bounded_header(stream), force=True, stop_before_pixels=True, specific_tags=list(_KEYWORDS)
-            )
+            header = dcmread(bounded_header(stream), force=True, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
             frames = [_parse(elements, number, index) for index, elements in enumerate(_elements_of_frames(header))]
         except Exception:  # pydicom raises many kinds on damaged headers, at any access; such a file is no image
             return []

@@ -5,6 +5,7 @@ A frame is read and decoded at a time, after its size has been held against what
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -122,10 +123,11 @@ def _stored_images(stream: BinaryIO, indices: Sequence[int]) -> Iterator[tuple[i
     """Frames of a file with their indices, in the order of the file, which `indices` have."""
     pixels = _find_pixels(stream)
     decode = _encapsulated if pixels.syntax.is_encapsulated else _native
-    count = 0
-    for count, (index, image) in enumerate(decode(stream, pixels, indices), 1):
+    missing = len(indices)
+    for index, image in decode(stream, pixels, indices):
+        missing -= 1
         yield index, _significant_bits(image, pixels)
-    if count < len(indices):
+    if missing:
         raise EOFError
 
 
@@ -153,7 +155,7 @@ def _find_pixels(stream: BinaryIO) -> _Pixels:
 def _decodable_syntax(header: Any) -> Any:
     """The transfer syntax; where none is stated, the one that the header was read in."""
     from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, UID_dictionary
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     syntax = header.file_meta.get("TransferSyntaxUID")
     if syntax is None:
@@ -164,7 +166,8 @@ def _decodable_syntax(header: Any) -> Any:
     except NotImplementedError:
         is_available = False
     if not is_available:
-        name = syntax.name if syntax in UID_dictionary else "a private or unknown one"
+        is_unknown = str(syntax.name) == str(syntax)  # pydicom has no other name for it
+        name = "a private or unknown one" if is_unknown else syntax.name
         raise InputError(f"the transfer syntax of the DICOM files cannot be decoded: {name}")
     return syntax
 
@@ -172,13 +175,21 @@ def _decodable_syntax(header: Any) -> Any:
 def _native(stream: BinaryIO, pixels: _Pixels, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
     from pydicom.pixels.decoders.base import get_decoder
 
-    if not pixels.frames * pixels.frame_bytes <= pixels.length < (pixels.frames + 1) * max(pixels.frame_bytes, 1):
+    padding_bytes = pixels.length - pixels.frames * pixels.frame_bytes
+    if not 0 <= padding_bytes < max(pixels.frame_bytes, 2) or _is_data(stream, pixels.length, padding_bytes):
         raise InputError(_WRONG_SIZE)
     bounded = BoundedStream(stream, max_read_bytes=pixels.frame_bytes + 1, max_bytes=2 * pixels.length)
-    images = get_decoder(pixels.syntax).iter_array(
-        cast(BinaryIO, bounded), indices=indices, raw=True, **pixels.options
-    )
+    images = get_decoder(pixels.syntax).iter_array(cast(BinaryIO, bounded), indices=indices, raw=True, **pixels.options)
     yield from zip(indices, (image for image, _ in images), strict=False)
+
+
+def _is_data(stream: BinaryIO, length: int, padding_bytes: int) -> bool:
+    """Whether the last bytes of an element, which begins here, are more than padding."""
+    start = stream.tell()
+    stream.seek(length - padding_bytes, io.SEEK_CUR)
+    is_data = any(stream.read(padding_bytes))
+    stream.seek(start)
+    return is_data
 
 
 def _encapsulated(stream: BinaryIO, pixels: _Pixels, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:

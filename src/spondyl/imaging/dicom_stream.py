@@ -1,4 +1,4 @@
-"""The bytes of a DICOM file as pydicom may have them: seekable, not deflated, and none of its reads out of proportion."""
+"""The bytes of a DICOM file as pydicom may have them: seekable, not deflated, and not more than an image needs."""
 
 from __future__ import annotations
 

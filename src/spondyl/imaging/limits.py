@@ -76,6 +76,7 @@ def require_backed(shape: Sequence[int], voxel_bytes: int, stored_bytes: int) ->
         )
 
 
+@np.errstate(over="ignore")
 def require_plausible_grid(shape: Sequence[int], affine: Affine) -> None:
     """Refuse a grid that no scanner makes.
 

@@ -46,9 +46,7 @@ def is_metaimage(head: bytes) -> bool:
     return bool(equals) and key.strip() in _FIRST_KEYS
 
 
-def read_metaimage(
-    stream: BinaryIO, modality: Modality | None = None, *, stored_bytes: int | None = None
-) -> Volume:
+def read_metaimage(stream: BinaryIO, modality: Modality | None = None, *, stored_bytes: int | None = None) -> Volume:
     """Read one MetaImage stream.
 
     Args:
@@ -71,7 +69,7 @@ def read_metaimage(
     except (KeyError, ValueError, OverflowError, EOFError, zlib.error, SettingError) as error:
         raise InputError("the MetaImage file is damaged or truncated") from error
     frames = prod(shape[3:])
-    warnings = (f"first of {frames} frames taken",) if frames > 1 else ()
+    warnings: tuple[str, ...] = (f"first of {frames} frames taken",) if frames > 1 else ()
     if "TransformMatrix" not in header:
         warnings += ("no orientation is stored: the axes were taken to point to left, posterior and superior",)
     if modality is None:
@@ -147,6 +145,6 @@ def _world(header: dict[str, str]) -> Affine:
 
 def _numbers(text: str, count: int) -> NDArray[np.float64]:
     numbers = np.array([float(word) for word in text.split()])
-    if len(numbers) != count:
+    if len(numbers) != count or not np.isfinite(numbers).all():
         raise ValueError
     return numbers

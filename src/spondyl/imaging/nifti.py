@@ -144,9 +144,7 @@ def _layout(header: Header) -> _Layout:
     if (frames := prod(shape[3:])) > 1:
         warnings = (f"first of {frames} frames taken", *warnings)
     rescale = (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0))
-    return _Layout(
-        shape=shape, dtype=dtype, gap_bytes=gap_bytes, rescale=rescale, affine=affine, warnings=warnings
-    )
+    return _Layout(shape=shape, dtype=dtype, gap_bytes=gap_bytes, rescale=rescale, affine=affine, warnings=warnings)
 
 
 def _first_frame(stream: BinaryIO, layout: _Layout) -> NDArray[np.float32]:
@@ -166,6 +164,7 @@ def _drain(stream: BinaryIO, limit: int) -> None:
             raise InputError("the NIfTI file holds more data than its header says")
 
 
+@np.errstate(over="ignore", invalid="ignore")  # `Affine` refuses what is not finite
 def _world(header: Header) -> tuple[Affine, tuple[str, ...]]:
     unit = int(header["xyzt_units"]) % 8  # the rest is the unit of time
     scale = np.diag([*(3 * [_MM_PER_UNIT.get(unit, 1.0)]), 1.0])

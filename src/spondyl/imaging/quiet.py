@@ -1,4 +1,4 @@
-"""Keeps what the C libraries of decoders print from the user: their lines quote what they decode, and cannot be read."""
+"""What the C libraries of decoders print is kept from the user: nobody can act on it, and it may quote the file."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def decoders_silenced() -> Iterator[None]:
             yield
             return
         try:
-            with open(os.devnull, "wb", buffering=0) as nowhere:
-                os.dup2(nowhere.fileno(), _STDERR)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, _STDERR)
+            os.close(nowhere)
             yield
         finally:
             os.dup2(saved, _STDERR)
