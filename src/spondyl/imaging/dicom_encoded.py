@@ -25,18 +25,19 @@ def max_encoded_bytes(raw_bytes: int) -> int:
     return 2 * raw_bytes + 2**16
 
 
-def require_claimed_size(encoded: bytes, rows: int, columns: int) -> None:
+def require_claimed_size(encoded: bytes, rows: int, columns: int, bits: int) -> None:
     """Refuse a frame that would be decoded to something else than the image that its DICOM header states.
 
     Args:
         encoded: a whole frame, in any of the encodings.
         rows, columns: of the image; one sample a pixel.
+        bits: room for a pixel.
 
     Raises:
         InputError: the frame's own header gives another size or several components, or cannot be read.
     """
     if encoded[:2] == _JPEG_START:
-        claimed = _jpeg_size(encoded)
+        claimed = _jpeg_size(encoded, min(bits, 16))
     elif (at := encoded.find(_JPEG_2000_START, 0, 2**16)) >= 0:
         claimed = _jpeg_2000_size(encoded, at)
     else:
@@ -46,18 +47,20 @@ def require_claimed_size(encoded: bytes, rows: int, columns: int) -> None:
     return None
 
 
-def _jpeg_size(encoded: bytes) -> tuple[int, int, int] | None:
-    """Rows, columns and components, if the segments up to the scan follow one another.
+def _jpeg_size(encoded: bytes, bits: int) -> tuple[int, int, int] | None:
+    """Rows, columns and components, if the segments up to the scan follow one another and a pixel has room.
 
-    Where they do not, decoders look for the next one, and some of them crash for want of a table.
+    Where they do not, decoders look for the next one; some of them crash for want of a table or of room.
     """
-    at, size, has_tables = 2, None, False
+    at, size, has_tables = 2, [], False
     while at + 10 <= len(encoded) and encoded[at] == 0xFF:
         marker = encoded[at + 1]
         if marker == _SCAN:
-            return size if has_tables else None
+            return (size[0], size[1], size[2]) if size and has_tables else None
         if marker in _FRAME_HEADERS:
-            size = struct.unpack_from(">HHB", encoded, at + 5)
+            precision, *size = struct.unpack_from(">BHHB", encoded, at + 4)
+            if not 2 <= precision <= bits:
+                return None
         has_tables = has_tables or marker in (_HUFFMAN_TABLES, _JPEG_LS)
         at += 1 if marker == 0xFF else 2 if marker in _STANDALONE else 2 + int.from_bytes(encoded[at + 2 : at + 4])
     return None

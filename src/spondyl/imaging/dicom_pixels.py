@@ -39,7 +39,9 @@ _KEYWORDS = (
     "ExtendedOffsetTableLengths",
 )
 _PIXEL_ELEMENTS = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
-_UNDEFINED_LENGTH = 0xFFFFFFFF
+_PLUGINS = ("pylibjpeg", "pyjpegls", "pydicom")
+"""Decoders to be preferred; GDCM crashes on some damaged files, and is left what nothing else decodes."""
+
 _WRONG_SIZE = "the pixels of a DICOM file do not have the size that its header states"
 
 
@@ -214,12 +216,14 @@ def _decode(encoded: bytes, pixels: _Pixels) -> Image:
     from pydicom.encaps import encapsulate
     from pydicom.pixels.decoders.base import get_decoder
 
-    require_claimed_size(encoded, int(pixels.options["rows"]), int(pixels.options["columns"]))
+    require_claimed_size(encoded, int(pixels.options["rows"]), int(pixels.options["columns"]), pixels.bits[0])
     options = dict(pixels.options) | {"number_of_frames": 1}
     options.pop("extended_offsets", None)
     content = encapsulate([encoded], has_bot=False)
+    decoder = get_decoder(pixels.syntax)
+    plugin = next((name for name in _PLUGINS if name in decoder.available_plugins), "")
     with decoders_silenced():
-        image, _ = get_decoder(pixels.syntax).as_array(content, index=0, raw=True, **options)
+        image, _ = decoder.as_array(content, index=0, raw=True, decoding_plugin=plugin, **options)
     return image
 
 
