@@ -120,6 +120,13 @@ def test_each_breach_of_the_contract_is_named(tmp_path: Path, code: str, fault: 
     assert any(fault in found for found in judged(tmp_path, code).faults)
 
 
+def test_folders_made_above_a_report_belong_to_it_and_those_above_a_refusal_do_not(tmp_path: Path) -> None:
+    case = case_of(Call(out="results/a/b"))
+    assert judged(tmp_path, REPORT.replace("out.mkdir()", "out.mkdir(parents=True)"), case).faults == ()
+    (found,) = judged(tmp_path, f"os.makedirs(os.path.dirname(sys.argv[3]))\n{REFUSES}", case).faults
+    assert "such as 'a'" in found
+
+
 def test_a_refusal_where_only_a_report_is_right_is_a_fault(tmp_path: Path) -> None:
     assert judged(tmp_path, REFUSES, case_of(Call(statuses=(DONE,)))).faults == ("exit 2, right is 0",)
 

@@ -18,7 +18,7 @@ _NAMES, _OPTIONS, _OUTPUT, _STREAMS = (Family(name) for name in ("names", "optio
 _REPORTED = (DONE, EMPTY)
 
 _ODD_NAMES = {
-    "an escape sequence": "\x1b]0;Zweistein\x07\x1b[31m.nii",
+    "an escape sequence": "\x1b]0;x\x07\x1b[31m.nii",
     "line feeds": "a\nspondyl: done\n.nii",
     "a carriage return": "a\r.nii",
     "a turned direction": "a\u202eiin.nii",
@@ -99,7 +99,6 @@ def _options() -> Iterator[Case]:
         yield _OPTIONS.refused(f"{shown!r}", honest, *arguments)
     yield _OPTIONS.case("no value for -o", honest, Call(statuses=(REFUSED,), out=None, arguments=("-o",)))
     for variable in (
-        "PYTHONWARNINGS",
         "PYTHONUTF8",
         "LANG",
         "LC_ALL",

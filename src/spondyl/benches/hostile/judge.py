@@ -137,9 +137,10 @@ def _talk(scene: _Scene) -> Iterator[str]:
 
 
 def _leftovers(scene: _Scene, before: Snapshot, after: Snapshot) -> Iterator[str]:
-    kept = (str(scene.report), f"{scene.report}{os.sep}") if scene.writes else ()
+    kept = (str(scene.report), *map(str, scene.report.parents)) if scene.writes else ()
+    within = f"{scene.report}{os.sep}"
     changed = [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
-    strange = sorted(path for path in changed if not (kept and (path == kept[0] or path.startswith(kept[1]))))
+    strange = sorted(path for path in changed if not (path in kept or (kept and path.startswith(within))))
     if strange and scene.outcome.status >= 0:
         yield f"leaves or changes {len(strange)} other files or folders, such as {Path(strange[0]).name!r}"
 
