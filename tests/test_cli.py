@@ -90,8 +90,8 @@ def test_a_scan_becomes_a_report_and_a_summary(scan: Path, capsys: pytest.Captur
         "read",
         "sagittal",
         "networks",
-        "locate vfr",
-        "identify order",
+        "locate",
+        "identify",
         "report",
     ]
     report = Findings.from_json((out / "report.json").read_bytes())

@@ -97,23 +97,19 @@ def test_the_same_holds_in_a_zip_and_for_files_at_hand(tmp_path: Path) -> None:
 
 
 def test_a_phantom_that_was_made_and_a_report_that_was_written_are_recognised(tmp_path: Path) -> None:
-    from spondyl.findings import Findings, ImageGrid, Software
+    from spondyl.assemble import assemble_findings
     from spondyl.phantom.options import PhantomOptions
     from spondyl.phantom.patient import make_phantom
     from spondyl.phantom.write import Format, write_phantom
+    from spondyl.reading import Reading
     from spondyl.report.write import write_report as write
+    from spondyl.study import Study
 
     write_phantom(make_phantom(PhantomOptions(seed=1, spacing_mm=4.0)), tmp_path / "p.nii.gz", Format.NIFTI)
     volume = read_volume(tmp_path)
     assert volume.warnings[-1] == "ignored: 3 files that Spondyl wrote"
-    grid = ImageGrid(
-        modality="mr",
-        shape=volume.voxels.shape,
-        spacing_mm=tuple(volume.affine.spacing_mm),
-        affine_ras=tuple(map(tuple, volume.affine.matrix)),
-    )
-    findings = Findings(software=Software(version="0"), input={}, image=grid, warnings=(), timing_s={})
-    write(findings, volume, tmp_path / "out")
+    reading = Reading(study=Study.from_volume(volume))
+    write(assemble_findings(reading), reading, tmp_path / "out")
     np.testing.assert_array_equal(read_volume(tmp_path).voxels, volume.voxels)
 
 

@@ -52,7 +52,8 @@ def _jpeg_size(encoded: bytes, bits: int) -> tuple[int, int, int] | None:
 
     Where they do not, decoders look for the next one; some of them crash for want of a table or of room.
     """
-    at, size, has_tables = 2, [], False
+    at, has_tables = 2, False
+    size: list[int] = []
     while at + 10 <= len(encoded) and encoded[at] == 0xFF:
         marker = encoded[at + 1]
         if marker == _SCAN:

@@ -19,7 +19,7 @@ from spondyl.geometry.affine import Affine
 from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
 from spondyl.imaging.packed import DeflatedStream, read_voxels
 from spondyl.imaging.patient_space import affine_from_lps
-from spondyl.imaging.volume import Modality, Volume, guess_modality
+from spondyl.imaging.stored import StoredImage
 
 _FIRST_KEYS = (b"ObjectType", b"NDims", b"Comment", b"ObjectSubType")
 _MAX_HEADER_LINES = 1000
@@ -46,12 +46,11 @@ def is_metaimage(head: bytes) -> bool:
     return bool(equals) and key.strip() in _FIRST_KEYS
 
 
-def read_metaimage(stream: BinaryIO, modality: Modality | None = None, *, stored_bytes: int | None = None) -> Volume:
+def read_metaimage(stream: BinaryIO, *, stored_bytes: int | None = None) -> StoredImage:
     """Read one MetaImage stream.
 
     Args:
         stream: at its start.
-        modality: MR or CT where the caller knows it; None guesses by the values, with a warning.
         stored_bytes: how many bytes stand for it on disk or in an archive, held against what its header claims; None
             for a label map, of which a few bytes may be enough.
 
@@ -68,15 +67,10 @@ def read_metaimage(stream: BinaryIO, modality: Modality | None = None, *, stored
         voxels = _first_frame(stream, header, shape, dtype)
     except (KeyError, ValueError, OverflowError, EOFError, zlib.error, SettingError) as error:
         raise InputError("the MetaImage file is damaged or truncated") from error
-    frames = prod(shape[3:])
-    warnings: tuple[str, ...] = (f"first of {frames} frames taken",) if frames > 1 else ()
+    warnings: tuple[str, ...] = ()
     if "TransformMatrix" not in header:
         warnings += ("no orientation is stored: the axes were taken to point to left, posterior and superior",)
-    if modality is None:
-        modality, guessed = guess_modality(voxels)
-        warnings += guessed
-    source: dict[str, str | int | float] = {"format": "metaimage", "files": 1}
-    return Volume(voxels=voxels, affine=affine, modality=modality, source=source, warnings=warnings)
+    return StoredImage(format="metaimage", frames=prod(shape[3:]), voxels=voxels, affine=affine, warnings=warnings)
 
 
 def _read_header(stream: BinaryIO) -> dict[str, str]:

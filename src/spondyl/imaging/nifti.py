@@ -20,7 +20,7 @@ from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
 from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
 from spondyl.imaging.packed import read_exactly, read_voxels
-from spondyl.imaging.volume import Modality, Volume, guess_modality
+from spondyl.imaging.stored import StoredImage
 
 Header = Any
 """nibabel's Nifti1Header or Nifti2Header; nibabel leaves its methods without types."""
@@ -66,12 +66,11 @@ class _Layout:
     warnings: tuple[str, ...]
 
 
-def read_nifti(stream: BinaryIO, modality: Modality | None = None, *, stored_bytes: int | None = None) -> Volume:
+def read_nifti(stream: BinaryIO, *, stored_bytes: int | None = None) -> StoredImage:
     """Read one NIfTI stream, gzipped or not.
 
     Args:
         stream: seekable, at its start.
-        modality: MR or CT where the caller knows it; None guesses by the values, with a warning.
         stored_bytes: how many bytes stand for it on disk or in an archive, held against what its header claims; None
             for a label map, of which a few bytes may be enough.
 
@@ -88,12 +87,13 @@ def read_nifti(stream: BinaryIO, modality: Modality | None = None, *, stored_byt
         voxels = _first_frame(unpacked, layout)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError("the NIfTI file is damaged or truncated") from error
-    warnings = layout.warnings
-    if modality is None:
-        modality, guessed = guess_modality(voxels)
-        warnings += guessed
-    source: dict[str, str | int | float] = {"format": "nifti", "files": 1}
-    return Volume(voxels=voxels, affine=layout.affine, modality=modality, source=source, warnings=warnings)
+    return StoredImage(
+        format="nifti",
+        frames=prod(layout.shape[3:]),
+        voxels=voxels,
+        affine=layout.affine,
+        warnings=layout.warnings,
+    )
 
 
 def _parse_header(stream: BinaryIO) -> Header:
@@ -141,8 +141,6 @@ def _layout(header: Header) -> _Layout:
         raise InputError("the header of the NIfTI file is damaged")
     affine, warnings = _world(header)
     require_plausible_grid(shape[:3], affine)
-    if (frames := prod(shape[3:])) > 1:
-        warnings = (f"first of {frames} frames taken", *warnings)
     rescale = (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0))
     return _Layout(shape=shape, dtype=dtype, gap_bytes=gap_bytes, rescale=rescale, affine=affine, warnings=warnings)
 

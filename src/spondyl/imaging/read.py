@@ -16,6 +16,7 @@ from spondyl.imaging.dicom_frames import is_dicom
 from spondyl.imaging.metaimage import is_metaimage, read_metaimage
 from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
 from spondyl.imaging.own_output import names_of_own_output
+from spondyl.imaging.stored import StoredImage
 from spondyl.imaging.volume import Modality, Volume
 
 __all__ = ["read_members", "read_volume"]
@@ -32,7 +33,7 @@ class _Kind(Enum):
     OTHER = auto()
 
 
-_READERS: dict[_Kind, Callable[..., Volume]] = {_Kind.NIFTI: read_nifti, _Kind.METAIMAGE: read_metaimage}
+_READERS: dict[_Kind, Callable[..., StoredImage]] = {_Kind.NIFTI: read_nifti, _Kind.METAIMAGE: read_metaimage}
 
 
 def read_volume(path: Path, *, modality: Modality | None = None) -> Volume:
@@ -97,7 +98,7 @@ def _read(members: Sequence[Member], container: str, modality: Modality | None) 
         raise InputError(f"the {container} holds {len(single)} NIfTI or MetaImage files; give one of them")
     member, kind = single[0]
     with member.opened() as stream:
-        volume = _READERS[kind](stream, modality, stored_bytes=member.stored_bytes())
+        volume = _READERS[kind](stream, stored_bytes=member.stored_bytes()).to_volume(modality)
     return _with_warnings(volume, (*ignored, *_ignored(len(others) - 1, "files of other kinds")))
 
 
