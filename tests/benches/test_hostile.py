@@ -1,6 +1,7 @@
 """The hostile benchmark: its judge catches every breach of the contract, and its cases can all be made."""
 
 import re
+import signal
 import sys
 from collections import Counter
 from contextlib import nullcontext
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spondyl.benches.hostile import bench
+from spondyl.benches.hostile import bench, runner
 from spondyl.benches.hostile.base import PATIENT
 from spondyl.benches.hostile.bench import hostile_table, run_cases
 from spondyl.benches.hostile.bombs import gzip_bomb
@@ -17,7 +18,7 @@ from spondyl.benches.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Inter
 from spondyl.benches.hostile.catalogue import all_cases
 from spondyl.benches.hostile.judge import faults, is_same
 from spondyl.benches.hostile.process import Outcome, run_bounded
-from spondyl.benches.hostile.runner import Result, Runner, install_watch
+from spondyl.benches.hostile.runner import Result, Runner, install_watch, open_runner
 from spondyl.benches.table import BENCHES
 from spondyl.findings import Findings, ImageGrid, Software, Vertebra, WeightsUsed
 
@@ -177,6 +178,28 @@ def test_a_signal_is_sent_at_its_stage_and_what_is_left_then_counts(tmp_path: Pa
     assert judged(tmp_path, code.format(""), case_of(call)).faults == ()
     (found,) = judged(tmp_path, code.format("os.mkdir(sys.argv[3]);"), case_of(call)).faults
     assert "leaves or changes 1 other" in found
+
+
+def test_a_program_can_be_interrupted_although_the_benchmark_runs_deaf_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_warm_up", lambda _: findings())
+    call = Call(statuses=(-2,), interrupt=Interrupt(signal=2, at="read"))
+    code = "import sys, time, signal\nprint('read', file=sys.stderr, flush=True)\ntime.sleep(60)"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with open_runner() as made:
+            result = replace(made, command=(sys.executable, "-c", code)).run(replace(case_of(call), limit_s=9))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert result.statuses == (-2,)
+
+
+def test_a_cache_belongs_to_spondyl_whichever_home_it_lies_in(tmp_path: Path) -> None:
+    case = case_of(Call(environment={"HOME": "{top}/nowhere"}))
+    code = "cache = pathlib.Path.home() / '.cache' / {!r}; cache.mkdir(parents=True); (cache / 'x').touch()\n"
+    assert judged(tmp_path, code.format("spondyl") + REFUSES, case).faults == ()
+    (found,) = judged(tmp_path, code.format("other") + REFUSES, case).faults
+    assert "leaves or changes 2 other" in found
 
 
 def test_what_a_killed_run_leaves_must_be_gone_after_the_next(tmp_path: Path) -> None:

@@ -67,11 +67,11 @@ def _named(name: str, site: Workspace) -> str:
     return f"scans/{name}"
 
 
-def _absent(name: str, _room: Workspace) -> str:
+def _absent(name: str, _site: Workspace) -> str:
     return f"scans/{name}"
 
 
-def _text(text: str, _room: Workspace) -> str:
+def _text(text: str, _site: Workspace) -> str:
     return text
 
 

@@ -109,7 +109,7 @@ def _socket(site: Workspace) -> None:
         os.close(here)
 
 
-def _device(device: str, _room: Workspace) -> str:
+def _device(device: str, _site: Workspace) -> str:
     return device
 
 
@@ -150,6 +150,7 @@ def _unreadable() -> Iterator[Case]:
         ("an unreadable file beside the scan", "secret.txt", 0o000, ANY),
         ("an unreadable scan", f"{PATIENT}/{PATIENT}.nii", 0o000, (REFUSED,)),
         ("an unreadable folder", PATIENT, 0o000, (REFUSED,)),
+        ("an unreadable folder as input", ".", 0o000, (REFUSED,)),
         ("a folder that may be listed and not entered", PATIENT, 0o400, (REFUSED,)),
     ):
         yield Case(
@@ -159,6 +160,19 @@ def _unreadable() -> Iterator[Case]:
             calls=(Call(statuses=statuses, shell=AS_USER),),
             obstacle=without_privileges,
         )
+    yield Case(
+        name="an unreadable file as input",
+        family=_FAMILY.name,
+        prepare=_locked_file,
+        calls=(Call(statuses=(REFUSED,), shell=AS_USER),),
+        obstacle=without_privileges,
+    )
+
+
+def _locked_file(site: Workspace) -> Path:
+    path = site.put(f"{PATIENT}.nii", base_nifti())
+    path.chmod(0o000)
+    return path
 
 
 def _locked(path: str, mode: int, site: Workspace) -> Path:

@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ _SAME_PLACE_MM = 1.0
 _OWN_FORMATS = (".dcm",)
 """DICOM objects name the images that they refer to, as the standard wants."""
 
+_CACHE = "/.cache/spondyl"
+
 Snapshot = Mapping[str, tuple[int, ...]]
 """Everything below a folder: path to what tells whether it was changed."""
 
@@ -49,19 +52,20 @@ class _Scene:
 
 
 def snapshot(site: Workspace) -> Snapshot:
-    """All files and folders of a case, but those in Spondyl's own cache."""
-    return dict(_entries(site.top, str(site.cache)))
+    """All files and folders of a case, but those in Spondyl's own cache, whichever home it lies in."""
+    return dict(_entries(site.top))
 
 
-def _entries(folder: Path, leave_out: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    with os.scandir(folder) as entries:
+def _entries(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """What lies in a folder, at any depth; nothing where it may not be read."""
+    with suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             about = entry.stat(follow_symlinks=False)
-            if entry.path == leave_out:
+            if entry.path.endswith(_CACHE):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield entry.path, (about.st_mode,)
-                yield from _entries(Path(entry.path), leave_out)
+                yield from _entries(Path(entry.path))
             else:
                 yield entry.path, (about.st_mode, about.st_size, about.st_mtime_ns)
 
@@ -140,6 +144,7 @@ def _leftovers(scene: _Scene, before: Snapshot, after: Snapshot) -> Iterator[str
     kept = (str(scene.report), *map(str, scene.report.parents)) if scene.writes else ()
     within = f"{scene.report}{os.sep}"
     changed = [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
+    changed = [path for path in changed if not (path.endswith("/.cache") or f"{path}/.cache" in after)]
     strange = sorted(path for path in changed if not (path in kept or (kept and path.startswith(within))))
     if strange and scene.outcome.status >= 0:
         yield f"leaves or changes {len(strange)} other files or folders, such as {Path(strange[0]).name!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -148,11 +149,22 @@ def open_runner() -> Iterator[Runner]:
     Raises:
         SettingError: the honest scan itself is not analysed.
     """
-    with TemporaryDirectory(prefix="spondyl-hostile-") as name:
+    with TemporaryDirectory(prefix="spondyl-hostile-") as name, _interruptible():
         top = Path(name).resolve()
+        top.chmod(0o711)  # some cases are run as another user
         install_watch(top)
         runner = Runner(top=top, command=(sys.executable, "-m", "spondyl.cli", "analyze"))
         yield replace(runner, base=_warm_up(runner))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let programs started here be interrupted, though a shell starts what runs in its background deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def install_watch(top: Path) -> None:
