@@ -21,7 +21,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 
 
 def max_encoded_bytes(raw_bytes: int) -> int:
-    """How long an encoded frame may be: no codec needs twice the raw size, but for its headers."""
+    """The greatest length of an encoded frame: no codec needs twice the raw size, but for its headers."""
     return 2 * raw_bytes + 2**16
 
 
@@ -52,7 +52,8 @@ def _jpeg_size(encoded: bytes, bits: int) -> tuple[int, int, int] | None:
 
     Where they do not, decoders look for the next one; some of them crash for want of a table or of room.
     """
-    at, size, has_tables = 2, [], False
+    at, has_tables = 2, False
+    size: list[int] = []
     while at + 10 <= len(encoded) and encoded[at] == 0xFF:
         marker = encoded[at + 1]
         if marker == _SCAN:
