@@ -21,7 +21,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 
 
 def max_encoded_bytes(raw_bytes: int) -> int:
-    """How long an encoded frame may be: no codec needs twice the raw size, but for its headers."""
+    """The greatest length of an encoded frame: no codec needs twice the raw size, but for its headers."""
     return 2 * raw_bytes + 2**16
 
 

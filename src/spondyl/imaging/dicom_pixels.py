@@ -96,7 +96,7 @@ def _rescaled(image: Image, frame: Frame) -> Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pixels:
-    """How the pixels of a file are stored.
+    """The stored form of the pixels of a file.
 
     Args:
         syntax: the transfer syntax.

@@ -47,7 +47,7 @@ def is_nifti(head: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layout:
-    """What a header says about the voxels behind it.
+    """The layout of the voxels behind a header, and their place.
 
     Args:
         shape: length of every axis, further frames included.

@@ -1,4 +1,4 @@
-"""What Spondyl itself wrote into a folder that it now reads: reports, the truth about phantoms, and remains of a run.
+"""Recognise what Spondyl wrote into a folder that it now reads: reports, truths of phantoms, and remains of a run.
 
 A report and a truth are recognised by the schema in their JSON, and with them the files that they are written with, so
 that a scan which happens to have such a name is still read.

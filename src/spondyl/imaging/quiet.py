@@ -1,4 +1,4 @@
-"""What the C libraries of decoders print is kept from the user: nobody can act on it, and it may quote the file."""
+"""Keep what the C libraries of decoders print from the user: nobody can act on it, and it may quote the file."""
 
 from __future__ import annotations
 
