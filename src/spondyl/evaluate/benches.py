@@ -65,6 +65,12 @@ def _run_phantom_speed(_data: Path | None, _checkout: Path | None) -> tuple[str,
     return phantom_speed(), ()
 
 
+def _run_hostile(_data: Path | None, _checkout: Path | None) -> tuple[str, Used]:
+    from spondyl.evaluate.hostile.bench import hostile_bench
+
+    return hostile_bench()
+
+
 def _run_realism(data: Path | None, checkout: Path | None) -> tuple[str, Used]:
     from spondyl.evaluate.phantom_intensities import phantom_intensities
     from spondyl.evaluate.phantom_realism import phantom_realism
@@ -89,6 +95,7 @@ BENCHES: dict[str, Callable[[Path | None, Path | None], tuple[str, Used]]] = {
     "labelling": _run_labelling,
     "phantom-realism": _run_realism,
     "phantom-speed": _run_phantom_speed,
+    "hostile": _run_hostile,
 }
 """Each takes the data folder and the checkout, and gives a text and the weights that it ran."""
 

@@ -76,8 +76,7 @@ _MAX_SLICE_PIXELS = 3_000_000
 """A slice passes the network whole, at 0.3 GB a million pixels; this is 2.0 x 0.54 m at `CLOSE_MM`."""
 
 _MAX_CENTROIDS = 128
-"""The hottest that count in one slice; a whole spine shows some 30, and pairing them with corners takes their square.
-"""
+"""Of more centroids in one slice the hottest count: a whole spine shows 30, and each is compared with every corner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from spondyl.files import refused
 from spondyl.nets.cards import Card, Setting
 from spondyl.nets.places import user_weights_folder
 from spondyl.nets.presets import NETWORKS
+from spondyl.nets.weight_sets import WeightSet, set_path
 from spondyl.nets.weights import difference, expected_shapes, write
 
 __all__ = ["SPINENET_PREFIX", "import_spinenet"]
@@ -59,11 +60,11 @@ def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
         store: where to write; the user's own weights when None.
 
     Returns:
-        A card for each network found, named `spinenet-official-<network>`.
+        The cards, named `spinenet-official-<network>`; a set of weights `spinenet-official` names them.
 
     Raises:
-        WeightsError: no checkpoint there, one is unreadable or differs from the published tensors, or two hold
-            the same network.
+        WeightsError: a network's checkpoint is missing, one is unreadable or differs from the published tensors, or
+            two hold the same network.
         OutputError: the store cannot be written.
     """
     found: dict[str, tuple[str, Path]] = {}
@@ -75,13 +76,17 @@ def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
         found[network] = (name, path)
     if not found:
         raise WeightsError(f"there is no checkpoint ({', '.join(_SUFFIXES)}) in the folder; {_ADVICE}")
+    missing = [network for network in _SETTINGS if network not in found]
+    if missing:
+        raise WeightsError(f"the folder lacks the checkpoint of {', '.join(missing)}; give all {len(_SETTINGS)}")
     target = user_weights_folder() if store is None else store
     with _staging(target) as staged:
         # each is read again, so that one network at a time is in memory
         cards = [
             write(_read_state(path, name), _spinenet_card(network), staged) for network, (name, path) in found.items()
         ]
-        _install([path for card in cards for path in (card.weights_path, card.card_path)], target)
+        files = [path for card in cards for path in (card.weights_path, card.card_path)]
+        _install([*files, _write_set(staged)], staged, target)
     return [replace(card, folder=target) for card in cards]
 
 
@@ -101,17 +106,36 @@ def _staging(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
         if is_new:
             with suppress(OSError):
+                set_path(target, SPINENET_PREFIX).parent.rmdir()
+            with suppress(OSError):
                 target.rmdir()
         raise
     shutil.rmtree(staged, ignore_errors=True)
 
 
-def _install(files: Sequence[Path], target: Path) -> None:
-    """Move files into the target, those of the same name aside; where one cannot be moved, move all back."""
+def _write_set(folder: Path) -> Path:
+    """Write the set of weights that runs the published networks as the published program does."""
+    path = set_path(folder, SPINENET_PREFIX)
+    weights = WeightSet(
+        name=SPINENET_PREFIX,
+        networks={network: f"{SPINENET_PREFIX}-{network}" for network in _SETTINGS},
+        methods={"mr": {"locate": ("spinenet",), "identify": ("spinenet",)}},
+    )
+    try:
+        path.parent.mkdir()
+        path.write_text(weights.to_toml(), encoding="utf-8")
+    except OSError as error:
+        raise refused("the weights", error) from error
+    return path
+
+
+def _install(files: Sequence[Path], staged: Path, target: Path) -> None:
+    """Move staged files to their places, what is there aside; where one cannot be moved, move all back."""
     moves: list[tuple[Path, Path]] = []
     try:
         for file in files:
-            place, aside = target / file.name, file.with_name(f"{file.name}.before")
+            place, aside = target / file.relative_to(staged), file.with_name(f"{file.name}.before")
+            place.parent.mkdir(exist_ok=True)
             for source, destination in ((place, aside), (file, place)):
                 if source.exists():
                     source.replace(destination)
