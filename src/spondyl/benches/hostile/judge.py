@@ -69,8 +69,8 @@ def _entries(folder: Path, leave_out: str) -> Iterator[tuple[str, tuple[int, ...
 def report_folder(call: Call, site: Workspace, source: Path | str) -> Path:
     """Where a call's report belongs, resolved."""
     if call.out is not None:
-        return (site.top / call.out).resolve()
-    path = (site.top / source).resolve()
+        return Path(os.path.realpath(site.top / call.out))  # which takes links that go in circles
+    path = Path(os.path.realpath(site.top / source))
     return path.with_name(re.sub(r"(\.nii)?(\.gz|\.nii|\.mha|\.dcm|\.zip)?$", "", path.name) + "_spondyl")
 
 
