@@ -18,6 +18,8 @@ from spondyl.geometry.instance import CORNERS, VertebraInstance
 from spondyl.geometry.interpolate import resize_bicubic, sample_bicubic
 from spondyl.geometry.stack import SagittalStack
 
+__all__ = ["published_crops"]
+
 Float32 = NDArray[np.float32]
 
 SIZE = 224

@@ -22,6 +22,8 @@ from typing import BinaryIO, cast
 from spondyl.errors import InputError
 from spondyl.imaging.limits import MAX_RATIO, RATIO_COUNTS_FROM_BYTES
 
+__all__ = ["Member", "file_member", "folder_members", "numbered", "opened_zip"]
+
 MAX_UNPACKED_BYTES = 4 * 2**30
 """Twice a scan of 10^9 voxels of 16 bits."""
 

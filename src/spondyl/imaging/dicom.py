@@ -25,6 +25,8 @@ from spondyl.imaging.limits import (
 from spondyl.imaging.patient_space import affine_from_lps
 from spondyl.imaging.volume import Modality, Volume
 
+__all__ = ["read_dicom"]
+
 EVEN_WITHIN = 0.1
 """Slices this near to an even grid, in shares of its spacing, count as even; headers are rounded."""
 

@@ -11,6 +11,8 @@ from itertools import pairwise
 
 from spondyl.errors import InputError
 
+__all__ = ["max_encoded_bytes", "require_claimed_size"]
+
 _JPEG_START = b"\xff\xd8"
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
 _SCAN, _HUFFMAN_TABLES, _JPEG_LS = 0xDA, 0xC4, 0xF7

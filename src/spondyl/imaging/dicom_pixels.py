@@ -23,6 +23,8 @@ from spondyl.imaging.dicom_frames import Frame
 from spondyl.imaging.dicom_stream import BoundedStream, bounded_header, opened_dicom
 from spondyl.imaging.quiet import decoders_silenced
 
+__all__ = ["read_pixels"]
+
 Image = NDArray[Any]
 
 _KEYWORDS = (

@@ -22,6 +22,8 @@ from spondyl.imaging.limits import require_backed, require_plausible_grid, requi
 from spondyl.imaging.packed import read_exactly, read_voxels
 from spondyl.imaging.stored import StoredImage
 
+__all__ = ["GZIP_MAGIC", "is_nifti", "read_nifti"]
+
 Header = Any
 """nibabel's Nifti1Header or Nifti2Header; nibabel leaves its methods without types."""
 

@@ -12,6 +12,8 @@ from pathlib import PurePosixPath
 
 from spondyl.imaging.archive import Member
 
+__all__ = ["names_of_own_output"]
+
 REPORT_FILES = frozenset(
     {
         "report.json",

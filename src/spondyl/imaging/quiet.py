@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+__all__ = ["decoders_silenced"]
+
 _STDERR = 2
 _ONE_AT_A_TIME = threading.Lock()
 

@@ -33,6 +33,8 @@ from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.reading import Candidates, Locate
 from spondyl.study import Study
 
+__all__ = ["Corners", "Outlines", "assemble", "detect", "group", "open_published"]
+
 Float32 = NDArray[np.float32]
 Index = NDArray[np.intp]
 

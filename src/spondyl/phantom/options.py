@@ -26,7 +26,7 @@ from spondyl.phantom.pathology import FractureKind
 from spondyl.phantom.protocol import SPACING_RANGE_MM, Field
 from spondyl.phantom.sequence import Sequence
 
-__all__ = ["FractureWish", "PhantomOptions", "SlipWish", "Variant", "sequence_name"]
+__all__ = ["IDENTIFIABLE_VARIANTS", "FractureWish", "PhantomOptions", "SlipWish", "Variant", "sequence_name"]
 
 MAX_COBB_DEG = 90.0
 MAX_SLIP_MM = 20.0

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spondyl.geometry.affine import Float
 
-__all__ = ["BodySolid", "DiscSolid", "Ellipsoid", "Frame", "Solid", "Tube", "tube"]
+__all__ = ["BodySolid", "DiscSolid", "Ellipsoid", "Frame", "Points", "Solid", "Tube", "section_rim", "tube"]
 
 Points = NDArray[np.floating[Any]]
 """One coordinate of some points, float32 in painting; the three of them broadcast to one shape."""

@@ -35,7 +35,15 @@ from spondyl.phantom.column_draw import draw_plan
 from spondyl.phantom.pathology import apply_pathology
 from spondyl.phantom.pathology_draw import draw_pathology
 
-__all__ = ["phantom_realism"]
+__all__ = [
+    "Spread",
+    "body_sizes_mm",
+    "curvatures_deg",
+    "pedicle_distances_mm",
+    "phantom_realism",
+    "spacings_mm",
+    "verdict",
+]
 
 _MEAN_TOLERANCE, _ANGLE_TOLERANCE_DEG, _SD_TOLERANCE = 0.05, 1.0, 0.25
 _FEWEST = 5
