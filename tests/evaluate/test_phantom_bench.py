@@ -17,7 +17,7 @@ from spondyl.evaluate.phantom_bench import (
 from spondyl.evaluate.vertebrae import VertebraScore
 from spondyl.learn.recipes import PHANTOM_SEEDS
 from spondyl.phantom.options import Variant
-from spondyl.phantom.protocol import Field
+from spondyl.phantom.scanner.protocol import Field
 from spondyl.plan import Plan
 
 ALL_RIGHT = VertebraScore(

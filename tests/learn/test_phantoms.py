@@ -10,10 +10,10 @@ from spondyl.anatomy.level import Level
 from spondyl.geometry.affine import Affine
 from spondyl.learn.exams import Exam
 from spondyl.learn.phantoms import _variant, load_phantoms, make_phantoms, outlines_of
-from spondyl.phantom.column import Column, place
-from spondyl.phantom.column_draw import draw_plan
+from spondyl.phantom.column.column import Column, place
+from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.options import Variant
-from spondyl.phantom.protocol import Field
+from spondyl.phantom.scanner.protocol import Field
 
 SEED = 1  # the second field of view, lumbar
 

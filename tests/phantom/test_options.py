@@ -6,11 +6,11 @@ from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.imaging.volume import Modality
-from spondyl.phantom.column import Transition
+from spondyl.phantom.column.column import Transition
 from spondyl.phantom.options import FractureWish, PhantomOptions, SlipWish, Variant
-from spondyl.phantom.pathology import FractureKind
-from spondyl.phantom.protocol import Field
-from spondyl.phantom.sequence import Sequence
+from spondyl.phantom.pathology.pathology import FractureKind
+from spondyl.phantom.scanner.protocol import Field
+from spondyl.phantom.scanner.sequence import Sequence
 
 
 def test_words_of_the_command_line_become_options() -> None:

@@ -13,11 +13,9 @@ from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.geometry.resample import to_sagittal
 from spondyl.imaging.volume import Modality
-from spondyl.phantom.column import Transition
-from spondyl.phantom.material import Tissue
-from spondyl.phantom.materials import material
+from spondyl.phantom.column.column import Transition
 from spondyl.phantom.options import PhantomOptions
-from spondyl.phantom.pathology import FractureKind
+from spondyl.phantom.pathology.pathology import FractureKind
 from spondyl.phantom.patient import (
     Phantom,
     _centres,
@@ -27,8 +25,10 @@ from spondyl.phantom.patient import (
     make_patient,
     make_phantom,
 )
-from spondyl.phantom.protocol import Field, MrProtocol
-from spondyl.phantom.scene import Part, Structure, voxelise
+from spondyl.phantom.scanner.protocol import Field, MrProtocol
+from spondyl.phantom.scene.material import Tissue
+from spondyl.phantom.scene.scene import Part, Structure, voxelise
+from spondyl.phantom.scene.tissue_table import material
 from spondyl.phantom.truth import masks_of
 
 

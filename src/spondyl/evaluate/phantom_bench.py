@@ -30,7 +30,7 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
 from spondyl.phantom.patient import make_phantom
-from spondyl.phantom.protocol import Field
+from spondyl.phantom.scanner.protocol import Field
 from spondyl.plan import Plan
 from spondyl.stage import Structure
 from spondyl.study import Study

@@ -41,8 +41,8 @@ from spondyl.learn.exams import load_exam
 from spondyl.learn.outlines import column_axes, outline_of_mask
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import Phantom, make_phantom
-from spondyl.phantom.protocol import Field
-from spondyl.phantom.sequence import Sequence
+from spondyl.phantom.scanner.protocol import Field
+from spondyl.phantom.scanner.sequence import Sequence
 
 __all__ = ["body_ratios", "cord_ratio", "phantom_intensities"]
 

@@ -30,10 +30,10 @@ from spondyl.evaluate.real_columns import (
 )
 from spondyl.evaluate.tables import markdown_table
 from spondyl.geometry.affine import Float
-from spondyl.phantom.column import Column, corners_ras_mm, pedicle_points_ras_mm, place
-from spondyl.phantom.column_draw import draw_plan
-from spondyl.phantom.pathology import apply_pathology
-from spondyl.phantom.pathology_draw import draw_pathology
+from spondyl.phantom.column.column import Column, corners_ras_mm, pedicle_points_ras_mm, place
+from spondyl.phantom.column.draw import draw_plan
+from spondyl.phantom.pathology.draw import draw_pathology
+from spondyl.phantom.pathology.pathology import apply_pathology
 
 __all__ = ["phantom_realism"]
 

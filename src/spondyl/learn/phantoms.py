@@ -24,15 +24,15 @@ from spondyl.files import new_file
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
 from spondyl.learn.exams import Exam, Outlines
-from spondyl.phantom.bodies import body_outlines
-from spondyl.phantom.column import Column, Vertebra
-from spondyl.phantom.mr import acquire_mr
+from spondyl.phantom.column.column import Column, Vertebra
 from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
 from spondyl.phantom.patient import draw_protocol, grid_of, make_patient
-from spondyl.phantom.protocol import Field, MrProtocol
-from spondyl.phantom.scene import voxelise
-from spondyl.phantom.sequence import Sequence as Pulse
-from spondyl.phantom.sequence import draw_contrast
+from spondyl.phantom.scanner.mr import acquire_mr
+from spondyl.phantom.scanner.protocol import Field, MrProtocol
+from spondyl.phantom.scanner.sequence import Sequence as Pulse
+from spondyl.phantom.scanner.sequence import draw_contrast
+from spondyl.phantom.scene.scene import voxelise
+from spondyl.phantom.spine.bodies import body_outlines
 
 __all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
 

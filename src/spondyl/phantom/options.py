@@ -21,10 +21,10 @@ from spondyl.anatomy.numbering import (
 )
 from spondyl.errors import SettingError
 from spondyl.imaging.volume import Modality
-from spondyl.phantom.column import Transition
-from spondyl.phantom.pathology import FractureKind
-from spondyl.phantom.protocol import SPACING_RANGE_MM, Field
-from spondyl.phantom.sequence import Sequence
+from spondyl.phantom.column.column import Transition
+from spondyl.phantom.pathology.pathology import FractureKind
+from spondyl.phantom.scanner.protocol import SPACING_RANGE_MM, Field
+from spondyl.phantom.scanner.sequence import Sequence
 
 __all__ = ["FractureWish", "PhantomOptions", "SlipWish", "Variant", "sequence_name"]
 

@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.imaging.volume import Modality, Volume
-from spondyl.phantom.column import Column, ColumnPlan, place
-from spondyl.phantom.column_draw import draw_plan
-from spondyl.phantom.ct import acquire_ct
-from spondyl.phantom.mr import acquire_mr
+from spondyl.phantom.column.column import Column, ColumnPlan, place
+from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.options import PhantomOptions
-from spondyl.phantom.partial_volume import supersampling
-from spondyl.phantom.pathology import Pathology, apply_pathology
-from spondyl.phantom.pathology_draw import draw_fracture, draw_pathology, with_slip
-from spondyl.phantom.protocol import CtProtocol, MrProtocol, Shape
-from spondyl.phantom.protocol_draw import draw_ct_protocol, draw_mr_protocol
-from spondyl.phantom.scene import Grid, PartIds, Scene, voxelise
-from spondyl.phantom.shape import build_scene
-from spondyl.phantom.surroundings import draw_surroundings
+from spondyl.phantom.pathology.draw import draw_fracture, draw_pathology, with_slip
+from spondyl.phantom.pathology.pathology import Pathology, apply_pathology
+from spondyl.phantom.scanner.ct import acquire_ct
+from spondyl.phantom.scanner.draw import draw_ct_protocol, draw_mr_protocol
+from spondyl.phantom.scanner.mr import acquire_mr
+from spondyl.phantom.scanner.partial_volume import supersampling
+from spondyl.phantom.scanner.protocol import CtProtocol, MrProtocol, Shape
+from spondyl.phantom.scene.scene import Grid, PartIds, Scene, voxelise
+from spondyl.phantom.spine.spine import build_scene
+from spondyl.phantom.surroundings.surroundings import draw_surroundings
 from spondyl.phantom.truth import PhantomTruth, masks_of, truth_of
 
 __all__ = ["Patient", "Phantom", "draw_protocol", "grid_of", "make_patient", "make_phantom", "scan_patient"]

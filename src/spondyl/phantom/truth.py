@@ -26,12 +26,12 @@ from spondyl.anatomy.level import Level
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import to_sagittal
-from spondyl.phantom.bodies import body_outlines, disc_place
-from spondyl.phantom.column import Column, CurveAngles, Transition, corners_ras_mm, pedicle_points_ras_mm
-from spondyl.phantom.material import Tissue
-from spondyl.phantom.pathology import DiscState, Fracture, Pathology
-from spondyl.phantom.protocol import Shape
-from spondyl.phantom.scene import Part, PartIds, Structure
+from spondyl.phantom.column.column import Column, CurveAngles, Transition, corners_ras_mm, pedicle_points_ras_mm
+from spondyl.phantom.pathology.pathology import DiscState, Fracture, Pathology
+from spondyl.phantom.scanner.protocol import Shape
+from spondyl.phantom.scene.material import Tissue
+from spondyl.phantom.scene.scene import Part, PartIds, Structure
+from spondyl.phantom.spine.bodies import body_outlines, disc_place
 
 __all__ = ["DiscTruth", "Masks", "PhantomTruth", "VertebraTruth", "masks_of", "truth_of"]
 

@@ -13,7 +13,7 @@ from spondyl import __version__
 from spondyl.geometry.affine import Affine, Float
 from spondyl.phantom.options import PhantomOptions, sequence_name
 from spondyl.phantom.patient import Phantom
-from spondyl.phantom.protocol import CtProtocol, MrProtocol
+from spondyl.phantom.scanner.protocol import CtProtocol, MrProtocol
 from spondyl.phantom.truth import DiscTruth, PhantomTruth, VertebraTruth
 
 __all__ = ["SCHEMA", "truth_json"]

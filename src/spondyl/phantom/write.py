@@ -25,7 +25,7 @@ from spondyl.imaging.write import to_nifti_gz
 from spondyl.imaging.write_dicom import MrTimes, Series, in_dicom_order, to_dicom_slices
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import Phantom
-from spondyl.phantom.protocol import MrProtocol
+from spondyl.phantom.scanner.protocol import MrProtocol
 from spondyl.phantom.truth import Masks
 from spondyl.phantom.truth_document import truth_json
 

@@ -1,0 +1,325 @@
+"""Drawing what is wrong with a patient, as often as it is published; each grade follows from its cause.
+
+Discs of one patient resemble each other: how worn, how collapsed and how changed at their endplates they are share a
+factor of the patient's each. What SPIDER grades follows its tables (`pathology.frequencies`). Stenosis it does not grade: here
+the canal is narrowed by what stands in it, and the grade says by how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, ndtri
+
+from spondyl.anatomy.disc import Disc, discs_of
+from spondyl.anatomy.level import Level, Region
+from spondyl.errors import SettingError
+from spondyl.geometry.affine import Float
+from spondyl.phantom.column.column import ColumnPlan
+from spondyl.phantom.pathology import frequencies as often
+from spondyl.phantom.pathology.frequencies import Finding
+from spondyl.phantom.pathology.pathology import DiscState, Fracture, FractureKind, Pathology, SchmorlNode
+
+__all__ = ["draw_fracture", "draw_pathology", "with_slip"]
+
+_HEIGHT_LOADING, _ENDPLATE_LOADING = 0.6, 0.8
+"""Correlation of a disc's collapse and endplates with the patient's; fitted to how much the numbers of narrowed discs
+and of defects vary between SPIDER's patients."""
+
+_LUMBAR_DEPTH_MM = 35.0
+"""Depth of the endplates for which lengths in mm below hold; smaller discs have smaller changes."""
+
+_HEIGHT_FACTORS = ((0.90, 1.0), (0.70, 0.85), (0.50, 0.70), (0.30, 0.50))
+"""What narrowing 0 to 3 leaves of a disc's height: a third and two thirds are the usual limits of mild and severe."""
+
+_STENOSIS_LIMITS = (0.85, 0.71, 0.59)
+"""Below these shares of its depth a sac is stenosed to grade 1, 2, 3: 12 mm and 10 mm of a usual 17 mm are called
+relative and absolute stenosis (Kalichman et al. 2009, doi 10.1016/j.spinee.2009.03.005); the first is assumed."""
+
+_THICKENING = (0.0, 0.01, 0.04, 0.08, 0.12)
+"""Mean share of the sac's depth that ligament and facets take, by Pfirrmann grade; set so that about a quarter of the
+patients have a relative stenosis and one in twelve an absolute one, as in Kalichman et al. 2009."""
+
+_SLIP_INTO_CANAL = 0.4
+"""Share of a slip by which the canal loses depth; the arch follows the body for the rest (assumed)."""
+
+_TIGHTEST = 0.3
+"""Share of the sac's depth that always remains: the roots need it."""
+
+_EPIDURAL_MM = 2.5
+"""So far a disc may stand out before it touches the sac; the anterior epidural space at L4/L5 is about that deep."""
+
+_SCHMORL_SHARE = {Region.CERVICAL: 0.02, Region.THORACIC: 0.10, Region.LUMBAR: 0.045, Region.SACRAL: 0.0}
+"""P(node | endplate defect). 16 % of adults have one at L1 to S1 (Mok et al. 2010, Spine 35:1944), most at T7 to L2."""
+
+_SCREW_SHARE = 0.015
+_SCREW_SPANS = ((0, 2), (1, 2), (0, 3), (1, 3), (2, 2))
+"""Lowest vertebra with screws, counted from S1 upwards, and number of vertebrae: fusions end at S1 or L5 mostly."""
+
+_GENANT_LOSS = ((0.20, 0.25), (0.25, 0.40), (0.40, 0.60))
+"""Share of height lost in Genant's grades 1 to 3 (Genant et al. 1993, doi 10.1002/jbmr.5650080915)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """Standard normal factors that a patient's discs share."""
+
+    wear: float
+    height: float
+    endplates: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a disc is, and what that makes likely."""
+
+    region: Region
+    pfirrmann: ArrayLike
+    loading: float
+    factors: Mapping[Finding, float]
+    scale: float
+    canal_depth_mm: float
+
+
+def draw_pathology(
+    rng: np.random.Generator,
+    plan: ColumnPlan,
+    *,
+    severity: float | None = None,
+    screws: tuple[Level, ...] | None = None,
+) -> Pathology:
+    """Draw what is wrong with a patient.
+
+    Args:
+        rng: the patient's randomness.
+        plan: the healthy column; gives levels and sizes.
+        severity: the patient's place among patients with back pain, 0 (nothing is wrong) to 1; None draws it.
+        screws: vertebrae with pedicle screws; None draws them, for 1.5 % of the patients.
+
+    Raises:
+        SettingError: a severity outside 0 to 1, or screws in a vertebra that the column lacks or that takes none.
+    """
+    if severity is not None and not 0 <= severity <= 1:
+        raise SettingError(f"severity must be in 0 to 1, got {severity}")
+    levels = plan.numbering.levels
+    if unfit := [level for level in screws or () if level not in levels or level.region is Region.CERVICAL]:
+        raise SettingError(f"screws must be in thoracic, lumbar or sacral vertebrae of the column, got {unfit[0]}")
+    discs = discs_of(plan.numbering)
+    healthy = {disc: DiscState() for disc in discs}
+    rank = float(rng.uniform()) if severity is None else severity
+    if rank == 0:
+        return Pathology(discs=healthy, fractures={}, screws=screws or ())
+    patient = _draw_patient(rng, rank, is_given=severity is not None)
+    places = _places(plan, discs[:-1])  # S1/S2 does not move, so that nothing wears it
+    worn = {disc: _draw_disc(rng, place, patient) for disc, place in zip(discs, places, strict=False)}
+    fractures = _draw_fractures(rng, levels, rank)
+    drawn_screws = _draw_screws(rng, levels)
+    return Pathology(discs=healthy | worn, fractures=fractures, screws=drawn_screws if screws is None else screws)
+
+
+def draw_fracture(rng: np.random.Generator, *, kind: FractureKind | None = None, grade: int | None = None) -> Fracture:
+    """Draw a fracture.
+
+    Args:
+        rng: the patient's randomness.
+        kind, grade: where they are known, grade in Genant's 1 to 3.
+
+    Raises:
+        SettingError: a grade outside 1 to 3.
+    """
+    if grade not in (None, 1, 2, 3):
+        raise SettingError(f"the grade of a fracture must be 1, 2 or 3, got {grade}")
+    drawn_kind = list(FractureKind)[_category(often.FRACTURE_KINDS, rng.uniform())]
+    drawn_grade = 1 + _category(often.FRACTURE_GRADES, rng.uniform())
+    grade = grade or drawn_grade
+    loss = rng.uniform(*_GENANT_LOSS[grade - 1])
+    return Fracture(kind=kind or drawn_kind, grade=grade, loss=float(loss), is_recent=bool(rng.uniform() < 0.3))
+
+
+def with_slip(state: DiscState, slip_mm: float, canal_depth_mm: float) -> DiscState:
+    """A disc at which the vertebra above has slipped so far, with what that leaves of the canal.
+
+    Args:
+        state: with its own slip, if any.
+        slip_mm: in its place, forward.
+        canal_depth_mm: of the bony canal.
+    """
+    taken = _SLIP_INTO_CANAL * (slip_mm - state.slip_mm) / canal_depth_mm
+    canal_factor = float(np.clip(state.canal_factor - taken, _TIGHTEST, 1))
+    return replace(state, slip_mm=slip_mm, canal_factor=canal_factor, central_stenosis=_stenosis(canal_factor))
+
+
+def _stenosis(canal_factor: float) -> int:
+    return sum(canal_factor < limit for limit in _STENOSIS_LIMITS)
+
+
+def _draw_patient(rng: np.random.Generator, rank: float, *, is_given: bool) -> _Patient:
+    """The factors; where the severity is given they all are as severe as it says."""
+    wear = float(ndtri(np.clip(rank, 0.001, 0.999)))
+    height, endplates = rng.standard_normal(2)
+    return _Patient(wear, wear, wear) if is_given else _Patient(wear, float(height), float(endplates))
+
+
+def _places(plan: ColumnPlan, discs: Sequence[Disc]) -> list[_Place]:
+    return [_place(plan, disc, len(discs) - 1 - index) for index, disc in enumerate(discs)]
+
+
+def _place(plan: ColumnPlan, disc: Disc, from_below: int) -> _Place:
+    levels = plan.numbering.levels
+    upper, lower = plan.sizes[levels.index(disc.upper)], plan.sizes[levels.index(disc.lower)]
+    region = disc.upper.region
+    is_graded_by_spider = from_below < len(often.PFIRRMANN_BY_PLACE)
+    if is_graded_by_spider:
+        pfirrmann: ArrayLike = often.PFIRRMANN_BY_PLACE[from_below]
+        factors = {finding: float(by_place[from_below]) for finding, by_place in often.PLACE_FACTORS.items()}
+    else:
+        pfirrmann = often.PFIRRMANN_BY_UPPER_LEVEL[disc.upper]
+        factors = dict(often.REGION_FACTORS[region])
+    return _Place(
+        region=region,
+        pfirrmann=pfirrmann,
+        loading=float(often.LOADING[min(from_below, len(often.LOADING) - 1)]),
+        factors=factors,
+        scale=upper.lower_depth_mm / _LUMBAR_DEPTH_MM,
+        canal_depth_mm=min(upper.canal_depth_mm, lower.canal_depth_mm),
+    )
+
+
+def _draw_disc(rng: np.random.Generator, place: _Place, patient: _Patient) -> DiscState:
+    pfirrmann = 1 + _category(place.pfirrmann, _shared(rng, place.loading, patient.wear))
+    row = pfirrmann - 1
+    narrowing = _category(
+        _scaled(often.NARROWING[row], place.factors[Finding.NARROWING]),
+        _shared(rng, _HEIGHT_LOADING, patient.height),
+    )
+    slip_mm = _draw_slip(rng, place, row)
+    bulge_mm, herniation_mm, right_mm = _draw_contour(rng, place, patient, row)
+    canal_factor = _draw_canal(rng, place, row, max(bulge_mm, herniation_mm), slip_mm)
+    left, right = _draw_foramina(rng, narrowing, slip_mm)
+    upper, lower, modic = _draw_endplates(rng, place, patient, row)
+    return DiscState(
+        pfirrmann=pfirrmann,
+        narrowing=narrowing,
+        height_factor=float(rng.uniform(*_HEIGHT_FACTORS[narrowing])) if pfirrmann > 1 or narrowing else 1.0,
+        bulge_mm=bulge_mm,
+        herniation_mm=herniation_mm,
+        herniation_right_mm=right_mm,
+        upper_endplate_defect=upper,
+        lower_endplate_defect=lower,
+        upper_modic=modic[0],
+        lower_modic=modic[1],
+        central_stenosis=_stenosis(canal_factor),
+        canal_factor=canal_factor,
+        left_foraminal_stenosis=left,
+        right_foraminal_stenosis=right,
+        slip_mm=slip_mm,
+        schmorl_nodes=_draw_schmorl(rng, place, upper, lower),
+    )
+
+
+def _draw_slip(rng: np.random.Generator, place: _Place, row: int) -> float:
+    """Forward slip, mm; 3 mm or more where there is a spondylolisthesis."""
+    if rng.uniform() < often.SLIP[row] * place.factors[Finding.SLIP]:
+        return float(np.clip((3 + rng.exponential(2.5)) * max(place.scale, 0.6), 3, 12))
+    return 0.0
+
+
+def _draw_contour(rng: np.random.Generator, place: _Place, patient: _Patient, row: int) -> tuple[float, float, float]:
+    """Bulge, herniation and its place to the right, mm."""
+    is_herniated = rng.uniform() < often.HERNIATION[row] * place.factors[Finding.HERNIATION]
+    bulging = often.BULGE_BESIDE_HERNIATION if is_herniated else often.BULGE[row] * place.factors[Finding.BULGE]
+    is_bulging = _shared(rng, _HEIGHT_LOADING, patient.height) > 1 - bulging
+    bulge_mm = rng.uniform(1.5, 3.5) * place.scale
+    protrusion_mm = min(rng.uniform(4, 9) * place.scale, 0.6 * place.canal_depth_mm)
+    right_mm = rng.choice((-1, 1)) * abs(rng.normal(4, 2)) * place.scale  # most lie beside the midline
+    if not is_herniated:
+        return float(bulge_mm) * is_bulging, 0.0, 0.0
+    return float(bulge_mm) * is_bulging, float(protrusion_mm), float(right_mm)
+
+
+def _draw_canal(rng: np.random.Generator, place: _Place, row: int, protrusion_mm: float, slip_mm: float) -> float:
+    """What ligament, disc and slip leave of the sac's depth."""
+    thickening = max(0.0, float(rng.normal(_THICKENING[row], _THICKENING[row] / 2)))
+    if place.region is Region.THORACIC:
+        thickening /= 3  # the thoracic canal hardly ever narrows
+    indentation_mm = max(0.0, protrusion_mm - _EPIDURAL_MM * place.scale) + _SLIP_INTO_CANAL * slip_mm
+    return float(np.clip(1 - thickening - indentation_mm / place.canal_depth_mm, _TIGHTEST, 1))
+
+
+def _draw_foramina(rng: np.random.Generator, narrowing: int, slip_mm: float) -> tuple[int, int]:
+    """Stenosis of the left and right foramen: they lose height with the disc and depth with a slip."""
+    both = 0.5 * narrowing + 0.15 * slip_mm
+    left, right = np.rint(both + rng.normal(-0.2, 0.35, 2)).clip(0, 3) if both else (0, 0)
+    return int(left), int(right)
+
+
+def _draw_endplates(
+    rng: np.random.Generator, place: _Place, patient: _Patient, row: int
+) -> tuple[bool, bool, tuple[int, int]]:
+    """Whether the upper and the lower endplate is defective, and the type of marrow change beside each."""
+    shares = _scaled(often.ENDPLATES[row], place.factors[Finding.ENDPLATES])
+    defects = _category(shares, _shared(rng, _ENDPLATE_LOADING, patient.endplates))
+    upper, lower = defects in (1, 3), defects in (2, 3)
+    changed = often.MODIC[int(defects > 0), row] * place.factors[Finding.MODIC]
+    kind = 1 + _category(often.MODIC_TYPES, rng.uniform())
+    sides = _category((0.15, 0.15, 0.7), rng.uniform())  # most changes lie on both sides of the disc
+    if _shared(rng, _ENDPLATE_LOADING, patient.endplates) <= 1 - changed:
+        return upper, lower, (0, 0)
+    return upper, lower, (kind * (sides != 1), kind * (sides != 0))
+
+
+def _draw_schmorl(rng: np.random.Generator, place: _Place, upper: bool, lower: bool) -> tuple[SchmorlNode, ...]:
+    nodes = []
+    for is_below, is_defective in ((False, upper), (True, lower)):
+        if is_defective and rng.uniform() < _SCHMORL_SHARE[place.region]:
+            right, anterior = rng.normal(0, 4 * place.scale, 2)
+            radius_mm, depth_mm = rng.uniform(3, 7) * place.scale, rng.uniform(2, 6) * place.scale
+            nodes.append(
+                SchmorlNode(
+                    right_mm=float(right),
+                    anterior_mm=float(anterior),
+                    radius_mm=float(radius_mm),
+                    depth_mm=float(depth_mm),
+                    is_below=is_below,
+                )
+            )
+    return tuple(nodes)
+
+
+def _draw_fractures(rng: np.random.Generator, levels: Sequence[Level], rank: float) -> dict[Level, Fracture]:
+    """None in most patients; the more worn, and so the older, the likelier, and sometimes several."""
+    possible = [level for level in levels if level in often.FRACTURE_LEVELS]
+    weights = np.array([often.FRACTURE_LEVELS[level] for level in possible])
+    count = 1 + min(int(rng.geometric(0.65)) - 1, 3)
+    chosen = rng.choice(len(possible), count, replace=False, p=weights / weights.sum())
+    if rng.uniform() >= 2 * rank * often.FRACTURED_SHARE:
+        return {}
+    return {possible[index]: draw_fracture(rng) for index in sorted(chosen)}
+
+
+def _draw_screws(rng: np.random.Generator, levels: Sequence[Level]) -> tuple[Level, ...]:
+    from_below, count = _SCREW_SPANS[rng.integers(len(_SCREW_SPANS))]
+    if rng.uniform() >= _SCREW_SHARE:
+        return ()
+    lowest = levels.index(Level.S1) - from_below
+    return tuple(levels[lowest - count + 1 : lowest + 1])
+
+
+def _shared(rng: np.random.Generator, loading: float, factor: float) -> float:
+    """Uniform in 0 to 1, the larger the worse, correlated with a factor of the patient's."""
+    return float(ndtr(loading * factor + np.sqrt(1 - loading**2) * rng.standard_normal()))
+
+
+def _category(probabilities: ArrayLike, uniform: float) -> int:
+    """The category at this place of the cumulated distribution, from 0."""
+    return int(np.searchsorted(np.cumsum(probabilities)[:-1], uniform, side="right"))
+
+
+def _scaled(probabilities: Float, factor: float) -> Float:
+    """Probabilities of which all but the first are multiplied by a factor, as far as the sum allows."""
+    others = probabilities[1:] * factor
+    others /= max(1.0, float(others.sum()))
+    return np.concatenate([[1 - others.sum()], others])

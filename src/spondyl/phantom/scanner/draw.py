@@ -1,0 +1,399 @@
+"""Draw how a phantom is scanned: fields of view, resolutions and imperfections as they come to a reading room.
+
+Slice thickness, gaps, pixel bandwidth and phase direction follow the 447 lumbar series of SPIDER (van der Graaf et al.
+2024, doi 10.1038/s41597-024-03090-w): 3 to 4 mm with a tenth to a fifth of gap, or 0.9 mm in three dimensions; 160 to
+530 Hz a pixel; phase from head to foot. Other regions and CT follow what is customary there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from spondyl.anatomy.level import Level
+from spondyl.errors import SettingError
+from spondyl.geometry.affine import Affine, Float
+from spondyl.phantom.column.column import Column
+from spondyl.phantom.scanner.protocol import (
+    SPACING_RANGE_MM,
+    Coil,
+    CtKernel,
+    CtProtocol,
+    Field,
+    Imperfections,
+    MrProtocol,
+    Shape,
+)
+from spondyl.phantom.scanner.sequence import FAT_SHIFT_HZ_PER_T, Contrast, Sequence, draw_contrast
+
+__all__ = ["draw_ct_protocol", "draw_mr_protocol"]
+
+_LEFT_INFERIOR_POSTERIOR = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]])
+_LEFT_POSTERIOR_SUPERIOR = np.diag([-1.0, -1.0, 1.0])
+
+_USUAL_CT_VOXELS, _MOST_CT_VOXELS = 60_000_000, 200_000_000
+"""A whole spine at 1 mm, the most that is drawn; and what takes 3 GB of memory, the most that one may ask for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Habits:
+    """How a region is usually scanned.
+
+    Args:
+        highest, middle, lowest: levels at the ends and in the middle of the field of view.
+        height_mm, pixel_mm, slice_mm: ranges; the height is ignored for a whole column.
+        slices: range of their number, both ends included.
+    """
+
+    highest: Level
+    middle: Level
+    lowest: Level
+    height_mm: tuple[float, float]
+    pixel_mm: tuple[float, float]
+    slice_mm: tuple[float, float]
+    slices: tuple[int, int]
+
+
+_HABITS = MappingProxyType(
+    {
+        Field.LUMBAR: _Habits(
+            highest=Level.T11,
+            middle=Level.L3,
+            lowest=Level.S2,
+            height_mm=(250.0, 345.0),
+            pixel_mm=(0.6, 1.2),
+            slice_mm=(3.0, 5.0),
+            slices=(11, 19),
+        ),
+        Field.CERVICAL: _Habits(
+            highest=Level.C1,
+            middle=Level.C6,
+            lowest=Level.T3,
+            height_mm=(200.0, 270.0),
+            pixel_mm=(0.5, 0.95),
+            slice_mm=(2.0, 3.5),
+            slices=(11, 17),
+        ),
+        Field.THORACIC: _Habits(
+            highest=Level.C7,
+            middle=Level.T7,
+            lowest=Level.L1,
+            height_mm=(300.0, 390.0),
+            pixel_mm=(0.65, 1.2),
+            slice_mm=(3.0, 4.5),
+            slices=(11, 19),
+        ),
+        Field.WHOLE: _Habits(
+            highest=Level.C1,
+            middle=Level.T8,
+            lowest=Level.S2,
+            height_mm=(0.0, 0.0),
+            pixel_mm=(0.7, 1.2),
+            slice_mm=(3.0, 4.5),
+            slices=(13, 20),
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """A sagittal field of view.
+
+    Args:
+        centre_ras_mm: its middle, (3,).
+        height_mm, width_mm: from head to foot and from front to back.
+        turn_deg: about the axes to the right (in the plane), to the front and up.
+        is_volumetric: thin slices without gaps.
+    """
+
+    centre_ras_mm: Float
+    height_mm: float
+    width_mm: float
+    turn_deg: Float
+    is_volumetric: bool = False
+
+
+def draw_mr_protocol(
+    rng: np.random.Generator,
+    column: Column,
+    field: Field,
+    *,
+    sequence: Sequence | None = None,
+    spacing_mm: float | None = None,
+    is_varied: bool = True,
+) -> MrProtocol:
+    """Draw a sagittal MR scan of a region.
+
+    Args:
+        rng: source of chance.
+        column: where the vertebrae lie.
+        field: the region that the scan is meant to show.
+        sequence: drawn if None.
+        spacing_mm: of rows and columns; drawn if None.
+        is_varied: False for an upright, well-centred field of view of 15 slices; True for all that happens: small,
+            shifted and oblique ones, thin slices.
+
+    Raises:
+        SettingError: the spacing is outside `SPACING_RANGE_MM`.
+    """
+    _check_spacing(spacing_mm)
+    habits, contrast = _HABITS[Field(field)], draw_contrast(rng, sequence)
+    view = _draw_view(rng, column, Field(field)) if is_varied else _usual_view(column, Field(field))
+    pixel_mm = spacing_mm if spacing_mm is not None else _draw_pixel_mm(rng, habits, view) if is_varied else 0.9
+    count, slice_mm, step_mm = _draw_slices(rng, habits, view) if is_varied else _USUAL_SLICES[Field(field)]
+    shape = (count, _even(view.height_mm / pixel_mm), _even(view.width_mm / pixel_mm))
+    directions = Rotation.from_euler("xyz", view.turn_deg, degrees=True).as_matrix() @ _LEFT_INFERIOR_POSTERIOR
+    affine = _centred(directions, (step_mm, pixel_mm, pixel_mm), shape, view.centre_ras_mm)
+    return MrProtocol(
+        contrast=contrast,
+        affine=affine,
+        shape=shape,
+        slice_mm=slice_mm,
+        coil=_draw_coil(rng, view.height_mm),
+        imperfections=_draw_imperfections(rng, contrast, shape, _front_mm(column, affine, shape)),
+        full_scale=float(np.exp(rng.uniform(np.log(300.0), np.log(3000.0)))),
+    )
+
+
+def draw_ct_protocol(
+    rng: np.random.Generator,
+    column: Column,
+    field: Field,
+    *,
+    spacing_mm: float | None = None,
+    is_varied: bool = True,
+) -> CtProtocol:
+    """Draw a CT scan of a region; axes (i, j, k) to left, posterior and superior.
+
+    Args:
+        rng: source of chance.
+        column: where the vertebrae lie.
+        field: the region that the scan is meant to show.
+        spacing_mm: of voxels in all directions; drawn if None.
+        is_varied: False for 1 mm voxels and a field of view of 300 mm around the spine.
+
+    Raises:
+        SettingError: the spacing is outside `SPACING_RANGE_MM`, or the scan would have more than 200 million voxels.
+    """
+    _check_spacing(spacing_mm)
+    spacing = np.full(3, 1.0 if spacing_mm is None else spacing_mm)
+    top_mm, bottom_mm = _ends(column, Field(field), *(rng.uniform(10.0, 50.0, 2) if is_varied else (30.0, 30.0)))
+    side_mm, forward_mm = _draw_side(rng) if is_varied else (300.0, 30.0)
+    if is_varied and spacing_mm is None and rng.random() < 0.6:
+        spacing[:2], spacing[2] = rng.uniform(0.6, 1.2), rng.uniform(0.7, 3.0)
+    volume_mm3 = side_mm**2 * (top_mm - bottom_mm)
+    if spacing_mm is None:
+        spacing *= max(1.0, float(volume_mm3 / np.prod(spacing) / _USUAL_CT_VOXELS)) ** (1 / 3)
+    elif spacing_mm < (finest_mm := np.ceil(100 * np.cbrt(volume_mm3 / _MOST_CT_VOXELS)) / 100):
+        raise SettingError(f"spacing must be at least {finest_mm:g} mm for a CT of this region, got {spacing_mm}")
+    shape = (_even(side_mm / spacing[0]), _even(side_mm / spacing[1]), _even((top_mm - bottom_mm) / spacing[2]))
+    centre = _middle(column, top_mm, bottom_mm) + np.array([rng.normal(0.0, 5.0), forward_mm, 0.0])
+    return _ct_protocol(rng, _centred(_LEFT_POSTERIOR_SUPERIOR, spacing, shape, centre), shape, side_mm)
+
+
+def _check_spacing(spacing_mm: float | None) -> None:
+    low, high = SPACING_RANGE_MM
+    if spacing_mm is not None and not low <= spacing_mm <= high:
+        raise SettingError(f"spacing must be between {low:g} and {high:g} mm, got {spacing_mm}")
+
+
+def _even(size: float) -> int:
+    """The nearest even number, at least 8."""
+    return max(8, 2 * round(size / 2))
+
+
+def _centred(directions: Float, spacing_mm: Float | tuple[float, ...], shape: Shape, centre_ras_mm: Float) -> Affine:
+    """The grid whose middle lies at this point."""
+    half = np.asarray(directions) @ (np.asarray(spacing_mm) * (np.array(shape) - 1) / 2)
+    return Affine.from_axes(directions, spacing_mm, centre_ras_mm - half)
+
+
+def _centre_of(column: Column, level: Level) -> Float:
+    return next(vertebra.centre_ras_mm for vertebra in column.vertebrae if vertebra.level is level)
+
+
+def _ends(column: Column, field: Field, above_mm: float, below_mm: float) -> tuple[float, float]:
+    """Superior coordinates of the upper and lower end of a region, with some margin."""
+    habits = _HABITS[field]
+    return (
+        float(_centre_of(column, habits.highest)[2]) + above_mm,
+        float(_centre_of(column, habits.lowest)[2]) - below_mm,
+    )
+
+
+def _middle(column: Column, top_mm: float, bottom_mm: float) -> Float:
+    """Middle of the box around the bodies between two heights; around the nearest body where there is none."""
+    centres = np.array([vertebra.centre_ras_mm for vertebra in column.vertebrae])
+    height = (top_mm + bottom_mm) / 2
+    seen = centres[(centres[:, 2] < top_mm) & (centres[:, 2] > bottom_mm)]
+    if not len(seen):
+        seen = centres[[np.argmin(np.abs(centres[:, 2] - height))]]
+    return np.array([*((seen.min(axis=0) + seen.max(axis=0)) / 2)[:2], height])
+
+
+def _usual_view(column: Column, field: Field) -> _View:
+    """Upright and centred, as a careful technologist would."""
+    habits = _HABITS[field]
+    if field is Field.WHOLE:
+        top_mm, bottom_mm = _ends(column, field, 60.0, 45.0)
+    else:
+        height_mm = {Field.LUMBAR: 288.0, Field.CERVICAL: 240.0, Field.THORACIC: 360.0}[field]
+        middle_mm = float(_centre_of(column, habits.middle)[2])
+        top_mm, bottom_mm = middle_mm + height_mm / 2, middle_mm - height_mm / 2
+    width_mm = 360.0 if field is Field.WHOLE else min(288.0, top_mm - bottom_mm)
+    forward = np.array([0.0, 0.05 * width_mm, 0.0])
+    return _View(
+        centre_ras_mm=_middle(column, top_mm, bottom_mm) + forward,
+        height_mm=top_mm - bottom_mm,
+        width_mm=width_mm,
+        turn_deg=np.zeros(3),
+    )
+
+
+_USUAL_SLICES = MappingProxyType(
+    {field: (15, 3.0, 3.3) if field is Field.CERVICAL else (15, 4.0, 4.4) for field in Field},
+)
+"""How many, how thick, and from one to the next, mm."""
+
+_SHIFTED, _SMALL, _VOLUMETRIC = 0.12, 0.08, 0.12
+"""How often a field of view is off its region, shows few vertebrae, or has thin slices (assumed)."""
+
+
+def _draw_view(rng: np.random.Generator, column: Column, field: Field) -> _View:
+    habits, chance = _HABITS[field], rng.random()
+    if chance < _SMALL:
+        return _draw_small_view(rng, column, habits)
+    if field is Field.WHOLE:
+        top_mm, bottom_mm = _ends(column, field, *rng.uniform((30.0, 15.0), (85.0, 90.0)))
+        width_mm = rng.uniform(300.0, 400.0)
+    else:
+        height_mm = rng.uniform(*habits.height_mm)
+        middle_mm = float(_centre_of(column, habits.middle)[2]) + rng.normal(0.0, 0.05 * height_mm)
+        if chance < _SMALL + _SHIFTED:
+            middle_mm += rng.choice((-1.0, 1.0)) * rng.uniform(0.15, 0.4) * height_mm
+        top_mm, bottom_mm = middle_mm + height_mm / 2, middle_mm - height_mm / 2
+        width_mm = height_mm * rng.choice((1.0, rng.uniform(0.6, 1.0)))
+    aside = np.array([rng.normal(0.0, 3.0), rng.normal(0.06, 0.05) * width_mm, 0.0])
+    return _View(
+        centre_ras_mm=_middle(column, top_mm, bottom_mm) + aside,
+        height_mm=top_mm - bottom_mm,
+        width_mm=width_mm,
+        turn_deg=_draw_turn(rng, 2.0 if field is Field.WHOLE else 7.0),
+        is_volumetric=bool(rng.random() < _VOLUMETRIC),
+    )
+
+
+def _draw_small_view(rng: np.random.Generator, column: Column, habits: _Habits) -> _View:
+    """Two to five vertebrae of the region."""
+    seen = [v for v in column.vertebrae if habits.highest.rank <= v.level.rank <= habits.lowest.rank]
+    centre = seen[rng.integers(len(seen))].centre_ras_mm
+    height_mm = rng.uniform(80.0, 160.0)
+    return _View(
+        centre_ras_mm=centre + np.array([rng.normal(0.0, 3.0), rng.normal(0.0, 8.0), 0.0]),
+        height_mm=height_mm,
+        width_mm=height_mm * rng.uniform(0.8, 1.5),
+        turn_deg=_draw_turn(rng, 7.0),
+        is_volumetric=bool(rng.random() < _VOLUMETRIC),
+    )
+
+
+def _draw_turn(rng: np.random.Generator, in_plane_deg: float) -> Float:
+    """Slices follow the patient by some degrees; two images in five are turned in their plane as well."""
+    in_plane = rng.normal(0.0, in_plane_deg) if rng.random() < 0.4 else 0.0
+    return np.array([in_plane, *rng.normal(0.0, 2.5, 2)])
+
+
+def _draw_pixel_mm(rng: np.random.Generator, habits: _Habits, view: _View) -> float:
+    low, high = (0.8, 1.1) if view.is_volumetric else habits.pixel_mm
+    return float(rng.uniform(low, high))
+
+
+def _draw_slices(rng: np.random.Generator, habits: _Habits, view: _View) -> tuple[int, float, float]:
+    """How many, how thick, and from one to the next, mm."""
+    if view.is_volumetric:
+        thin_mm = float(rng.uniform(0.8, 1.2))
+        return int(rng.integers(44, 61)), thin_mm, thin_mm
+    slice_mm = float(rng.uniform(*habits.slice_mm))
+    gap = float(rng.choice((0.0, 0.1, 0.2), p=(0.2, 0.6, 0.2)))
+    return int(rng.integers(habits.slices[0], habits.slices[1] + 1)), slice_mm, slice_mm * (1 + gap)
+
+
+def _draw_coil(rng: np.random.Generator, height_mm: float) -> Coil:
+    """Skin's fat is twice as bright beside marrow as its signal alone would make it in most real scans; the scanner
+    has evened out the others.
+    """
+    is_evened_out = rng.random() < 0.2
+    return Coil(
+        surface_share=float(rng.uniform(0.0, 0.4) if is_evened_out else rng.uniform(0.7, 1.0)),
+        depth_mm=float(rng.uniform(45.0, 110.0)),
+        half_length_mm=float(height_mm * rng.uniform(0.5, 0.9)),
+        unevenness=float(rng.uniform(0.0, 0.2)),
+    )
+
+
+def _front_mm(column: Column, affine: Affine, shape: Shape) -> float:
+    """Distance from the image's front edge to the foremost body within its height; 0 where there is none."""
+    centres = affine.to_index([vertebra.centre_ras_mm for vertebra in column.vertebrae])
+    half_mm = np.array([vertebra.size.lower_depth_mm / 2 for vertebra in column.vertebrae])
+    seen = (centres[:, 1] > 0) & (centres[:, 1] < shape[1])
+    fronts = centres[:, 2] * affine.spacing_mm[2] - half_mm
+    return float(fronts[seen].min()) if seen.any() else 0.0
+
+
+_BANDWIDTH_HZ = MappingProxyType({1.5: (160.0, 400.0), 3.0: (250.0, 530.0)})
+"""Of a pixel, by field strength, T."""
+
+
+_WRAPPED = 0.1
+"""How often phase is not oversampled (assumed)."""
+
+
+def _draw_imperfections(rng: np.random.Generator, contrast: Contrast, shape: Shape, front_mm: float) -> Imperfections:
+    shift_hz = FAT_SHIFT_HZ_PER_T * contrast.field_strength_t
+    shift_px = rng.choice((-1.0, 1.0)) * shift_hz / rng.uniform(*_BANDWIDTH_HZ[contrast.field_strength_t])
+    is_phase_along_rows = bool(rng.random() < 0.85)
+    phase, frequency = rng.uniform(0.6, 1.0), rng.uniform(0.75, 1.0)
+    saturated_mm = max(0.0, front_mm - rng.uniform(12.0, 40.0)) if rng.random() < 0.4 else 0.0
+    return Imperfections(
+        snr=float(np.exp(rng.uniform(np.log(12.0), np.log(80.0)))),
+        chemical_shift_px=float(shift_px),
+        is_phase_along_rows=is_phase_along_rows,
+        resolution=(phase, frequency) if is_phase_along_rows else (frequency, phase),
+        ghost=float(rng.uniform(0.02, 0.12)) if rng.random() < 0.3 else 0.0,
+        ghost_shift=float(rng.uniform(0.08, 0.4)),
+        saturated_mm=saturated_mm,
+        texture=float(rng.uniform(0.6, 1.6)),
+        wrapped_px=_draw_wrapped(rng, shape[1 if is_phase_along_rows else 2]),
+    )
+
+
+def _draw_wrapped(rng: np.random.Generator, size: int) -> int:
+    """A tenth of the field of view at most, at either end; the patient's own size bounds what there is to wrap."""
+    share = rng.uniform(0.02, 0.1)
+    return round(share * size) if rng.random() < _WRAPPED else 0
+
+
+def _draw_side(rng: np.random.Generator) -> tuple[float, float]:
+    """Side of the axial field of view and how far its centre lies before the bodies: of the spine, or of the trunk."""
+    if rng.random() < 0.6:
+        return float(rng.uniform(140.0, 240.0)), float(rng.normal(-8.0, 8.0))
+    return float(rng.uniform(320.0, 430.0)), float(rng.normal(50.0, 10.0))
+
+
+def _ct_protocol(rng: np.random.Generator, affine: Affine, shape: Shape, side_mm: float) -> CtProtocol:
+    """A sharp kernel has two to four times a soft one's noise; thick slices average some of it away."""
+    kernel = CtKernel.BONE if rng.random() < 0.5 else CtKernel.SOFT
+    noise_hu = rng.uniform(8.0, 28.0) * (2.5 if kernel is CtKernel.BONE else 1.0) / np.sqrt(affine.spacing_mm[2])
+    return CtProtocol(
+        affine=affine,
+        shape=shape,
+        kernel=kernel,
+        noise_hu=float(noise_hu),
+        gantry_mm=float(side_mm * (1.0 if rng.random() < 0.4 else 1.5)),
+        streak_hu=float(rng.uniform(60.0, 350.0)),
+        cupping_hu=float(rng.uniform(0.0, 10.0)),
+    )

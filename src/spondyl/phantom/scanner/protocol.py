@@ -1,0 +1,208 @@
+"""How a phantom is scanned: the grid of an MR or CT scan, and everything that is imperfect about it.
+
+MR grids are sagittal stacks, index order (slice, row, column), axes to left, inferior and posterior as in
+`geometry.stack`, perhaps oblique by some degrees. CT grids have axes (i, j, k) to left, posterior and superior: DICOM's
+"LPS", so that [:, :, k] is an axial slice. World space is RAS mm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from spondyl.errors import SettingError
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.viewable import MAX_IN_PLANE_MM
+from spondyl.phantom.scanner.sequence import Contrast, Sequence
+
+__all__ = ["SPACING_RANGE_MM", "Coil", "CtKernel", "CtProtocol", "Field", "Imperfections", "MrProtocol", "Shape"]
+
+Shape = tuple[int, int, int]
+
+SPACING_RANGE_MM = (0.3, MAX_IN_PLANE_MM)
+"""Of rows and columns that may be asked for: the finest of clinical scans, and the coarsest that can be read again."""
+
+
+def _check_grid(affine: Affine, shape: Shape) -> None:
+    for size in shape:
+        _check("shape", size, 1, 4096)
+    for spacing in affine.spacing_mm:
+        _check("spacing_mm", float(spacing), 0.3, 12.0)
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise SettingError(f"{name} must be between {low:g} and {high:g}, got {value}")
+
+
+class Field(StrEnum):
+    """What part of the column a scan is meant to show."""
+
+    LUMBAR = "lumbar"
+    CERVICAL = "cervical"
+    THORACIC = "thoracic"
+    WHOLE = "whole"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coil:
+    """Receiver coils under the patient's back.
+
+    Args:
+        surface_share: how much of the sensitivity falls off with the distance from the back, 0 to 1.
+        depth_mm: over which that part falls to 1/e.
+        half_length_mm: where, above and below the centre, the sensitivity has fallen to a half.
+        unevenness: standard deviation of the logarithm of a smooth field multiplied onto all.
+    """
+
+    surface_share: float = 0.0
+    depth_mm: float = 100.0
+    half_length_mm: float = 1000.0
+    unevenness: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check("surface_share", self.surface_share, 0.0, 1.0)
+        _check("depth_mm", self.depth_mm, 10.0, 10000.0)
+        _check("half_length_mm", self.half_length_mm, 10.0, 10000.0)
+        _check("unevenness", self.unevenness, 0.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imperfections:
+    """What the scanner adds to the truth.
+
+    Args:
+        snr: mean signal of the body over the noise's standard deviation in each of the two channels.
+        chemical_shift_px: how far fat lies from its place along the frequency axis, pixels; may be negative.
+        is_phase_along_rows: True where phase is encoded from head to foot (fat shifts front to back), as is usual.
+        resolution: share of k-space that is acquired along rows and columns; the rest is filled with zeros.
+        ghost: strength of the ghosts of flow and breathing, relative to their source.
+        ghost_shift: distance of the ghosts, share of the field of view along phase.
+        saturated_mm: width of the band at the image's front in which signal is suppressed, 0 for none.
+        wrapped_px: how far beyond each end of the phase axis tissue comes back in at the other end; 0 where phase is
+            oversampled, as it mostly is.
+        texture: scales every tissue's own texture.
+    """
+
+    snr: float = 40.0
+    chemical_shift_px: float = 0.0
+    is_phase_along_rows: bool = True
+    resolution: tuple[float, float] = (1.0, 1.0)
+    ghost: float = 0.0
+    ghost_shift: float = 0.25
+    saturated_mm: float = 0.0
+    wrapped_px: int = 0
+    texture: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check("snr", self.snr, 1.0, 1e6)
+        _check("chemical_shift_px", self.chemical_shift_px, -10.0, 10.0)
+        _check("resolution", min(self.resolution), 0.2, 1.0)
+        _check("resolution", max(self.resolution), 0.2, 1.0)
+        _check("ghost", self.ghost, 0.0, 1.0)
+        _check("ghost_shift", self.ghost_shift, 0.0, 1.0)
+        _check("saturated_mm", self.saturated_mm, 0.0, 1000.0)
+        _check("wrapped_px", self.wrapped_px, 0, 1000)
+        _check("texture", self.texture, 0.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MrProtocol:
+    """A sagittal MR scan.
+
+    Args:
+        contrast: the sequence and its times.
+        affine: (slice, row, column) to RAS mm; its first spacing is from slice to slice, gap included.
+        shape: slices, rows, columns.
+        slice_mm: thickness of a slice without the gap.
+        coil, imperfections: what the scanner adds.
+        full_scale: value that the brightest tissue gets.
+
+    Raises:
+        SettingError: a number is outside its range, or slices overlap.
+    """
+
+    contrast: Contrast
+    affine: Affine
+    shape: Shape
+    slice_mm: float
+    coil: Coil = Coil()
+    imperfections: Imperfections = Imperfections()
+    full_scale: float = 1000.0
+
+    def __post_init__(self) -> None:
+        _check_grid(self.affine, self.shape)
+        _check("full_scale", self.full_scale, 1.0, 65535.0)
+        _check("slice_mm", self.slice_mm, 0.3, float(self.affine.spacing_mm[0]) + 1e-6)
+
+    @property
+    def margin(self) -> Shape:
+        """Voxels beyond each end of each axis from which signal comes in."""
+        rows = self.imperfections.is_phase_along_rows
+        wrapped = self.imperfections.wrapped_px
+        return (0, wrapped, 0) if rows else (0, 0, wrapped)
+
+    @property
+    def excited(self) -> MrProtocol:
+        """The scan of everything that gives signal: the field of view with its margin."""
+        shift = np.eye(4)
+        shift[:3, 3] = -np.array(self.margin)
+        slices, rows, columns = (size + 2 * beyond for size, beyond in zip(self.shape, self.margin, strict=True))
+        return replace(
+            self,
+            affine=self.affine @ shift,
+            shape=(slices, rows, columns),
+            imperfections=replace(self.imperfections, wrapped_px=0),
+        )
+
+    @property
+    def sequence(self) -> Sequence:
+        """The name of its sequence."""
+        return self.contrast.sequence
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """Spacing of rows and of columns."""
+        return float(self.affine.spacing_mm[1]), float(self.affine.spacing_mm[2])
+
+
+class CtKernel(StrEnum):
+    """Reconstruction filters."""
+
+    SOFT = "soft"
+    BONE = "bone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtProtocol:
+    """A CT scan.
+
+    Args:
+        affine: (i, j, k) to RAS mm; i to the left, j to posterior, k to superior.
+        shape: voxels along i, j, k.
+        kernel: soft (smooth) or bone (sharp and noisy).
+        noise_hu: standard deviation in a slice that attenuates as the median one does.
+        gantry_mm: diameter of the circle that is reconstructed around the grid's centre; padding outside.
+        streak_hu: size of the streaks around metal.
+        cupping_hu: how much darker beam hardening makes the middle of the body.
+
+    Raises:
+        SettingError: a number is outside its range.
+    """
+
+    affine: Affine
+    shape: Shape
+    kernel: CtKernel = CtKernel.SOFT
+    noise_hu: float = 15.0
+    gantry_mm: float = 500.0
+    streak_hu: float = 300.0
+    cupping_hu: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_grid(self.affine, self.shape)
+        _check("noise_hu", self.noise_hu, 0.0, 200.0)
+        _check("gantry_mm", self.gantry_mm, 50.0, 1000.0)
+        _check("streak_hu", self.streak_hu, 0.0, 3000.0)
+        _check("cupping_hu", self.cupping_hu, 0.0, 100.0)

@@ -1,0 +1,76 @@
+"""A scene while it is drawn: parts and strokes are added to it, bone by bone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spondyl.anatomy.level import Level
+from spondyl.phantom.scene.material import Material, Tissue
+from spondyl.phantom.scene.scene import Backdrop, Part, Scene, Stroke, Structure
+from spondyl.phantom.scene.solids import Solid, Tube
+from spondyl.phantom.scene.tissue_table import material
+
+__all__ = ["Draft"]
+
+_CORTEX_MM = 0.8
+"""Thickness of compact bone; vertebral shells are 0.3 to 0.6 mm (Ritzel 1997), and look thicker in scans."""
+
+
+class Draft:
+    """Parts and strokes, in the order of painting.
+
+    Args:
+        backdrop: what is painted first.
+    """
+
+    def __init__(self, backdrop: Backdrop) -> None:
+        self._backdrop = backdrop
+        self._parts = {part: index for index, part in enumerate(backdrop.parts)}
+        self._count = len(backdrop.parts)
+        self._strokes: list[Stroke] = []
+
+    def part(
+        self, made_of: Material | Tissue, structure: Structure = Structure.OTHER, level: Level | None = None
+    ) -> int:
+        """The number of a part, which is added if it is new."""
+        of = made_of if isinstance(made_of, Material) else material(made_of)
+        part = Part(material=of, structure=structure, level=level)
+        if part not in self._parts:
+            self._parts[part] = self._count
+            self._count += 1
+        return self._parts[part]
+
+    def paint(self, solids: Iterable[Solid], part: int, *, over: tuple[int, ...] = ()) -> None:
+        """Paint solids of one part, all over or only over some parts."""
+        self._strokes += [Stroke(solid=solid, part=part, over=over) for solid in solids]
+
+    def paint_shelled(self, solids: Iterable[Solid], shell: int, core: int, *, shell_mm: float = _CORTEX_MM) -> None:
+        """Paint solids that have a thin shell of another part."""
+        self._strokes += [Stroke(solid=solid, part=shell, core=core, shell_mm=shell_mm) for solid in solids]
+
+    def bone(
+        self, solids: Iterable[Solid], marrow: Material, structure: Structure, level: Level | None
+    ) -> tuple[int, int]:
+        """Paint bone: compact outside, marrow inside; returns the parts of both."""
+        shell, core = (self.part(of, structure, level) for of in (material(Tissue.CORTICAL_BONE), marrow))
+        self.paint_shelled(solids, shell, core)
+        return shell, core
+
+    def fused_bone(self, pieces: Iterable[tuple[Structure, Tube]], marrow: Material, level: Level) -> None:
+        """Paint pieces of one bone: compact outside, and no wall where they overlap."""
+        pieces, compact = list(pieces), material(Tissue.CORTICAL_BONE)
+        for structure, piece in pieces:
+            self.paint([piece], self.part(compact, structure, level))
+        for structure, piece in pieces:
+            self.paint([piece.thinner(_CORTEX_MM)], self.part(marrow, structure, level))
+
+    def join(self, bone: tuple[int, int], pieces: Iterable[Tube]) -> None:
+        """Let the marrow of a painted bone run through its shell where pieces that it grows into leave it."""
+        shell, core = bone
+        self.paint([piece.thinner(_CORTEX_MM) for piece in pieces], core, over=(shell,))
+
+    def to_scene(self) -> Scene:
+        """What was drawn."""
+        backdrop = self._backdrop.parts
+        added = [part for part, index in self._parts.items() if index >= len(backdrop)]
+        return Scene(parts=(*backdrop, *added), backdrop=self._backdrop, strokes=tuple(self._strokes))
