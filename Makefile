@@ -1,5 +1,6 @@
 # make analyze SCAN=scan.nii.gz OUT=folder   read a scan (without SCAN: a demonstration)
-# make lint | test | test-wheel              what .ci/run runs
+# make lint | test                           style and types; the tests
+# make test-wheel                            the package in an empty environment, without PyTorch
 # make test-lowest                           the tests with the oldest dependencies that pyproject.toml admits
 PYTHON ?= python3
 VENV := .venv
@@ -44,11 +45,11 @@ test-wheel:
 	$(WHEEL)/bin/python $(PIP) install $(WHEEL)/dist/*.whl
 	test $$(du -sm $(WHEEL)/lib | cut -f1) -le $(MAX_INSTALLED_MB)
 	! $(WHEEL)/bin/python -c "import torch" 2> $(WHEEL)/no-torch
-	spondyl=$$PWD/$(WHEEL)/bin/spondyl && cd $$(mktemp -d) && \
-	$$spondyl phantom scan.nii.gz --sequence t2 --variant regular && \
-	$$spondyl analyze scan.nii.gz --out report && \
-	$$spondyl evaluate report scan_truth.json && \
-	rm -r "$$PWD"
+	spondyl="$$PWD/$(WHEEL)/bin/spondyl" && folder=$$(mktemp -d) && cd "$$folder" && \
+	"$$spondyl" phantom scan.nii.gz --sequence t2 --variant regular && \
+	"$$spondyl" analyze scan.nii.gz --out report && \
+	"$$spondyl" evaluate report scan_truth.json && \
+	rm -r "$$folder"
 
 $(DEMO): | $(ANALYZE)
 	mkdir -p $(@D)

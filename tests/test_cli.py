@@ -98,6 +98,15 @@ def test_a_scan_becomes_a_report_and_a_summary(scan: Path, capsys: pytest.Captur
     assert [vertebra.level for vertebra in report.vertebrae] == [Level.L4]
 
 
+def test_a_name_that_could_steer_a_terminal_is_shown_escaped(scan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = scan.parent / "a\x1b[2J\nb\udcff"
+    assert run("analyze", scan, "-o", out) == 0
+    assert capsys.readouterr().out.endswith("a\\x1b[2J\\nb\\udcff\n")
+    assert (out / "report.json").exists()
+    assert run("a\n\x1b[2J") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_the_report_lies_beside_the_input_by_default(scan: Path) -> None:
     assert run("analyze", scan) == 0
     assert (scan.parent / f"{PATIENT}_spondyl" / "report.json").exists()

@@ -89,7 +89,7 @@ def test_the_report_has_exactly_the_keys_of_the_contract() -> None:
         "outline_mm",
         "slices",
     ]
-    assert list(report["discs"][0]) == ["level", "centroid_mm", "probability", "gradings"]
+    assert list(report["discs"][0]) == ["level", "centroid_mm", "posterior_mm", "probability", "gradings"]
     assert list(report["discs"][0]["gradings"]["pfirrmann"]) == ["grade", "probabilities"]
     assert list(report["measurements"][0]) == ["name", "level", "value", "unit", "method"]
 

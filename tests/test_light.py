@@ -13,6 +13,7 @@ import pytest
 
 import spondyl
 from phantoms import lumbar
+from spondyl.engine.build import _uses_cuda
 from spondyl.errors import requiring
 from spondyl.evaluate import phantom_speed, speed_bench
 from spondyl.findings import Findings
@@ -156,6 +157,12 @@ def test_a_bench_says_what_it_could_not_measure_without_torch(
     monkeypatch.setitem(sys.modules, "torch", None)
     assert re.search(rf"not measured: .* needs PyTorch.*'spondyl\[{extra}\]'", measure(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_is_the_cpu_where_there_is_a_gpu_but_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert not _uses_cuda("auto")
 
 
 def test_a_fault_of_our_own_is_no_missing_package() -> None:

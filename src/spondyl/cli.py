@@ -111,7 +111,7 @@ def analyze(
     with _quiet_libraries(), _progress() as tell:
         analysis = analyze_file(source, plan, modality=known, tell=tell)
         tell("report")
-        write_report(analysis.findings, analysis.reading.study, folder)
+        write_report(analysis.findings, analysis.reading, folder)
     with suppress(OSError):  # the report is written, whoever reads the summary
         _summarise(analysis.findings, folder)
     if analysis.findings.is_empty:

@@ -22,11 +22,12 @@ from pathlib import Path
 
 from spondyl.errors import OutputError
 
-__all__ = ["REASONS", "new_file", "new_files", "new_folder", "refused"]
+__all__ = ["REASONS", "clear_dead", "new_file", "new_files", "new_folder", "refused"]
 
 REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
+    errno.EIO: "the system refused it",
     errno.EFBIG: "the file would be too large",
     errno.EACCES: "there is no permission to write there",
     errno.EPERM: "there is no permission to write there",
@@ -88,7 +89,7 @@ def new_files(folder: Path, what: str) -> Iterator[Path]:
         OutputError: the system refuses to write; nothing has changed.
     """
     with _reasons(what):
-        _clear_dead(folder)
+        clear_dead(folder)
         staging = folder / f".spondyl-{os.urandom(4).hex()}-fresh"
         lock = None
         try:
@@ -181,8 +182,8 @@ def _is_empty(folder: Path) -> bool:
     return not folder.is_dir() or not any(folder.iterdir())
 
 
-def _clear_dead(folder: Path) -> None:
-    """Complete or remove what killed writers have left in a folder."""
+def clear_dead(folder: Path) -> None:
+    """Complete or remove what killed writers have left in a folder; every writer beside does so."""
     with suppress(OSError):  # a folder that may be written need not be readable
         for staging in [path for path in folder.iterdir() if _STAGING.fullmatch(path.name)]:
             _clear(staging)
@@ -201,7 +202,7 @@ def _clear(staging: Path) -> None:
 
 def _complete(staging: Path) -> None:
     """Move to its place what was complete when its writer was killed; what is there meanwhile stays."""
-    if not (staging / "old").is_dir():
+    if not ((staging / "old").is_dir() and (staging / "new").is_dir()):
         return
     for path in (staging / "new").iterdir():
         if not (staging.parent / path.name).exists():

@@ -7,9 +7,11 @@ lacks. Notes on stderr may be lost, if nobody can read them; they never stop the
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,10 +48,10 @@ _WRITE_ERRORS = REASONS | {EBADF: "it is closed"}
 
 @dataclass(slots=True)
 class _Interrupt:
-    """The first signal that asked this process to end."""
+    """The first signal that asked this process to end, and when one last did."""
 
     number: int | None = None
-    time_s: float = 0.0
+    time_s: float = -math.inf
 
 
 _interrupt = _Interrupt()
@@ -151,6 +153,8 @@ def run_as_process(command: Callable[[], object]) -> NoReturn:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt_once)
+    sys.unraisablehook = _repeat_lost_interrupt
+    threading.excepthook = _complain_unless_interrupted
     status: object = 0
     try:
         command()
@@ -164,12 +168,25 @@ def run_as_process(command: Callable[[], object]) -> NoReturn:
 
 def _interrupt_once(number: int, _frame: FrameType | None) -> None:
     now = time.monotonic()
-    if _interrupt.number is not None and now - _interrupt.time_s < _REPEAT_S:
+    if now - _interrupt.time_s < _REPEAT_S:
         return
-    if _interrupt.number is None:
-        _interrupt.number = number
-    _interrupt.time_s = now
+    _interrupt.number, _interrupt.time_s = _interrupt.number or number, now
     raise KeyboardInterrupt
+
+
+def _repeat_lost_interrupt(lost: sys.UnraisableHookArgs) -> None:
+    """Interrupt again where Python could not raise, as in a weak reference's callback."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt) or _interrupt.number is None:
+        sys.__unraisablehook__(lost)
+        return
+    _interrupt.time_s = -math.inf
+    threading.Timer(0.01, os.kill, (os.getpid(), _interrupt.number)).start()
+
+
+def _complain_unless_interrupted(error: threading.ExceptHookArgs) -> None:
+    """Be silent about threads whose work has been taken from them."""
+    if _interrupt.number is None:
+        threading.__excepthook__(error)
 
 
 def _restore_signals() -> None:

@@ -61,7 +61,7 @@ def assert_crops_as_published(stack: SagittalStack) -> None:
     assert crops.shape == (len(instances), 224, 224, 16)
     assert crops.dtype == np.float32
     assert correlations(crops, expected).min() > MIN_CORRELATION
-    np.testing.assert_allclose(crops, np.stack(expected), atol=2e-3)
+    np.testing.assert_allclose(crops, np.stack(expected), atol=1e-4)
 
 
 def test_crops_of_a_phantom_are_those_of_the_slow_implementation():
@@ -90,7 +90,7 @@ def stack_of(voxels: np.ndarray, pixel_mm: float = 1.0) -> SagittalStack:
 def test_any_number_of_slices_gives_sixteen_planes(slices):
     stack = stack_of(np.random.default_rng(0).random((slices, 120, 110)))
     instances = [body(np.array([60.0, 55.0]), 18, 0.2, slices=1)]
-    np.testing.assert_allclose(published_crops(stack, instances), oracle_crops(stack, instances), atol=2e-3)
+    np.testing.assert_allclose(published_crops(stack, instances), oracle_crops(stack, instances), atol=1e-4)
 
 
 def test_a_crop_is_zero_above_the_scan_and_ends_with_it_elsewhere():

@@ -44,11 +44,12 @@ def seen_by_the_network(part: np.ndarray) -> np.ndarray:
 
 
 def hottest_pixels(heat: np.ndarray) -> list[tuple[int, int]]:
-    regions, count = ndimage.label(heat > 0.6)
+    regions, _ = ndimage.label(heat > 0.6)
     points = []
-    for number in range(1, count + 1):
-        row, column = np.unravel_index(np.where(regions == number, heat, -np.inf).argmax(), heat.shape)
-        points.append((int(row), int(column)))
+    for number, box in enumerate(ndimage.find_objects(regions), start=1):
+        inside = np.where(regions[box] == number, heat[box], -np.inf)
+        row, column = np.unravel_index(inside.argmax(), inside.shape)
+        points.append((int(row) + box[0].start, int(column) + box[1].start))
     return points
 
 

@@ -112,7 +112,7 @@ def test_a_missing_folder_is_refused_before_a_phantom_is_made(tmp_path: Path) ->
 
 @pytest.mark.parametrize("length", [240, 300])  # the masks' names are longer than the scan's
 def test_a_name_that_is_too_long_is_refused_before_a_phantom_is_made(tmp_path: Path, length: int) -> None:
-    with pytest.raises(OutputError, match="cannot be written: File name too long"):
+    with pytest.raises(OutputError, match="cannot be written: its name is too long"):
         require_new(tmp_path / ("a" * length + ".nii.gz"), Format.NIFTI)
     assert list(tmp_path.iterdir()) == []
 
@@ -120,14 +120,14 @@ def test_a_name_that_is_too_long_is_refused_before_a_phantom_is_made(tmp_path: P
 @pytest.mark.parametrize("failing", range(4))
 def test_a_failure_half_way_leaves_nothing(tmp_path: Path, failing: int, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter(range(99))
-    rename = Path.rename
+    replace = Path.replace
 
     def fails(path: Path, target: Path) -> Path:
         if next(calls) == failing:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return rename(path, target)
+        return replace(path, target)
 
-    monkeypatch.setattr(Path, "rename", fails)
-    with pytest.raises(OutputError, match="No space left"):
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OutputError, match="the disk is full"):
         write_phantom(lumbar(), tmp_path / "p", Format.DICOM)
     assert list(tmp_path.iterdir()) == []

@@ -22,12 +22,14 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.stack import SagittalStack
 from spondyl.imaging.volume import Modality, Volume
+from spondyl.reading import Reading
 from spondyl.report.masks import rasterise
 from spondyl.report.overview import draw_overview, follow_spine, slice_positions
 from spondyl.report.page import html_report
 from spondyl.report.placed import place_vertebrae
 from spondyl.report.tables import discs_csv, measurements_csv, vertebrae_csv
 from spondyl.report.write import OUR_FILES, default_folder, require_usable_folder, write_report
+from spondyl.study import Study
 
 AFFINE = Affine.from_axes(np.eye(3), (4, 1, 1), (-18, -20, -30))
 
@@ -242,7 +244,7 @@ def test_the_tables_can_be_read_back() -> None:
 
 def test_a_report_holds_the_files_of_the_contract(tmp_path: Path) -> None:
     volume = a_volume()
-    write_report(some_findings(volume), volume, tmp_path / "new" / "out")
+    write_report(some_findings(volume), Reading(study=Study.from_volume(volume)), tmp_path / "new" / "out")
     out = tmp_path / "new" / "out"
     assert {path.name for path in out.iterdir()} == {
         "report.json",
@@ -261,15 +263,15 @@ def test_a_report_holds_the_files_of_the_contract(tmp_path: Path) -> None:
 
 def test_an_empty_report_is_written_without_a_mask(tmp_path: Path) -> None:
     volume = a_volume()
-    write_report(findings_of(volume), volume, tmp_path / "out")
+    write_report(findings_of(volume), Reading(study=Study.from_volume(volume)), tmp_path / "out")
     assert json.loads((tmp_path / "out/report.json").read_text())["vertebrae"] == []
     assert not (tmp_path / "out/segmentation.nii.gz").exists()
 
 
 def test_an_earlier_report_is_replaced_as_a_whole(tmp_path: Path) -> None:
     volume = a_volume()
-    write_report(some_findings(volume), volume, tmp_path / "out")
-    write_report(findings_of(volume), volume, tmp_path / "out")
+    write_report(some_findings(volume), Reading(study=Study.from_volume(volume)), tmp_path / "out")
+    write_report(findings_of(volume), Reading(study=Study.from_volume(volume)), tmp_path / "out")
     assert not (tmp_path / "out/segmentation.nii.gz").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -277,7 +279,7 @@ def test_an_earlier_report_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     volume = a_volume()
-    write_report(findings_of(volume), volume, tmp_path / "out")
+    write_report(findings_of(volume), Reading(study=Study.from_volume(volume)), tmp_path / "out")
     assert (tmp_path / "out/report.json").exists()
 
 
@@ -292,7 +294,7 @@ def foreign_files(folder: Path) -> None:
 
 def a_report_with_a_foreign_file(folder: Path) -> None:
     volume = a_volume()
-    write_report(findings_of(volume), volume, folder)
+    write_report(findings_of(volume), Reading(study=Study.from_volume(volume)), folder)
     (folder / "notes.txt").write_text("x")
 
 
@@ -308,7 +310,7 @@ def test_whatever_is_no_earlier_report_is_left_alone(tmp_path: Path, occupy: Cal
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     volume = a_volume()
     with pytest.raises(OutputError, match="the output"):
-        write_report(findings_of(volume), volume, out)
+        write_report(findings_of(volume), Reading(study=Study.from_volume(volume)), out)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -328,7 +330,7 @@ def test_a_failing_disk_leaves_nothing_behind_and_the_earlier_report_whole(
     volume = a_volume()
     out = tmp_path / "new" / "out"
     if had_report:
-        write_report(some_findings(volume), volume, out)
+        write_report(some_findings(volume), Reading(study=Study.from_volume(volume)), out)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     written: list[str] = []
 
@@ -341,7 +343,7 @@ def test_a_failing_disk_leaves_nothing_behind_and_the_earlier_report_whole(
 
     monkeypatch.setattr(Path, "write_bytes", fail_at_the_third)
     with pytest.raises(OutputError, match=reason) as caught:
-        write_report(findings_of(volume), volume, out)
+        write_report(findings_of(volume), Reading(study=Study.from_volume(volume)), out)
     assert str(tmp_path) not in str(caught.value)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert had_report or not list(tmp_path.iterdir())
@@ -350,18 +352,15 @@ def test_a_failing_disk_leaves_nothing_behind_and_the_earlier_report_whole(
 def test_a_failing_exchange_restores_the_earlier_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = a_volume()
     out = tmp_path / "out"
-    write_report(some_findings(volume), volume, out)
+    write_report(some_findings(volume), Reading(study=Study.from_volume(volume)), out)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    rename = Path.rename
 
-    def fail_for_the_fresh_one(path: Path, target: Path) -> Path:
-        if path.name.endswith("-fresh"):
-            raise OSError(errno.EIO, "x")
-        return rename(path, target)
+    def fail(path: Path, target: Path) -> Path:
+        raise OSError(errno.EIO, "x")
 
-    monkeypatch.setattr(Path, "rename", fail_for_the_fresh_one)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OutputError, match="system refused"):
-        write_report(findings_of(volume), volume, out)
+        write_report(findings_of(volume), Reading(study=Study.from_volume(volume)), out)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

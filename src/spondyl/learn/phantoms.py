@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
-from spondyl.files import new_file
+from spondyl.files import clear_dead, new_file
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
 from spondyl.learn.exams import Exam, Outlines
@@ -62,15 +61,16 @@ def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
             for _ in pool.map(partial(_make, folder), missing):
                 pass
         except BaseException:
-            for process in active_children():
+            for process in active_children():  # or leaving the block waits for several patients to be made
                 process.terminate()
+                process.join()
+            clear_dead(folder)
             raise
 
 
 def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent then ends this one, which cleans up first."""
+    """Ctrl-C reaches every process of a terminal; the parent then ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[Field, list[Exam]]:

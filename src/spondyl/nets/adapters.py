@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from spondyl.errors import WeightsError
-from spondyl.nets.cards import Card
+from spondyl.errors import OutputError, WeightsError
+from spondyl.nets.cards import Card, Setting
 from spondyl.nets.places import user_weights_folder
 from spondyl.nets.presets import NETWORKS
 from spondyl.nets.weights import difference, expected_shapes, write
@@ -19,18 +23,37 @@ __all__ = ["SPINENET_PREFIX", "import_spinenet"]
 
 SPINENET_PREFIX = "spinenet-official"
 _SUFFIXES = (".pt", ".pth", ".tar")
+_STATE_KEYS = ("net", "model_weights")
+"""Where a checkpoint keeps its tensors; that of the grading network uses the second."""
+
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+
 _LICENCE = "non-commercial: the published SpineNetV2 weights may be used as their authors' licence allows, see upstream"
 _ORIGIN = "https://github.com/rwindsor1/SpineNet"
 _CITATION = "Windsor et al. 2022, SpineNetV2, arXiv 2205.01683: Genodisc and OWS (not public)"
+_ADVICE = "give a folder that holds the published checkpoints and no others"
+
+_DECODER: dict[str, Setting] = {"temperature": 10.0, "outlier_probability": 0.01}
+"""Section 3.2, step 3, and what the decoder takes for networks that it was not fitted to."""
+
+_SETTINGS: dict[str, dict[str, Setting]] = {
+    "vfr": {},
+    "appearance": {"uppermost_level": "C2", "lowest_level": "S1", **_DECODER, "landmark_temperature": 10.0},
+    "context": {**_DECODER, "height_temperature": 10.0},
+    "grading": {},
+}
+"""The settings that the users of each network read from its card."""
 
 
 def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
     """Bring the published SpineNetV2 checkpoints into the user's own weights, exactly as they are.
 
-    Which network a file holds is told by its tensors, whatever its name. Nothing is written unless all files fit.
+    Which network a file holds is told by its tensors, whatever its name. All are installed or none: whatever is
+    refused, and whenever the store runs full, the weights that were there before are there after.
 
     Args:
-        folder: searched with its subfolders for `.pt`, `.pth` and `.tar` files, pickles of `{"net": state, ...}`.
+        folder: searched with its subfolders for `.pt`, `.pth` and `.tar` files, pickles of `{"net": state, ...}` or
+            `{"model_weights": state, ...}`.
         store: where to write; the user's own weights when None.
 
     Returns:
@@ -41,45 +64,121 @@ def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
             the same network.
         OutputError: the store cannot be written.
     """
-    found: dict[str, tuple[Path, dict[str, Tensor]]] = {}
+    found: dict[str, tuple[str, Path]] = {}
     for path in sorted(p for p in Path(folder).rglob("*") if p.suffix in _SUFFIXES and p.is_file()):
-        state = _read_state(path)
-        network = _recognise(state, path)
+        name = str(path.relative_to(folder))
+        network = _recognise(_read_state(path, name), name)
         if network in found:
-            raise WeightsError(f"{found[network][0]} and {path} both hold the network {network!r}; leave one")
-        found[network] = (path, state)
+            raise WeightsError(f"{found[network][0]} and {name} both hold the network {network!r}; leave one")
+        found[network] = (name, path)
     if not found:
-        raise WeightsError(f"there is no checkpoint ({', '.join(_SUFFIXES)}) in {folder}")
+        raise WeightsError(f"there is no checkpoint ({', '.join(_SUFFIXES)}) in the folder; {_ADVICE}")
     target = user_weights_folder() if store is None else store
-    return [write(state, _spinenet_card(network), target) for network, (_, state) in found.items()]
+    with _staging(target) as staged:
+        # each is read again, so that one network at a time is in memory
+        cards = [
+            write(_read_state(path, name), _spinenet_card(network), staged) for network, (name, path) in found.items()
+        ]
+        _install([path for card in cards for path in (card.weights_path, card.card_path)], target)
+    return [replace(card, folder=target) for card in cards]
 
 
-def _read_state(path: Path) -> dict[str, Tensor]:
+@contextmanager
+def _staging(target: Path) -> Iterator[Path]:
+    """A folder inside the target, emptied of what an interrupted import left, and gone afterwards."""
+    staged = target / ".importing"
+    is_new = not target.exists()
+    try:
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"the folder of weights cannot be written: {error.strerror}") from error
+    try:
+        yield staged
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):
+                target.rmdir()
+        raise
+    shutil.rmtree(staged, ignore_errors=True)
+
+
+def _install(files: Sequence[Path], target: Path) -> None:
+    """Move files into the target, those of the same name aside; where one cannot be moved, move all back."""
+    moves: list[tuple[Path, Path]] = []
+    try:
+        for file in files:
+            place, aside = target / file.name, file.with_name(f"{file.name}.before")
+            for source, destination in ((place, aside), (file, place)):
+                if source.exists():
+                    source.replace(destination)
+                    moves.append((source, destination))
+    except BaseException as error:
+        for source, destination in reversed(moves):
+            destination.replace(source)
+        if isinstance(error, OSError):
+            raise OutputError(f"the weights cannot be installed: {error.strerror}; nothing was changed") from error
+        raise
+
+
+def _read_state(path: Path, name: str) -> dict[str, Tensor]:
     try:
         # weights_only: a pickle from elsewhere must not run code
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} cannot be read as a checkpoint of tensors") from error
-    state = content.get("net") if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path} holds no state under 'net', as the published checkpoints do")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle may raise whatever its garbage stands for
+        raise WeightsError(f"{name} cannot be read as a checkpoint of tensors; {_ADVICE}") from error
+    states = [content[key] for key in _STATE_KEYS if key in content] if isinstance(content, Mapping) else []
+    if not states or not isinstance(states[0], Mapping) or not all(isinstance(v, Tensor) for v in states[0].values()):
+        raise WeightsError(
+            f"{name} holds no state under 'net' or 'model_weights', as the published checkpoints do; {_ADVICE}"
+        )
+    state = {str(key).removeprefix("module."): value.detach() for key, value in states[0].items()}
+    wrong = _unsound(state)
+    if wrong:
+        raise WeightsError(f"{name} holds {wrong}, which no published checkpoint does; {_ADVICE}")
+    return state
 
 
-def _recognise(state: Mapping[str, Tensor], path: Path) -> str:
+def _numpy_scalars() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+    """What a pickle of a numpy number consists of, under the names that numpy 2 and numpy 1 pickle it by."""
+    from numpy._core.multiarray import scalar
+
+    codes = np.typecodes["AllInteger"] + np.typecodes["Float"]
+    old, new = ((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))
+    return [old, new, np.dtype, *{type(np.dtype(code)) for code in codes}]
+
+
+def _recognise(state: Mapping[str, Tensor], name: str) -> str:
     """The published network that shares most tensors with the state, if it shares them all."""
     manifests = {
         network: expected_shapes(network, "spinenet")
         for network, entry in NETWORKS.items()
         if "spinenet" in entry.presets
     }
-    network = max(manifests, key=lambda name: _likeness(state, manifests[name]))
+    network = max(manifests, key=lambda one: _likeness(state, manifests[one]))
     wrong = difference(state, manifests[network])
     if wrong:
         raise WeightsError(
-            f"{path} is no published SpineNetV2 checkpoint; it is nearest to {network!r} but has {wrong}"
+            f"{name} is no published SpineNetV2 checkpoint; it is nearest to {network!r} but has {wrong}; {_ADVICE}"
         )
     return network
+
+
+def _unsound(state: Mapping[str, Tensor]) -> str:
+    """The first tensor that holds other than finite numbers of its own, and why; empty when there is none."""
+    storages: dict[int, str] = {}
+    for key, value in state.items():
+        expected = {torch.int64} if key.endswith("num_batches_tracked") else _FLOATS
+        if value.dtype not in expected or value.layout is not torch.strided or value.is_meta:
+            return f"{key} as a tensor of {value.dtype}".replace("torch.", "")
+        if not value.isfinite().all():
+            return f"numbers in {key} that are not finite"
+        other = storages.setdefault(value.untyped_storage().data_ptr(), key)
+        if other != key:
+            return f"{other} and {key} in one storage"
+    return ""
 
 
 def _likeness(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> float:
@@ -97,5 +196,5 @@ def _spinenet_card(network: str) -> Card:
         commit=_ORIGIN,
         recipe="spondyl models import spinenet DIR",
         licence=_LICENCE,
-        settings={"temperature": 10.0},  # of the decoder (section 3.2, step 3: logits are divided by it)
+        settings=dict(_SETTINGS[network]),
     )

@@ -24,6 +24,18 @@ _VERTEBRA_COLUMNS = (
 )
 
 
+_DISC_COLUMNS = (
+    "level",
+    "probability",
+    "centroid_r_mm",
+    "centroid_a_mm",
+    "centroid_s_mm",
+    "posterior_r_mm",
+    "posterior_a_mm",
+    "posterior_s_mm",
+)
+
+
 def vertebrae_csv(findings: Findings) -> str:
     """One row per vertebra, from head to foot."""
     return _table(_VERTEBRA_COLUMNS, (_vertebra_row(vertebra) for vertebra in findings.vertebrae))
@@ -35,12 +47,13 @@ def discs_csv(findings: Findings) -> str:
     graded = [column for name in names for column in (name, f"{name}_probability")]
     rows = []
     for disc in findings.discs:
-        row: list[object] = [disc.level, disc.probability, *disc.centroid_mm]
+        edge = ("", "", "") if disc.posterior_mm is None else disc.posterior_mm
+        row: list[object] = [disc.level, disc.probability, *disc.centroid_mm, *edge]
         for name in names:
             grading = disc.gradings.get(name)
             row += ["", ""] if grading is None else [grading.grade, max(grading.probabilities)]
         rows.append(row)
-    return _table(["level", "probability", "centroid_r_mm", "centroid_a_mm", "centroid_s_mm", *graded], rows)
+    return _table([*_DISC_COLUMNS, *graded], rows)
 
 
 def measurements_csv(findings: Findings) -> str:

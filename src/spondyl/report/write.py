@@ -10,23 +10,12 @@ from pathlib import Path
 from spondyl.errors import OutputError
 from spondyl.files import new_folder, refused
 from spondyl.findings import Findings
-from spondyl.study import Study
+from spondyl.reading import Reading
+from spondyl.report.outputs import OUTPUTS, Report
 
 __all__ = ["OUR_FILES", "default_folder", "require_usable_folder", "write_report"]
 
-OUR_FILES = frozenset(
-    {
-        "report.json",
-        "vertebrae.csv",
-        "discs.csv",
-        "measurements.csv",
-        "segmentation.nii.gz",
-        "overview.png",
-        "report.html",
-        "segmentation.dcm",
-        "report.dcm",
-    }
-)
+OUR_FILES = frozenset(output.name for output in OUTPUTS)
 """What an output folder may hold to be replaced; one strange file and it is left alone."""
 
 _WHAT = "the output folder"
@@ -61,48 +50,23 @@ def require_usable_folder(folder: Path) -> None:
         raise refused(_WHAT, error) from error
 
 
-def write_report(findings: Findings, study: Study, folder: Path) -> None:
+def write_report(findings: Findings, reading: Reading, folder: Path) -> None:
     """Write all files of a report into a folder that appears only when it is complete.
 
     Args:
         findings: what to report.
-        study: the scan that they describe, for the picture and the mask.
+        reading: what they were made from, with the scan.
         folder: replaced as a whole if it is empty or holds an earlier report.
 
     Raises:
         OutputError: the folder holds something else, or cannot be written; nothing is left behind.
     """
     require_usable_folder(folder)
-    contents = _contents(findings, study)
+    report = Report(findings=findings, reading=reading)
+    contents = {output.name: output.content(report) for output in OUTPUTS if output.is_wanted(report)}
     with new_folder(folder.resolve(), _WHAT) as fresh:
         for name, content in contents.items():
             (fresh / name).write_bytes(content)
-
-
-def _contents(findings: Findings, study: Study) -> dict[str, bytes]:
-    from spondyl.report.masks import rasterise
-    from spondyl.report.overview import draw_overview
-    from spondyl.report.page import html_report
-    from spondyl.report.tables import discs_csv, measurements_csv, vertebrae_csv
-
-    volume, stack = study.volume, study.sagittal
-    overview = draw_overview(findings, stack)
-    contents = {
-        "report.json": findings.to_json().encode(),
-        "vertebrae.csv": vertebrae_csv(findings).encode(),
-        "overview.png": overview,
-        "report.html": html_report(findings, overview).encode(),
-    }
-    if findings.discs:
-        contents["discs.csv"] = discs_csv(findings).encode()
-    if findings.measurements:
-        contents["measurements.csv"] = measurements_csv(findings).encode()
-    if findings.vertebrae:
-        from spondyl.imaging.write import to_nifti_gz
-
-        mask = rasterise(findings, volume.voxels.shape, volume.affine, stack.affine)
-        contents["segmentation.nii.gz"] = to_nifti_gz(mask, volume.affine)
-    return contents
 
 
 def _require_writable(folder: Path) -> None:
