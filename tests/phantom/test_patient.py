@@ -18,18 +18,18 @@ from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.pathology.pathology import FractureKind
 from spondyl.phantom.patient import (
     Phantom,
-    _centres,
-    _centres_in_view,
+    _find_centres_in_view,
+    _vote_centres,
     draw_protocol,
-    grid_of,
+    make_paint_grid,
     make_patient,
     make_phantom,
 )
-from spondyl.phantom.scanner.protocol import Field, MrProtocol
+from spondyl.phantom.scanner.protocol import FieldOfView, MrProtocol
 from spondyl.phantom.scene.material import Tissue
 from spondyl.phantom.scene.scene import Part, Structure, voxelise
-from spondyl.phantom.scene.tissue_table import material
-from spondyl.phantom.truth import masks_of
+from spondyl.phantom.scene.tissue_table import get_material
+from spondyl.phantom.truth import make_masks
 
 
 def code_at(phantom: Phantom, mask: np.ndarray, point_ras_mm: np.ndarray) -> int:
@@ -238,7 +238,7 @@ def test_pathology_without_a_field_of_view_is_refused_before_the_scan_is_drawn()
 
 
 def a_part(structure: Structure, level: Level | None, tissue: Tissue = Tissue.MARROW) -> Part:
-    return Part(material=material(tissue), structure=structure, level=level)
+    return Part(material=get_material(tissue), structure=structure, level=level)
 
 
 @pytest.mark.parametrize(
@@ -261,24 +261,24 @@ def a_part(structure: Structure, level: Level | None, tissue: Tissue = Tissue.MA
     ],
 )
 def test_a_part_has_the_codes_of_what_it_is(part: Part, instance: int, subregion: int) -> None:
-    masks = masks_of(np.zeros((1, 1, 1), np.uint16), (part,), Transition.NONE)
+    masks = make_masks(np.zeros((1, 1, 1), np.uint16), (part,), Transition.NONE)
     assert (masks.instances.item(), masks.subregions.item()) == (instance, subregion)
 
 
 def test_the_middle_of_a_voxel_is_what_most_sub_voxels_around_it_are() -> None:
     fine = np.array([[[1, 9, 2], [3, 5, 4], [6, 7, 8]]], np.uint16)
-    assert _centres(fine, (1, 1, 1)).item() == 5
+    assert _vote_centres(fine, (1, 1, 1)).item() == 5
     split = np.array([[[4, 7], [7, 7]], [[4, 4], [4, 4]], [[9, 9], [9, 9]]], np.uint16)
-    assert _centres(split, (3, 1, 1)).ravel().tolist() == [7, 4, 9]
-    assert _centres(split, (1, 1, 1)).item() == 4
+    assert _vote_centres(split, (3, 1, 1)).ravel().tolist() == [7, 4, 9]
+    assert _vote_centres(split, (1, 1, 1)).item() == 4
 
 
 def test_masks_hold_the_field_of_view_alone_where_tissue_wraps_around() -> None:
-    options = PhantomOptions(seed=3, field=Field.LUMBAR)
+    options = PhantomOptions(seed=3, field=FieldOfView.LUMBAR)
     patient = make_patient(options)
     plain = draw_protocol(patient, options)
     assert isinstance(plain, MrProtocol)
     wrapped = replace(plain, imperfections=replace(plain.imperfections, wrapped_px=12))
-    centres = [_centres_in_view(voxelise(patient.scene, grid_of(one)), one) for one in (plain, wrapped)]
+    centres = [_find_centres_in_view(voxelise(patient.scene, make_paint_grid(one)), one) for one in (plain, wrapped)]
     assert centres[1].shape == plain.shape
     assert np.mean(centres[0] == centres[1]) > 0.999  # the backdrop is painted from the grid's corner

@@ -23,16 +23,16 @@ from spondyl.errors import SettingError
 from spondyl.imaging.volume import Modality
 from spondyl.phantom.column.column import Transition
 from spondyl.phantom.pathology.pathology import FractureKind
-from spondyl.phantom.scanner.protocol import SPACING_RANGE_MM, Field
-from spondyl.phantom.scanner.sequence import Sequence
+from spondyl.phantom.scanner.protocol import SPACING_RANGE_MM, FieldOfView
+from spondyl.phantom.scanner.sequence import PulseSequence
 
-__all__ = ["FractureWish", "PhantomOptions", "SlipWish", "Variant", "sequence_name"]
+__all__ = ["FractureWish", "PhantomOptions", "SlipWish", "Variant", "format_sequence"]
 
 MAX_COBB_DEG = 90.0
 MAX_SLIP_MM = 20.0
 MAX_SEED = 2**63 - 1
-BREAKABLE = (Level.C3, Level.L6)
-HOLDS_SCREWS = (Level.T1, Level.S2)
+FRACTURE_RANGE = (Level.C3, Level.L6)
+SCREW_RANGE = (Level.T1, Level.S2)
 
 Name = TypeVar("Name", bound=StrEnum)
 
@@ -69,22 +69,22 @@ _NUMBERINGS = MappingProxyType(
 )
 _TRANSITIONS = MappingProxyType({Variant.SACRALISED: Transition.SACRALISED, Variant.LUMBARISED: Transition.LUMBARISED})
 
-_SHOWN_BY: Mapping[Variant, tuple[Field, ...]] = MappingProxyType(
+_SHOWN_BY: Mapping[Variant, tuple[FieldOfView, ...]] = MappingProxyType(
     {
-        Variant.T11: (Field.LUMBAR, Field.THORACIC, Field.WHOLE),
-        Variant.T13: (Field.LUMBAR, Field.THORACIC, Field.WHOLE),
-        Variant.L4: (Field.LUMBAR, Field.WHOLE),
-        Variant.L6: (Field.LUMBAR, Field.WHOLE),
-        Variant.SACRALISED: (Field.LUMBAR, Field.WHOLE),
-        Variant.LUMBARISED: (Field.LUMBAR, Field.WHOLE),
+        Variant.T11: (FieldOfView.LUMBAR, FieldOfView.THORACIC, FieldOfView.WHOLE),
+        Variant.T13: (FieldOfView.LUMBAR, FieldOfView.THORACIC, FieldOfView.WHOLE),
+        Variant.L4: (FieldOfView.LUMBAR, FieldOfView.WHOLE),
+        Variant.L6: (FieldOfView.LUMBAR, FieldOfView.WHOLE),
+        Variant.SACRALISED: (FieldOfView.LUMBAR, FieldOfView.WHOLE),
+        Variant.LUMBARISED: (FieldOfView.LUMBAR, FieldOfView.WHOLE),
     }
 )
 """Fields of view that show the place where a variant differs; asking for it in another one is a mistake."""
 
-IDENTIFIABLE_VARIANTS: Mapping[Field, tuple[Variant, ...]] = MappingProxyType(
+IDENTIFIABLE_VARIANTS: Mapping[FieldOfView, tuple[Variant, ...]] = MappingProxyType(
     {
-        Field.LUMBAR: (Variant.L4, Variant.L6),
-        Field.WHOLE: (Variant.T11, Variant.L4, Variant.T13, Variant.L6),
+        FieldOfView.LUMBAR: (Variant.L4, Variant.L6),
+        FieldOfView.WHOLE: (Variant.T11, Variant.L4, Variant.T13, Variant.L6),
     }
 )
 """Variants that a field of view can tell from a regular column: thoracic vertebrae are counted from C2. Half of the
@@ -113,7 +113,7 @@ class FractureWish:
         return ":".join(str(word) for word in (self.level, self.kind, self.grade) if word is not None)
 
     def __post_init__(self) -> None:
-        _level("fracture", self.level, *BREAKABLE)
+        _parse_level("fracture", self.level, *FRACTURE_RANGE)
         if self.grade not in (None, 1, 2, 3):
             raise SettingError(f"the grade of a fracture must be 1, 2 or 3, got {self.grade}")
 
@@ -128,8 +128,8 @@ class FractureWish:
         if len(rest) > 2 or (len(rest) == 2 and not rest[1].isdecimal()):
             raise SettingError(f'fracture must be written as "L1", "L1:wedge" or "L1:wedge:2", got "{text}"')
         return cls(
-            level=_level("fracture", level, *BREAKABLE),
-            kind=_one_of(FractureKind, "fracture kind", rest[0]) if rest else None,
+            level=_parse_level("fracture", level, *FRACTURE_RANGE),
+            kind=_parse_member(FractureKind, "fracture kind", rest[0]) if rest else None,
             grade=int(rest[1]) if len(rest) == 2 else None,
         )
 
@@ -156,7 +156,7 @@ class SlipWish:
     def __post_init__(self) -> None:
         if self.disc.upper.region is Region.SACRAL:
             raise SettingError(f"slip must be at a disc from C2/C3 to the one above S1, got {self.disc}")
-        _check("slip", self.slip_mm, 0.0, MAX_SLIP_MM, "mm")
+        _check_range("slip", self.slip_mm, 0.0, MAX_SLIP_MM, "mm")
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -197,8 +197,8 @@ class PhantomOptions:
 
     seed: int = 0
     modality: Modality = Modality.MR
-    field: Field = Field.LUMBAR
-    sequence: Sequence | None = None
+    field: FieldOfView = FieldOfView.LUMBAR
+    sequence: PulseSequence | None = None
     spacing_mm: float | None = None
     variant: Variant | None = None
     scoliosis_cobb_deg: float | None = None
@@ -209,17 +209,17 @@ class PhantomOptions:
     is_varied: bool = False
 
     def __post_init__(self) -> None:
-        _check("seed", self.seed, 0, MAX_SEED)
-        _check("spacing", self.spacing_mm, *SPACING_RANGE_MM, "mm")
-        _check("cobb", self.scoliosis_cobb_deg, 0.0, MAX_COBB_DEG, "degrees")
-        _check("severity", self.severity, 0.0, 1.0)
+        _check_range("seed", self.seed, 0, MAX_SEED)
+        _check_range("spacing", self.spacing_mm, *SPACING_RANGE_MM, "mm")
+        _check_range("cobb", self.scoliosis_cobb_deg, 0.0, MAX_COBB_DEG, "degrees")
+        _check_range("severity", self.severity, 0.0, 1.0)
         if self.sequence is not None and self.modality is not Modality.MR:
             raise SettingError(
-                f"sequence is for modality mr only, got {sequence_name(self.sequence)} with {self.modality}"
+                f"sequence is for modality mr only, got {format_sequence(self.sequence)} with {self.modality}"
             )
         _check_variant(self.variant, self.field)
         for level in self.screws or ():
-            _level("screws", level, *HOLDS_SCREWS)
+            _parse_level("screws", level, *SCREW_RANGE)
         _check_once("fracture", [wish.level for wish in self.fractures])
         _check_once("slip", [wish.disc for wish in self.slips])
         _check_once("screws", self.screws or ())
@@ -256,22 +256,22 @@ class PhantomOptions:
         """
         return cls(
             seed=seed,
-            modality=_one_of(Modality, "modality", modality),
-            field=_one_of(Field, "fov", field),
-            sequence=None if sequence is None else _sequence(sequence),
+            modality=_parse_member(Modality, "modality", modality),
+            field=_parse_member(FieldOfView, "fov", field),
+            sequence=None if sequence is None else _parse_sequence(sequence),
             spacing_mm=spacing_mm,
-            variant=None if variant is None else _one_of(Variant, "variant", variant),
+            variant=None if variant is None else _parse_member(Variant, "variant", variant),
             scoliosis_cobb_deg=cobb_deg,
             severity=severity,
             fractures=tuple(FractureWish.from_text(text) for text in fractures),
             slips=tuple(SlipWish.from_text(text) for text in slips),
-            screws=None if screws is None else _screws(screws),
+            screws=None if screws is None else _parse_screws(screws),
             is_varied=is_varied,
         )
 
 
-def _check_variant(variant: Variant | None, field: Field) -> None:
-    if variant is None or field in _SHOWN_BY.get(variant, tuple(Field)):
+def _check_variant(variant: Variant | None, field: FieldOfView) -> None:
+    if variant is None or field in _SHOWN_BY.get(variant, tuple(FieldOfView)):
         return
     fields = " or ".join(_SHOWN_BY[variant])
     raise SettingError(f"variant {variant} can only be seen with fov {fields}, got {field}")
@@ -282,39 +282,39 @@ def _check_once(name: str, places: Collection[Level | Disc]) -> None:
         raise SettingError(f"{name} must name each place once, got {', '.join(map(str, places))}")
 
 
-def _level(name: str, text: str, first: Level, last: Level) -> Level:
+def _parse_level(name: str, text: str, first: Level, last: Level) -> Level:
     if text not in Level.__members__ or not first.rank <= Level(text).rank <= last.rank:
         raise SettingError(f'{name} must be in a vertebra from {first} to {last}, got "{text}"')
     return Level(text)
 
 
-def _one_of(kind: type[Name], name: str, text: str) -> Name:
+def _parse_member(kind: type[Name], name: str, text: str) -> Name:
     try:
         return kind(text)
     except ValueError as error:
         raise SettingError(f'{name} must be one of {", ".join(kind)}, got "{text}"') from error
 
 
-def sequence_name(sequence: Sequence) -> str:
+def format_sequence(sequence: PulseSequence) -> str:
     """As the command line has it, such as "t2-tse"."""
     return sequence.name.lower().replace("_", "-")
 
 
-def _sequence(text: str) -> Sequence:
-    names = {sequence_name(sequence): sequence for sequence in Sequence}
-    short = {"t1": Sequence.T1_TSE, "t2": Sequence.T2_TSE}
+def _parse_sequence(text: str) -> PulseSequence:
+    names = {format_sequence(sequence): sequence for sequence in PulseSequence}
+    short = {"t1": PulseSequence.T1_TSE, "t2": PulseSequence.T2_TSE}
     if text not in names | short:
         raise SettingError(f'sequence must be one of {", ".join((*short, *names))}, got "{text}"')
     return (names | short)[text]
 
 
-def _screws(text: str) -> tuple[Level, ...]:
+def _parse_screws(text: str) -> tuple[Level, ...]:
     if text == "none":
         return ()
-    return tuple(_level("screws", name.strip(), *HOLDS_SCREWS) for name in text.split(","))
+    return tuple(_parse_level("screws", name.strip(), *SCREW_RANGE) for name in text.split(","))
 
 
-def _check(name: str, value: float | None, low: float, high: float, unit: str = "") -> None:
+def _check_range(name: str, value: float | None, low: float, high: float, unit: str = "") -> None:
     if value is not None and not (isfinite(value) and low <= value <= high):
         ends = " and ".join(f"{end:g}" if isinstance(end, float) else str(end) for end in (low, high))
         raise SettingError(f"{name} must be between {ends} {unit}".rstrip() + f", got {value}")

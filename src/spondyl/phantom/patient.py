@@ -15,24 +15,24 @@ from numpy.typing import NDArray
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.imaging.volume import Modality, Volume
-from spondyl.phantom.column.column import Column, ColumnPlan, place
+from spondyl.phantom.column.column import Column, ColumnPlan, place_column
 from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.options import PhantomOptions
-from spondyl.phantom.pathology.draw import draw_fracture, draw_pathology, with_slip
+from spondyl.phantom.pathology.draw import apply_slip, draw_fracture, draw_pathology
 from spondyl.phantom.pathology.pathology import Pathology, apply_pathology
 from spondyl.phantom.scanner.ct import acquire_ct
 from spondyl.phantom.scanner.draw import draw_ct_protocol, draw_mr_protocol
 from spondyl.phantom.scanner.mr import acquire_mr
-from spondyl.phantom.scanner.partial_volume import supersampling
-from spondyl.phantom.scanner.protocol import CtProtocol, MrProtocol, Shape
-from spondyl.phantom.scene.scene import Grid, PartIds, Scene, voxelise
+from spondyl.phantom.scanner.partial_volume import find_supersampling
+from spondyl.phantom.scanner.protocol import CtProtocol, GridShape, MrProtocol
+from spondyl.phantom.scene.scene import PaintGrid, PartIds, Scene, voxelise
 from spondyl.phantom.spine.spine import build_scene
 from spondyl.phantom.surroundings.surroundings import draw_surroundings
-from spondyl.phantom.truth import PhantomTruth, masks_of, truth_of
+from spondyl.phantom.truth import PhantomTruth, collect_truth, make_masks
 
-__all__ = ["Patient", "Phantom", "draw_protocol", "grid_of", "make_patient", "make_phantom", "scan_patient"]
+__all__ = ["Patient", "Phantom", "draw_protocol", "make_paint_grid", "make_patient", "make_phantom", "scan_patient"]
 
-_PLAN, _PATHOLOGY, _WISHES, _SURROUNDINGS, _SHAPE, _PROTOCOL, _ACQUISITION = range(7)
+_PLAN, _PATHOLOGY, _REQUESTS, _SURROUNDINGS, _SHAPE, _PROTOCOL, _ACQUISITION = range(7)
 """The stages that draw; a number is never reused, or patients would change."""
 
 _THIN_MM = 2.0
@@ -93,19 +93,19 @@ def make_patient(options: PhantomOptions) -> Patient:
         SettingError: a wish is for a vertebra that this patient lacks.
     """
     plan = draw_plan(
-        _random(options, _PLAN),
+        _stage_rng(options, _PLAN),
         numbering=options.variant.numbering if options.variant else None,
         transition=options.variant.transition if options.variant else None,
         scoliosis_cobb_deg=options.scoliosis_cobb_deg,
     )
-    drawn = draw_pathology(_random(options, _PATHOLOGY), plan, severity=options.severity, screws=options.screws)
-    pathology = _with_wishes(drawn, plan, options)
-    column = place(apply_pathology(plan, pathology))
-    surroundings = draw_surroundings(column, _random(options, _SURROUNDINGS))
+    drawn = draw_pathology(_stage_rng(options, _PATHOLOGY), plan, severity=options.severity, screws=options.screws)
+    pathology = _add_requested(drawn, plan, options)
+    column = place_column(apply_pathology(plan, pathology))
+    surroundings = draw_surroundings(column, _stage_rng(options, _SURROUNDINGS))
     return Patient(
         column=column,
         pathology=pathology,
-        scene=build_scene(column, pathology, surroundings, _random(options, _SHAPE)),
+        scene=build_scene(column, pathology, surroundings, _stage_rng(options, _SHAPE)),
     )
 
 
@@ -120,25 +120,25 @@ def scan_patient(patient: Patient, options: PhantomOptions) -> Phantom:
         SettingError: a wish is for a vertebra that this scan does not show.
     """
     protocol = draw_protocol(patient, options)
-    ids = voxelise(patient.scene, grid_of(protocol))
-    masks = masks_of(_centres_in_view(ids, protocol), patient.scene.parts, patient.column.plan.transition)
-    truth = truth_of(patient.column, patient.pathology, protocol.affine, masks)
+    ids = voxelise(patient.scene, make_paint_grid(protocol))
+    masks = make_masks(_find_centres_in_view(ids, protocol), patient.scene.parts, patient.column.plan.transition)
+    truth = collect_truth(patient.column, patient.pathology, protocol.affine, masks)
     _require_in_view(truth, options)
     return Phantom(
-        volume=_volume(_acquire(ids, patient.scene, protocol, options), protocol.affine, options),
+        volume=_make_volume(_acquire(ids, patient.scene, protocol, options), protocol.affine, options),
         truth=truth,
         protocol=protocol,
         options=options,
     )
 
 
-def _random(options: PhantomOptions, stage: int) -> np.random.Generator:
+def _stage_rng(options: PhantomOptions, stage: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(stage,)))
 
 
-def _with_wishes(drawn: Pathology, plan: ColumnPlan, options: PhantomOptions) -> Pathology:
+def _add_requested(drawn: Pathology, plan: ColumnPlan, options: PhantomOptions) -> Pathology:
     """Add what must be there to what was drawn."""
-    rng, levels = _random(options, _WISHES), plan.numbering.levels
+    rng, levels = _stage_rng(options, _REQUESTS), plan.numbering.levels
     discs, fractures = dict(drawn.discs), dict(drawn.fractures)
     for fracture in options.fractures:
         if fracture.level not in levels:
@@ -148,7 +148,7 @@ def _with_wishes(drawn: Pathology, plan: ColumnPlan, options: PhantomOptions) ->
         if slip.disc not in discs:
             raise SettingError(f"slip must be at a disc that this patient has, got {slip.disc}")
         canal_depth_mm = plan.sizes[levels.index(slip.disc.lower)].canal_depth_mm
-        discs[slip.disc] = with_slip(discs[slip.disc], slip.slip_mm, canal_depth_mm)
+        discs[slip.disc] = apply_slip(discs[slip.disc], slip.slip_mm, canal_depth_mm)
     return replace(drawn, discs=discs, fractures=fractures)
 
 
@@ -170,7 +170,7 @@ def _require_in_view(truth: PhantomTruth, options: PhantomOptions) -> None:
 
 def draw_protocol(patient: Patient, options: PhantomOptions) -> MrProtocol | CtProtocol:
     """How a patient is scanned with these options."""
-    rng = _random(options, _PROTOCOL)
+    rng = _stage_rng(options, _PROTOCOL)
     if options.modality is Modality.CT:
         return draw_ct_protocol(
             rng, patient.column, options.field, spacing_mm=options.spacing_mm, is_varied=options.is_varied
@@ -185,13 +185,13 @@ def draw_protocol(patient: Patient, options: PhantomOptions) -> MrProtocol | CtP
     )
 
 
-def grid_of(protocol: MrProtocol | CtProtocol) -> Grid:
+def make_paint_grid(protocol: MrProtocol | CtProtocol) -> PaintGrid:
     """Where the scene is painted: MR pixels in four, thick slices in three layers; CT at about a millimetre."""
     if isinstance(protocol, CtProtocol):
         i, j, k = np.maximum(1, np.rint(protocol.affine.spacing_mm / _CT_PAINT_MM)).astype(int).tolist()
-        return Grid(affine=protocol.affine, shape=protocol.shape, supersampling=(i, j, k))
+        return PaintGrid(affine=protocol.affine, shape=protocol.shape, supersampling=(i, j, k))
     excited = protocol.excited
-    return Grid(
+    return PaintGrid(
         affine=excited.affine,
         shape=excited.shape,
         supersampling=(3 if protocol.slice_mm > _THIN_MM else 1, 2, 2),
@@ -202,29 +202,29 @@ def grid_of(protocol: MrProtocol | CtProtocol) -> Grid:
 def _acquire(
     ids: PartIds, scene: Scene, protocol: MrProtocol | CtProtocol, options: PhantomOptions
 ) -> NDArray[np.float32]:
-    rng = _random(options, _ACQUISITION)
+    rng = _stage_rng(options, _ACQUISITION)
     if isinstance(protocol, CtProtocol):
         return acquire_ct(ids, scene.parts, protocol, rng)
     return acquire_mr(ids, scene.parts, protocol, rng)
 
 
-def _volume(voxels: NDArray[np.float32], affine: Affine, options: PhantomOptions) -> Volume:
+def _make_volume(voxels: NDArray[np.float32], affine: Affine, options: PhantomOptions) -> Volume:
     source: dict[str, str | int | float] = {"format": "phantom", "seed": options.seed}
     return Volume(voxels=voxels, affine=affine, modality=options.modality, source=source)
 
 
-def _centres_in_view(ids: PartIds, protocol: MrProtocol | CtProtocol) -> PartIds:
+def _find_centres_in_view(ids: PartIds, protocol: MrProtocol | CtProtocol) -> PartIds:
     """The part in the middle of each voxel of the image, without what only wraps around into it."""
     if isinstance(protocol, CtProtocol):
-        return _centres(ids, protocol.shape)
+        return _vote_centres(ids, protocol.shape)
     inner = tuple(slice(beyond, -beyond or None) for beyond in protocol.margin)
-    return _centres(ids, protocol.excited.shape)[inner]
+    return _vote_centres(ids, protocol.excited.shape)[inner]
 
 
-def _centres(ids: PartIds, shape: Shape) -> PartIds:
+def _vote_centres(ids: PartIds, shape: GridShape) -> PartIds:
     """The part in the middle of each voxel; of the sub-voxels around the middle what most of them are."""
-    steps = supersampling(ids.shape, shape)
-    starts = product(*(_middle(step) for step in steps))
+    steps = find_supersampling(ids.shape, shape)
+    starts = product(*(_find_middle(step) for step in steps))
     around = [ids[a :: steps[0], b :: steps[1], c :: steps[2]] for a, b, c in starts]
     centres = around[0].copy()
     differs = np.logical_or.reduce([one != centres for one in around])
@@ -234,6 +234,6 @@ def _centres(ids: PartIds, shape: Shape) -> PartIds:
     return centres
 
 
-def _middle(factor: int) -> tuple[int, ...]:
+def _find_middle(factor: int) -> tuple[int, ...]:
     """The middle one or two of so many sub-voxels."""
     return (factor // 2,) if factor % 2 else (factor // 2 - 1, factor // 2)

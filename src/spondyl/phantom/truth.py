@@ -28,12 +28,12 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import to_sagittal
 from spondyl.phantom.column.column import Column, CurveAngles, Transition, corners_ras_mm, pedicle_points_ras_mm
 from spondyl.phantom.pathology.pathology import DiscState, Fracture, Pathology
-from spondyl.phantom.scanner.protocol import Shape
+from spondyl.phantom.scanner.protocol import GridShape
 from spondyl.phantom.scene.material import Tissue
 from spondyl.phantom.scene.scene import Part, PartIds, Structure
-from spondyl.phantom.spine.bodies import body_outlines, disc_place
+from spondyl.phantom.spine.bodies import locate_disc_space, outline_body
 
-__all__ = ["DiscTruth", "Masks", "PhantomTruth", "VertebraTruth", "masks_of", "truth_of"]
+__all__ = ["DiscTruth", "Masks", "PhantomTruth", "VertebraTruth", "collect_truth", "make_masks"]
 
 Codes = NDArray[np.uint8]
 
@@ -56,7 +56,7 @@ _SUBREGION_OF: Mapping[Structure, Subregion] = MappingProxyType(
     }
 )
 _DISC = frozenset((Structure.NUCLEUS, Structure.ANNULUS))
-_BESIDE_VERTEBRAE = frozenset((Structure.RIB, Structure.IMPLANT, Structure.CANAL, Structure.CORD, Structure.OTHER))
+_NOT_OF_VERTEBRA = frozenset((Structure.RIB, Structure.IMPLANT, Structure.CANAL, Structure.CORD, Structure.OTHER))
 """Structures that may know a vertebra and yet are none of it; VerSe's masks leave them out."""
 
 
@@ -137,7 +137,7 @@ class PhantomTruth:
     masks: Masks
 
 
-def truth_of(column: Column, pathology: Pathology, affine: Affine, masks: Masks) -> PhantomTruth:
+def collect_truth(column: Column, pathology: Pathology, affine: Affine, masks: Masks) -> PhantomTruth:
     """Collect the truth of a scan.
 
     Args:
@@ -153,14 +153,14 @@ def truth_of(column: Column, pathology: Pathology, affine: Affine, masks: Masks)
         numbering=column.plan.numbering.name,
         transition=column.plan.transition,
         angles=column.plan.angles,
-        vertebrae=tuple(_vertebrae(column, pathology, view, stack.affine, stack.voxels.shape)),
-        discs=tuple(_discs(column, pathology, view)),
+        vertebrae=tuple(_collect_vertebrae(column, pathology, view, stack.affine, stack.voxels.shape)),
+        discs=tuple(_collect_discs(column, pathology, view)),
         stack_affine=stack.affine,
         masks=masks,
     )
 
 
-def masks_of(centres: PartIds, parts: tuple[Part, ...], transition: Transition) -> Masks:
+def make_masks(centres: PartIds, parts: tuple[Part, ...], transition: Transition) -> Masks:
     """Read masks off a painted grid.
 
     Args:
@@ -170,21 +170,21 @@ def masks_of(centres: PartIds, parts: tuple[Part, ...], transition: Transition) 
     """
     is_disc = transition is Transition.LUMBARISED
     instances, subregions = np.array(
-        [(_instance_code(part, is_disc), _subregion_code(part, is_disc)) for part in parts], dtype=np.uint8
+        [(_get_instance_code(part, is_disc), _get_subregion_code(part, is_disc)) for part in parts], dtype=np.uint8
     ).T
     return Masks(instances=instances[centres], subregions=subregions[centres])
 
 
-def _instance_code(part: Part, is_sacral_disc: bool) -> int:
+def _get_instance_code(part: Part, is_sacral_disc: bool) -> int:
     if part.structure is Structure.COCCYX:
         return VERSE_COCCYX
-    if part.level is None or part.structure in _BESIDE_VERTEBRAE:
+    if part.level is None or part.structure in _NOT_OF_VERTEBRA:
         return 0
     is_disc = part.structure in _DISC and (part.level is not Level.S1 or is_sacral_disc)
     return verse_code(part.level) + DISC_OFFSET * is_disc
 
 
-def _subregion_code(part: Part, is_sacral_disc: bool) -> int:
+def _get_subregion_code(part: Part, is_sacral_disc: bool) -> int:
     if part.structure in _DISC and part.level is Level.S1 and not is_sacral_disc:
         return VERSE_SACRUM
     if part.material.tissue is Tissue.ENDPLATE:
@@ -197,7 +197,7 @@ class _View:
     """A scan's grid."""
 
     affine: Affine
-    shape: Shape
+    shape: GridShape
 
     def holds(self, points_ras_mm: Float) -> bool:
         """Whether all points (..., 3) lie within its voxels."""
@@ -205,8 +205,8 @@ class _View:
         return bool(((index >= -0.5) & (index <= np.array(self.shape) - 0.5)).all())
 
 
-def _vertebrae(
-    column: Column, pathology: Pathology, view: _View, stack_affine: Affine, stack_shape: Shape
+def _collect_vertebrae(
+    column: Column, pathology: Pathology, view: _View, stack_affine: Affine, stack_shape: GridShape
 ) -> Iterator[VertebraTruth]:
     for vertebra in column.vertebrae:
         if not view.holds(vertebra.centre_ras_mm):
@@ -218,18 +218,18 @@ def _vertebrae(
             centroid_ras_mm=vertebra.centre_ras_mm,
             corners_ras_mm=corners,
             pedicles_ras_mm=pedicle_points_ras_mm(vertebra) if has_pedicles else None,
-            instance=body_outlines(vertebra, stack_affine, stack_shape),
+            instance=outline_body(vertebra, stack_affine, stack_shape),
             is_whole=view.holds(corners),
             fracture=pathology.fractures.get(vertebra.level),
             has_screws=vertebra.level in pathology.screws,
         )
 
 
-def _discs(column: Column, pathology: Pathology, view: _View) -> Iterator[DiscTruth]:
+def _collect_discs(column: Column, pathology: Pathology, view: _View) -> Iterator[DiscTruth]:
     for upper, lower in pairwise(column.vertebrae[1:]):
         if upper.level is Level.S1 and column.plan.transition is not Transition.LUMBARISED:
             continue
-        place, disc = disc_place(upper, lower), Disc(upper.level, lower.level)
+        place, disc = locate_disc_space(upper, lower), Disc(upper.level, lower.level)
         if view.holds(place.frame.origin_ras_mm):
             yield DiscTruth(
                 disc=disc,

@@ -27,7 +27,7 @@ from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import Phantom
 from spondyl.phantom.scanner.protocol import MrProtocol
 from spondyl.phantom.truth import Masks
-from spondyl.phantom.truth_document import truth_json
+from spondyl.phantom.truth_document import format_truth
 
 __all__ = ["Format", "require_new", "write_phantom"]
 
@@ -91,34 +91,34 @@ def write_phantom(phantom: Phantom, out: Path, format_: Format) -> None:
     """
     paths = _Paths.at(out, format_)
     with _staging(paths) as fresh:
-        grid = _as_read(phantom, format_)
+        grid = _arrange_as_read(phantom, format_)
         if format_ is Format.DICOM:
             _write_series(phantom, fresh / paths.scan.name)
         else:
-            scan = to_nifti_gz(_as_integers(phantom.volume.voxels), grid.affine)
+            scan = to_nifti_gz(_to_integers(phantom.volume.voxels), grid.affine)
             (fresh / paths.scan.name).write_bytes(scan)
         (fresh / paths.instances.name).write_bytes(to_nifti_gz(grid.masks.instances, grid.affine))
         (fresh / paths.subregions.name).write_bytes(to_nifti_gz(grid.masks.subregions, grid.affine))
-        document = truth_json(phantom, grid.affine, grid.masks.instances.shape)
+        document = format_truth(phantom, grid.affine, grid.masks.instances.shape)
         (fresh / paths.truth.name).write_bytes(document.encode())
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class _WrittenMasks:
     """Masks on the grid that a reader makes of the scan."""
 
     masks: Masks
     affine: Affine
 
 
-def _as_read(phantom: Phantom, format_: Format) -> _Grid:
+def _arrange_as_read(phantom: Phantom, format_: Format) -> _WrittenMasks:
     masks, affine = phantom.truth.masks, phantom.volume.affine
     if format_ is Format.NIFTI:
-        return _Grid(masks, affine)
-    axis = _slice_axis(phantom)
+        return _WrittenMasks(masks, affine)
+    axis = _get_slice_axis(phantom)
     instances, turned = in_dicom_order(masks.instances, affine, axis)
     subregions, _ = in_dicom_order(masks.subregions, affine, axis)
-    return _Grid(Masks(instances=instances, subregions=subregions), turned)
+    return _WrittenMasks(Masks(instances=instances, subregions=subregions), turned)
 
 
 @contextmanager
@@ -145,27 +145,27 @@ def _require_free(paths: _Paths) -> None:
         raise OutputError(f"the phantom would overwrite {kind}; name another file or folder")
 
 
-def _as_integers(voxels: NDArray[np.float32]) -> NDArray[np.integer]:
+def _to_integers(voxels: NDArray[np.float32]) -> NDArray[np.integer]:
     """Scans hold whole numbers; stored as the smallest type that NIfTI's readers all know."""
     largest = np.abs(voxels).max()
     return np.rint(voxels).astype(np.int16 if largest <= np.iinfo(np.int16).max else np.int32)
 
 
-def _slice_axis(phantom: Phantom) -> int:
+def _get_slice_axis(phantom: Phantom) -> int:
     return 0 if phantom.volume.modality is Modality.MR else 2
 
 
 def _write_series(phantom: Phantom, folder: Path) -> None:
     folder.mkdir()
-    slices = to_dicom_slices(phantom.volume, _series(phantom), slice_axis=_slice_axis(phantom))
+    slices = to_dicom_slices(phantom.volume, _describe_series(phantom), slice_axis=_get_slice_axis(phantom))
     for number, content in enumerate(slices, start=1):
         (folder / f"IM{number:04}.dcm").write_bytes(content)
 
 
-def _series(phantom: Phantom) -> Series:
+def _describe_series(phantom: Phantom) -> Series:
     """Names by content: the same patient shares a study and its space with itself, and with nobody else."""
     options, volume = phantom.options, phantom.volume
-    patient = hashlib.sha256(repr(_patient_options(options)).encode()).hexdigest()[:16]
+    patient = hashlib.sha256(repr(_get_patient_options(options)).encode()).hexdigest()[:16]
     scan = hashlib.sha256(volume.voxels.tobytes() + volume.affine.matrix.tobytes()).hexdigest()
     protocol = phantom.protocol
     what = protocol.sequence if isinstance(protocol, MrProtocol) else f"CT {protocol.kernel}"
@@ -173,11 +173,11 @@ def _series(phantom: Phantom) -> Series:
         patient=f"{options.seed}-{patient}",
         scan=scan,
         description=f"{what} {options.field}",
-        mr=_times(protocol) if isinstance(protocol, MrProtocol) else None,
+        mr=_get_times(protocol) if isinstance(protocol, MrProtocol) else None,
     )
 
 
-def _patient_options(options: PhantomOptions) -> tuple[object, ...]:
+def _get_patient_options(options: PhantomOptions) -> tuple[object, ...]:
     """What makes the patient, without how it is scanned."""
     return (
         options.seed,
@@ -190,7 +190,7 @@ def _patient_options(options: PhantomOptions) -> tuple[object, ...]:
     )
 
 
-def _times(protocol: MrProtocol) -> MrTimes:
+def _get_times(protocol: MrProtocol) -> MrTimes:
     contrast = protocol.contrast
     return MrTimes(
         tr_ms=contrast.tr_ms,

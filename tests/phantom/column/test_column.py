@@ -14,20 +14,20 @@ from spondyl.errors import SettingError
 from spondyl.phantom.column.column import (
     Column,
     ColumnPlan,
+    PlacedVertebra,
     Transition,
-    Vertebra,
     corners_ras_mm,
     disc_depth_mm,
     disc_wedges_deg,
     measure_angles,
     pedicle_points_ras_mm,
-    place,
+    place_column,
     settle_tilts,
     wedge_deg,
 )
 from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.column.morphometry import MEAN_SIZES, mean_disc_height_mm
-from spondyl.phantom.spine.bodies import disc_place
+from spondyl.phantom.spine.bodies import locate_disc_space
 
 SEEDS = range(6)
 
@@ -51,7 +51,7 @@ def straight(drawn: ColumnPlan) -> ColumnPlan:
     return replace(drawn, sizes=sizes, discs=discs, sagittal_deg=flat, coronal_deg=flat, axial_deg=flat)
 
 
-def vertebra(column: Column, level: Level) -> Vertebra:
+def vertebra(column: Column, level: Level) -> PlacedVertebra:
     return column.vertebrae[column.plan.numbering.levels.index(level)]
 
 
@@ -59,7 +59,7 @@ def vertebra(column: Column, level: Level) -> Vertebra:
 
 
 def test_a_straight_column_stands_upright_with_l3_at_the_origin() -> None:
-    column = place(straight(plan(numbering=REGULAR, transition=Transition.NONE)))
+    column = place_column(straight(plan(numbering=REGULAR, transition=Transition.NONE)))
     third = REGULAR.levels.index(Level.L3)
     expected = [[0.0, 0.0, 25.0 * (third - i)] for i in range(len(column.vertebrae))]
     assert np.allclose([v.centre_ras_mm for v in column.vertebrae], expected)
@@ -68,7 +68,7 @@ def test_a_straight_column_stands_upright_with_l3_at_the_origin() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_axes_are_right_handed_and_orthonormal(seed: int) -> None:
-    for v in place(plan(seed)).vertebrae:
+    for v in place_column(plan(seed)).vertebrae:
         assert np.allclose(v.axes.T @ v.axes, np.eye(3))
         assert np.linalg.det(v.axes) == pytest.approx(1)
 
@@ -77,23 +77,23 @@ def test_a_positive_sagittal_tilt_lowers_the_front_a_coronal_one_the_right_and_a
     level = straight(plan(numbering=REGULAR, transition=Transition.NONE))
     tilts = np.full(len(level.sizes), 10.0)
     sine, cosine = np.sin(np.radians(10)), np.cos(np.radians(10))
-    tilted = vertebra(place(replace(level, sagittal_deg=tilts)), Level.L3).axes
+    tilted = vertebra(place_column(replace(level, sagittal_deg=tilts)), Level.L3).axes
     assert np.allclose(tilted[:, 1], [0, cosine, -sine])
-    leant = vertebra(place(replace(level, coronal_deg=tilts)), Level.L3).axes
+    leant = vertebra(place_column(replace(level, coronal_deg=tilts)), Level.L3).axes
     assert np.allclose(leant[:, 0], [cosine, 0, -sine])
-    turned = vertebra(place(replace(level, axial_deg=tilts)), Level.L3).axes
+    turned = vertebra(place_column(replace(level, axial_deg=tilts)), Level.L3).axes
     assert np.allclose(turned[:, 1], [-sine, cosine, 0])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_between_two_endplates_lies_the_disc_with_its_height_and_slip(seed: int) -> None:
-    column = place(plan(seed))
+    column = place_column(plan(seed))
     for i, disc in enumerate(column.plan.discs):
         upper, lower = column.vertebrae[i : i + 2]
         gap = upper.endplate_centre(upper=False) - lower.endplate_centre(upper=True)
         # unit means of neighbours' axes are not quite at right angles where rotations differ
         assert np.linalg.norm(gap) == pytest.approx(np.hypot(disc.height_mm, disc.slip_mm), abs=0.03)
-        frame = disc_place(upper, lower).frame
+        frame = locate_disc_space(upper, lower).frame
         assert np.allclose(frame.axes.T @ frame.axes, np.eye(3))
         above_mm = (frame.origin_ras_mm - lower.endplate_centre(upper=True)) @ frame.axes[:, 2]
         assert above_mm == pytest.approx(disc.height_mm / 2, abs=0.05)
@@ -103,14 +103,14 @@ def test_a_slip_moves_the_upper_body_forward_by_as_much() -> None:
     level = straight(plan(numbering=REGULAR, transition=Transition.NONE))
     i = REGULAR.levels.index(Level.L4)
     discs = (*level.discs[:i], replace(level.discs[i], slip_mm=6.0), *level.discs[i + 1 :])
-    column = place(replace(level, discs=discs))
+    column = place_column(replace(level, discs=discs))
     moved = vertebra(column, Level.L4).centre_ras_mm - vertebra(column, Level.L5).centre_ras_mm
     assert np.allclose(moved, [0, 6, 25])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_corners_are_as_far_apart_as_the_body_is_high_and_deep(seed: int) -> None:
-    for v in place(plan(seed)).vertebrae:
+    for v in place_column(plan(seed)).vertebrae:
         corners = corners_ras_mm(v)
         posterior_superior, posterior_inferior, anterior_inferior, anterior_superior = corners
         up = v.axes[:, 2]
@@ -124,7 +124,7 @@ def test_corners_are_as_far_apart_as_the_body_is_high_and_deep(seed: int) -> Non
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pedicles_lie_right_and_left_behind_the_body_outside_the_canal(seed: int) -> None:
-    for v in place(plan(seed)).vertebrae:
+    for v in place_column(plan(seed)).vertebrae:
         right, left = v.to_local(pedicle_points_ras_mm(v))
         assert np.allclose(right * [-1, 1, 1], left)
         assert right[0] == pytest.approx(v.size.pedicle_distance_mm / 2)
@@ -154,10 +154,10 @@ def test_facing_endplates_are_as_far_apart_in_front_and_behind_as_their_disc_is_
     drawn = plan(seed)
     flat = np.zeros(len(drawn.sizes))
     discs = tuple(replace(disc, slip_mm=0.0) for disc in drawn.discs)
-    column = place(replace(drawn, discs=discs, coronal_deg=flat, axial_deg=flat))
+    column = place_column(replace(drawn, discs=discs, coronal_deg=flat, axial_deg=flat))
     for i, disc in enumerate(discs):
         upper, lower = column.vertebrae[i : i + 2]
-        frame = disc_place(upper, lower).frame
+        frame = locate_disc_space(upper, lower).frame
         for y, height in ((0.5, disc.anterior_height_mm), (-0.5, disc.posterior_height_mm)):
             edge = frame.to_world((0.0, y * disc_depth_mm(upper.size, lower.size), 0.0))
             gap = 0.0
@@ -174,7 +174,7 @@ def test_facing_endplates_are_as_far_apart_in_front_and_behind_as_their_disc_is_
 def test_angles_are_those_between_endplates(seed: int) -> None:
     drawn = plan(seed)
     flat = np.zeros(len(drawn.sizes))
-    column = place(replace(drawn, coronal_deg=flat, axial_deg=flat))
+    column = place_column(replace(drawn, coronal_deg=flat, axial_deg=flat))
 
     def tilt(level: Level, first: int, second: int) -> float:
         posterior, anterior = corners_ras_mm(vertebra(column, level))[[first, second]]
@@ -195,7 +195,7 @@ def test_scoliosis_has_the_angle_asked_for_and_turns_bodies_toward_its_convexity
     assert np.ptp(drawn.coronal_deg) == pytest.approx(cobb)
     assert drawn.angles.scoliosis_cobb_deg == pytest.approx(cobb)
     if cobb >= 40:
-        column = place(drawn)
+        column = place_column(drawn)
         bulge = np.array([v.centre_ras_mm[0] for v in column.vertebrae])
         apex = np.argmax(np.abs(bulge - np.linspace(bulge[0], bulge[-1], len(bulge))))
         chord = np.interp(apex, [0, len(bulge) - 1], bulge[[0, -1]])
@@ -254,7 +254,7 @@ def test_a_sacralised_l5_has_a_reduced_disc_and_a_lumbarised_s1_a_disc_of_its_ow
 def test_neighbours_lie_as_far_apart_as_in_the_measured_table() -> None:
     lengths: dict[tuple[Level, Level], list[float]] = {}
     for drawn in PLANS:
-        centres = [v.centre_ras_mm for v in place(drawn).vertebrae]
+        centres = [v.centre_ras_mm for v in place_column(drawn).vertebrae]
         for i, pair in enumerate(pairwise(drawn.numbering.levels)):
             lengths.setdefault(pair, []).append(float(np.linalg.norm(centres[i] - centres[i + 1])))
     for (upper, lower), values in lengths.items():
@@ -267,7 +267,7 @@ def test_neighbours_lie_as_far_apart_as_in_the_measured_table() -> None:
 
 def test_a_patient_lies_flat() -> None:
     # VID: T1 lies 3 mm (sd 18) behind L3
-    first = [place(drawn).vertebrae[drawn.numbering.levels.index(Level.T1)].centre_ras_mm[1] for drawn in PLANS]
+    first = [place_column(drawn).vertebrae[drawn.numbering.levels.index(Level.T1)].centre_ras_mm[1] for drawn in PLANS]
     assert abs(np.mean(first)) < 20
     assert np.std(first) < 30
 

@@ -15,7 +15,7 @@ from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import NUMBERINGS, REGULAR
 from spondyl.errors import SettingError
 from spondyl.phantom.pathology import frequencies
-from spondyl.phantom.pathology.draw import draw_fracture, draw_pathology, with_slip
+from spondyl.phantom.pathology.draw import apply_slip, draw_fracture, draw_pathology
 from spondyl.phantom.pathology.pathology import DiscState, Fracture, FractureKind, Pathology, apply_pathology
 
 PATIENTS = 400
@@ -170,10 +170,10 @@ def test_a_slip_goes_to_the_disc_below_the_vertebra_that_slips() -> None:
 
 def test_a_slip_takes_its_share_of_the_canal_and_gives_it_back() -> None:
     state = DiscState(pfirrmann=4, canal_factor=0.95)
-    slipped = with_slip(state, 10.0, canal_depth_mm=16.0)
+    slipped = apply_slip(state, 10.0, canal_depth_mm=16.0)
     assert slipped.canal_factor == pytest.approx(0.95 - 0.4 * 10 / 16)
     assert (slipped.slip_mm, slipped.central_stenosis) == (10.0, 2)
-    assert with_slip(slipped, 0.0, canal_depth_mm=16.0).canal_factor == pytest.approx(0.95)
+    assert apply_slip(slipped, 0.0, canal_depth_mm=16.0).canal_factor == pytest.approx(0.95)
 
 
 # Frequencies

@@ -12,10 +12,10 @@ from spondyl.phantom.scanner.ct import acquire_ct
 from spondyl.phantom.scanner.protocol import CtKernel, CtProtocol
 from spondyl.phantom.scene.material import Tissue
 from spondyl.phantom.scene.scene import Part, PartIds
-from spondyl.phantom.scene.tissue_table import material
+from spondyl.phantom.scene.tissue_table import get_material
 
 TISSUES = (Tissue.AIR, Tissue.MUSCLE, Tissue.CORTICAL_BONE, Tissue.METAL, Tissue.MARROW)
-SMOOTH = tuple(Part(material=replace(material(tissue), texture=0.0)) for tissue in TISSUES)
+SMOOTH = tuple(Part(material=replace(get_material(tissue), texture=0.0)) for tissue in TISSUES)
 AIR, MUSCLE, BONE, METAL, MARROW = range(5)
 
 
@@ -36,7 +36,7 @@ def scan(ids: PartIds, asked: CtProtocol, seed: int = 0, parts: tuple[Part, ...]
 @pytest.mark.parametrize("spacing_mm", [0.5, 1.0, 3.0])
 def test_a_kernel_leaves_means_and_the_asked_noise(kernel: CtKernel, spacing_mm: float) -> None:
     image = scan(block(MUSCLE), protocol((40, 40, 40), spacing_mm, kernel=kernel, noise_hu=20.0))
-    assert image.mean() == pytest.approx(material(Tissue.MUSCLE).hu, abs=1.0)
+    assert image.mean() == pytest.approx(get_material(Tissue.MUSCLE).hu, abs=1.0)
     assert image[5:-5, 5:-5, 5:-5].std() == pytest.approx(20.0, rel=0.05)
 
 
@@ -55,10 +55,10 @@ def test_a_soft_kernel_blurs_edges_and_noise_more_than_a_bone_kernel() -> None:
 
 
 def test_trabecular_bone_is_textured_and_keeps_its_mean() -> None:
-    parts = tuple(Part(material=material(tissue)) for tissue in TISSUES)
+    parts = tuple(Part(material=get_material(tissue)) for tissue in TISSUES)
     image = scan(block(MARROW), protocol((40, 40, 40), noise_hu=0.0), parts=parts)
-    assert image.mean() == pytest.approx(material(Tissue.MARROW).hu, abs=1.0)
-    assert image.std() == pytest.approx(500 * material(Tissue.MARROW).texture, rel=0.06)
+    assert image.mean() == pytest.approx(get_material(Tissue.MARROW).hu, abs=1.0)
+    assert image.std() == pytest.approx(500 * get_material(Tissue.MARROW).texture, rel=0.06)
 
 
 def test_slices_through_more_body_are_noisier() -> None:

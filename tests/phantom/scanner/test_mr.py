@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.phantom.scanner.mr import acquire_mr
-from spondyl.phantom.scanner.mr_signal import part_signals, water_and_fat
+from spondyl.phantom.scanner.mr_signal import compute_signals, compute_water_and_fat
 from spondyl.phantom.scanner.protocol import Coil, Imperfections, MrProtocol
-from spondyl.phantom.scanner.sequence import Contrast, Sequence, draw_contrast
+from spondyl.phantom.scanner.sequence import Contrast, PulseSequence, draw_contrast
 from spondyl.phantom.scene.material import Material, Tissue
 from spondyl.phantom.scene.scene import Part, PartIds
-from spondyl.phantom.scene.tissue_table import material, nucleus
+from spondyl.phantom.scene.tissue_table import get_material, make_nucleus
 
 QUIET = Imperfections(snr=1e6, texture=0.0)
-PARTS = tuple(Part(material=material(tissue)) for tissue in Tissue)
+PARTS = tuple(Part(material=get_material(tissue)) for tissue in Tissue)
 NUMBER = {tissue: index for index, tissue in enumerate(Tissue)}
-T1 = Contrast(sequence=Sequence.T1_TSE, tr_ms=600, te_ms=10)
+T1 = Contrast(sequence=PulseSequence.T1_TSE, tr_ms=600, te_ms=10)
 
 
 def protocol(
@@ -49,30 +49,30 @@ def scan(ids: PartIds, asked: MrProtocol, seed: int = 0) -> NDArray[np.float32]:
 
 
 def brightness(tissue: Tissue, contrast: Contrast) -> float:
-    return abs(sum(water_and_fat(material(tissue), contrast)))
+    return abs(sum(compute_water_and_fat(get_material(tissue), contrast)))
 
 
 def test_spin_echo_agrees_with_a_calculation_by_hand() -> None:
     cord = Material(tissue=Tissue.CORD, proton_density=0.8, t1_ms=800, t2_ms=80, t2_star_ms=50)
-    contrast = Contrast(sequence=Sequence.T2_TSE, tr_ms=1600, te_ms=80)
+    contrast = Contrast(sequence=PulseSequence.T2_TSE, tr_ms=1600, te_ms=80)
     # 0.8 (1 - e^-2) e^-1 = 0.8 * 0.864665 * 0.367879
-    assert water_and_fat(cord, contrast) == pytest.approx((0.254474, 0.0), abs=1e-6)
+    assert compute_water_and_fat(cord, contrast) == pytest.approx((0.254474, 0.0), abs=1e-6)
 
 
 def test_inversion_recovery_agrees_with_a_calculation_by_hand() -> None:
     cord = Material(tissue=Tissue.CORD, proton_density=1.0, t1_ms=1000, t2_ms=100, t2_star_ms=50)
-    contrast = Contrast(sequence=Sequence.STIR, tr_ms=3000, te_ms=50, ti_ms=200)
+    contrast = Contrast(sequence=PulseSequence.STIR, tr_ms=3000, te_ms=50, ti_ms=200)
     by_hand = (1 - 2 * exp(-0.2) + exp(-3)) * exp(-0.5)
     assert by_hand < 0
-    assert water_and_fat(cord, contrast)[0] == pytest.approx(by_hand)
+    assert compute_water_and_fat(cord, contrast)[0] == pytest.approx(by_hand)
 
 
 def test_spoiled_gradient_echo_agrees_with_a_calculation_by_hand() -> None:
     marrow = Material(tissue=Tissue.MARROW, proton_density=1.0, t1_ms=1000, t2_ms=40, t2_star_ms=20, fat_fraction=0.5)
     te_ms = 1000 / (3.4e-6 * 42.577e6 * 1.5) / 2
-    contrast = Contrast(sequence=Sequence.DIXON_OPPOSED, tr_ms=100, te_ms=te_ms, flip_deg=30)
+    contrast = Contrast(sequence=PulseSequence.DIXON_OPPOSED, tr_ms=100, te_ms=te_ms, flip_deg=30)
     left, angle = exp(-0.1), radians(30)
-    water, fat = water_and_fat(marrow, contrast)
+    water, fat = compute_water_and_fat(marrow, contrast)
     assert water == pytest.approx(0.5 * sin(angle) * (1 - left) / (1 - cos(angle) * left) * exp(-te_ms / 20))
     left = exp(-100 / 270)
     assert fat == pytest.approx(cos(pi) * 0.5 * sin(angle) * (1 - left) / (1 - cos(angle) * left) * exp(-te_ms / 20))
@@ -80,7 +80,7 @@ def test_spoiled_gradient_echo_agrees_with_a_calculation_by_hand() -> None:
 
 def test_tissues_relax_more_slowly_at_three_tesla() -> None:
     low, high = (
-        Contrast(sequence=Sequence.T1_TSE, tr_ms=600, te_ms=10, field_strength_t=tesla) for tesla in (1.5, 3.0)
+        Contrast(sequence=PulseSequence.T1_TSE, tr_ms=600, te_ms=10, field_strength_t=tesla) for tesla in (1.5, 3.0)
     )
     for tissue in (Tissue.MUSCLE, Tissue.CORD, Tissue.FAT):
         assert brightness(tissue, high) < brightness(tissue, low)
@@ -90,22 +90,22 @@ def test_tissues_relax_more_slowly_at_three_tesla() -> None:
 @pytest.mark.parametrize(
     ("sequence", "order"),
     [
-        (Sequence.T1_TSE, (Tissue.CSF, Tissue.CORD, Tissue.FAT)),
-        (Sequence.T1_TSE, (Tissue.CORTICAL_BONE, Tissue.ANNULUS, Tissue.MARROW, Tissue.FAT)),
-        (Sequence.T2_TSE, (Tissue.CORTICAL_BONE, Tissue.MUSCLE, Tissue.CORD, Tissue.CSF)),
-        (Sequence.T2_TSE, (Tissue.ANNULUS, Tissue.MARROW, Tissue.FAT, Tissue.CSF)),
-        (Sequence.T2_TSE, (Tissue.ANNULUS, Tissue.NUCLEUS, Tissue.CSF)),
-        (Sequence.STIR, (Tissue.FAT, Tissue.MARROW, Tissue.CORD, Tissue.CSF)),
-        (Sequence.TIRM, (Tissue.FAT, Tissue.MUSCLE, Tissue.NUCLEUS)),
-        (Sequence.T1_FLAIR, (Tissue.CSF, Tissue.CORD, Tissue.FAT)),
-        (Sequence.T2_FLAIR, (Tissue.CSF, Tissue.CORD, Tissue.FAT)),
-        (Sequence.DIXON_WATER, (Tissue.FAT, Tissue.MARROW, Tissue.NUCLEUS)),
-        (Sequence.DIXON_FAT, (Tissue.CORD, Tissue.MARROW, Tissue.FAT)),
-        (Sequence.DIXON_OPPOSED, (Tissue.MARROW, Tissue.MUSCLE)),
-        (Sequence.GRE_T2STAR, (Tissue.MARROW, Tissue.CORD, Tissue.CSF)),
+        (PulseSequence.T1_TSE, (Tissue.CSF, Tissue.CORD, Tissue.FAT)),
+        (PulseSequence.T1_TSE, (Tissue.CORTICAL_BONE, Tissue.ANNULUS, Tissue.MARROW, Tissue.FAT)),
+        (PulseSequence.T2_TSE, (Tissue.CORTICAL_BONE, Tissue.MUSCLE, Tissue.CORD, Tissue.CSF)),
+        (PulseSequence.T2_TSE, (Tissue.ANNULUS, Tissue.MARROW, Tissue.FAT, Tissue.CSF)),
+        (PulseSequence.T2_TSE, (Tissue.ANNULUS, Tissue.NUCLEUS, Tissue.CSF)),
+        (PulseSequence.STIR, (Tissue.FAT, Tissue.MARROW, Tissue.CORD, Tissue.CSF)),
+        (PulseSequence.TIRM, (Tissue.FAT, Tissue.MUSCLE, Tissue.NUCLEUS)),
+        (PulseSequence.T1_FLAIR, (Tissue.CSF, Tissue.CORD, Tissue.FAT)),
+        (PulseSequence.T2_FLAIR, (Tissue.CSF, Tissue.CORD, Tissue.FAT)),
+        (PulseSequence.DIXON_WATER, (Tissue.FAT, Tissue.MARROW, Tissue.NUCLEUS)),
+        (PulseSequence.DIXON_FAT, (Tissue.CORD, Tissue.MARROW, Tissue.FAT)),
+        (PulseSequence.DIXON_OPPOSED, (Tissue.MARROW, Tissue.MUSCLE)),
+        (PulseSequence.GRE_T2STAR, (Tissue.MARROW, Tissue.CORD, Tissue.CSF)),
     ],
 )
-def test_tissues_are_ordered_as_in_textbooks(sequence: Sequence, order: tuple[Tissue, ...]) -> None:
+def test_tissues_are_ordered_as_in_textbooks(sequence: PulseSequence, order: tuple[Tissue, ...]) -> None:
     rng = np.random.default_rng(0)
     for tesla in (1.5, 3.0):
         contrast = draw_contrast(rng, sequence, tesla)
@@ -116,18 +116,18 @@ def test_tissues_are_ordered_as_in_textbooks(sequence: Sequence, order: tuple[Ti
 def test_water_and_fat_images_hide_the_other() -> None:
     water, fat = (
         Contrast(sequence=sequence, tr_ms=15, te_ms=2, flip_deg=4)
-        for sequence in (Sequence.DIXON_WATER, Sequence.DIXON_FAT)
+        for sequence in (PulseSequence.DIXON_WATER, PulseSequence.DIXON_FAT)
     )
     assert brightness(Tissue.CORD, fat) == 0
     assert brightness(Tissue.FAT, water) < 0.1 * brightness(Tissue.FAT, fat)
 
 
 def test_a_degenerated_nucleus_stays_darker_than_a_healthy_one_where_signals_are_random() -> None:
-    parts = (*PARTS, *(Part(material=nucleus(grade)) for grade in (1, 5)))
-    contrast = Contrast(sequence=Sequence.RANDOM, tr_ms=1000, te_ms=20)
+    parts = (*PARTS, *(Part(material=make_nucleus(grade)) for grade in (1, 5)))
+    contrast = Contrast(sequence=PulseSequence.RANDOM, tr_ms=1000, te_ms=20)
     differs = []
     for seed in range(30):
-        signal, _ = part_signals(parts, contrast, np.random.default_rng(seed))
+        signal, _ = compute_signals(parts, contrast, np.random.default_rng(seed))
         assert abs(signal[NUMBER[Tissue.MARROW]] - signal[NUMBER[Tissue.ANNULUS]]) > 0.1
         assert abs(signal[NUMBER[Tissue.CSF]] - signal[NUMBER[Tissue.CORD]]) > 0.1
         assert signal[NUMBER[Tissue.AIR]] == 0
@@ -229,7 +229,7 @@ def test_a_coil_in_the_back_brightens_the_back_and_a_band_darkens_the_front() ->
 def test_metal_leaves_a_void_that_is_larger_in_gradient_echoes() -> None:
     ids = np.full((1, 64, 64), NUMBER[Tissue.CORD], dtype=np.uint16)
     ids[:, 28:36, 28:36] = NUMBER[Tissue.METAL]
-    echo = Contrast(sequence=Sequence.GRE_IN_PHASE, tr_ms=200, te_ms=4.6, flip_deg=50)
+    echo = Contrast(sequence=PulseSequence.GRE_IN_PHASE, tr_ms=200, te_ms=4.6, flip_deg=50)
     spin, gradient = (scan(ids, protocol((1, 64, 64), contrast)) for contrast in (T1, echo))
     dark = [(image < 0.5 * image.max()).sum() for image in (spin, gradient)]
     assert 64 < dark[0] < dark[1] < 1500
@@ -239,7 +239,7 @@ def test_texture_varies_the_tissues_that_have_one() -> None:
     faults = Imperfections(snr=1e6, texture=1.0)
     image = scan(halves(Tissue.MARROW, Tissue.CORD, (4, 64, 64)), protocol((4, 64, 64), imperfections=faults))
     spread = [image[:, :, half].std() / image[:, :, half].mean() for half in (slice(4, 28), slice(36, 60))]
-    assert spread[0] == pytest.approx(material(Tissue.MARROW).texture, rel=0.15)
+    assert spread[0] == pytest.approx(get_material(Tissue.MARROW).texture, rel=0.15)
     assert spread[1] < 0.6 * spread[0]
 
 

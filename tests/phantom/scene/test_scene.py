@@ -8,17 +8,17 @@ import pytest
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.phantom.scene.material import Tissue
-from spondyl.phantom.scene.scene import Grid, Part, PartIds, Scene, Stroke, voxelise
-from spondyl.phantom.scene.solids import Ellipsoid, Frame, Points, tube
-from spondyl.phantom.scene.tissue_table import material
+from spondyl.phantom.scene.scene import PaintGrid, Part, PartIds, Scene, Stroke, voxelise
+from spondyl.phantom.scene.solids import Coordinates, Ellipsoid, LocalFrame, make_tube
+from spondyl.phantom.scene.tissue_table import get_material
 
-PARTS = tuple(Part(material=material(t)) for t in (Tissue.AIR, Tissue.MUSCLE, Tissue.FAT, Tissue.CSF))
-TILTED = Frame(
+PARTS = tuple(Part(material=get_material(t)) for t in (Tissue.AIR, Tissue.MUSCLE, Tissue.FAT, Tissue.CSF))
+TILTED = LocalFrame(
     origin_ras_mm=np.array([3.0, -2.0, 1.0]),
     axes=np.array([(0.8, -0.6, 0.0), (0.6, 0.8, 0.0), (0.0, 0.0, 1.0)]),
 )
 BALL = Ellipsoid(frame=TILTED, radii_mm=(9.0, 6.0, 12.0))
-GRID = Grid(affine=Affine.from_axes(np.eye(3), (1.0, 1.0, 1.0), (-20.0, -20.0, -20.0)), shape=(41, 41, 41))
+GRID = PaintGrid(affine=Affine.from_axes(np.eye(3), (1.0, 1.0, 1.0), (-20.0, -20.0, -20.0)), shape=(41, 41, 41))
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class HalfSpace:
 
     parts: tuple[Part, ...] = PARTS
 
-    def paint(self, right_mm: Points, anterior_mm: Points, superior_mm: Points) -> PartIds:
+    def paint(self, right_mm: Coordinates, anterior_mm: Coordinates, superior_mm: Coordinates) -> PartIds:
         shape = np.broadcast_shapes(right_mm.shape, anterior_mm.shape, superior_mm.shape)
         return np.broadcast_to(superior_mm < 0, shape).astype(np.uint16)
 
@@ -51,7 +51,7 @@ def test_painting_voxel_by_voxel_agrees_with_a_direct_test_of_every_point() -> N
 
 
 def test_later_strokes_cover_earlier_ones_and_some_only_given_parts() -> None:
-    rod = tube((-15, 0, 0), (15, 0, 0), (2.0, 2.0))
+    rod = make_tube((-15, 0, 0), (15, 0, 0), (2.0, 2.0))
     over_all = voxelise(scene(Stroke(solid=BALL, part=2), Stroke(solid=rod, part=3)), GRID)
     over_ball = voxelise(scene(Stroke(solid=BALL, part=2), Stroke(solid=rod, part=3, over=(2,))), GRID)
     ball = voxelise(scene(Stroke(solid=BALL, part=2)), GRID) == 2
@@ -60,7 +60,7 @@ def test_later_strokes_cover_earlier_ones_and_some_only_given_parts() -> None:
 
 
 def test_a_shell_lies_around_its_core() -> None:
-    rod = tube((0, 0, -12), (0, 0, 12), (8.0, 8.0))
+    rod = make_tube((0, 0, -12), (0, 0, 12), (8.0, 8.0))
     painted = voxelise(scene(Stroke(solid=rod, part=2, core=3, shell_mm=2.0)), GRID)
     row = painted[20, :, 20]
     assert [(row == part).sum() for part in (2, 3)] == [4, 11]
@@ -72,7 +72,7 @@ def test_a_solid_outside_the_grid_changes_nothing() -> None:
 
 
 def test_small_voxels_are_centred_in_their_voxel_and_leave_the_gap_free() -> None:
-    grid = Grid(affine=GRID.affine, shape=(2, 1, 1), supersampling=(2, 1, 3), filled=0.5)
+    grid = PaintGrid(affine=GRID.affine, shape=(2, 1, 1), supersampling=(2, 1, 3), filled=0.5)
     slices, rows, columns = grid.places()
     assert slices == pytest.approx([-0.125, 0.125, 0.875, 1.125])
     assert rows == pytest.approx([0.0])

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondyl.phantom.scene.solids import BodySolid, DiscSolid, Ellipsoid, Frame, Solid, tube
+from spondyl.phantom.scene.solids import BodySolid, DiscSolid, Ellipsoid, LocalFrame, Solid, make_tube
 
-HERE = Frame(origin_ras_mm=np.zeros(3), axes=np.eye(3))
+HERE = LocalFrame(origin_ras_mm=np.zeros(3), axes=np.eye(3))
 BODY = BodySolid(
     frame=HERE,
     anterior_height_mm=28.0,
@@ -21,7 +21,7 @@ SOLIDS: dict[str, Solid] = {
     "body": BODY,
     "disc": DISC,
     "ellipsoid": Ellipsoid(frame=HERE, radii_mm=(3.0, 5.0, 8.0)),
-    "tube": tube((0, 0, 0), (0, 0, 20), (4.0, 2.0), (2.0, 1.0)),
+    "tube": make_tube((0, 0, 0), (0, 0, 20), (4.0, 2.0), (2.0, 1.0)),
 }
 
 
@@ -37,7 +37,7 @@ def test_no_point_outside_the_box_is_inside_the_solid(name: str) -> None:
 
 
 def test_a_round_tube_measures_the_distance_to_its_surface() -> None:
-    solid = tube((1.0, 2.0, 3.0), (1.0, 2.0, 23.0), (4.0, 4.0))
+    solid = make_tube((1.0, 2.0, 3.0), (1.0, 2.0, 23.0), (4.0, 4.0))
     x, y, z = (np.array(values) for values in ([0.0, 3.0, 5.0, 0.0], [0.0, 0.0, 0.0, 0.0], [10.0, 10.0, 10.0, 22.0]))
     assert solid.depth_mm(x, y, z) == pytest.approx([4.0, 1.0, -1.0, 2.0])
 
@@ -45,7 +45,7 @@ def test_a_round_tube_measures_the_distance_to_its_surface() -> None:
 @given(st.tuples(*[st.floats(-1, 1)] * 6))
 def test_a_tube_runs_from_its_start_to_its_end_in_the_world(ends: tuple[float, ...]) -> None:
     start, end = np.array(ends[:3]) * 50, np.array(ends[3:]) * 50 + 0.5
-    solid = tube(start, end, (2.0, 3.0))
+    solid = make_tube(start, end, (2.0, 3.0))
     assert solid.frame.to_world((0, 0, solid.length_mm)) == pytest.approx(
         end if np.linalg.norm(end - start) > 1e-3 else start, abs=2e-3
     )
@@ -53,7 +53,7 @@ def test_a_tube_runs_from_its_start_to_its_end_in_the_world(ends: tuple[float, .
 
 
 def test_the_first_half_axis_of_a_tube_lies_along_the_direction_asked_for() -> None:
-    solid = tube((0, 0, 0), (0, -30, -10), (2.0, 9.0), across=(1.0, 0.0, 0.0))
+    solid = make_tube((0, 0, 0), (0, -30, -10), (2.0, 9.0), across=(1.0, 0.0, 0.0))
     assert np.abs(solid.frame.axes[:, 0]) == pytest.approx([1.0, 0.0, 0.0])
 
 

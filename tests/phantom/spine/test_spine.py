@@ -12,16 +12,16 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import ELEVEN_THORACIC, REGULAR, SIX_LUMBAR, THIRTEEN_THORACIC, Numbering
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import polygon_areas
-from spondyl.phantom.column.column import Column, Transition, corners_ras_mm, pedicle_points_ras_mm, place
+from spondyl.phantom.column.column import Column, Transition, corners_ras_mm, pedicle_points_ras_mm, place_column
 from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.pathology.pathology import DiscState, Fracture, FractureKind, Pathology, SchmorlNode
 from spondyl.phantom.scene.material import Tissue
-from spondyl.phantom.scene.scene import Grid, Part, PartIds, Scene, Structure, voxelise
-from spondyl.phantom.scene.solids import Points
-from spondyl.phantom.scene.tissue_table import material, nucleus
-from spondyl.phantom.spine.arch import broad_processes
-from spondyl.phantom.spine.bodies import body_outlines, disc_place
-from spondyl.phantom.spine.sacrum import sacral_tail, wing_solids
+from spondyl.phantom.scene.scene import PaintGrid, Part, PartIds, Scene, Structure, voxelise
+from spondyl.phantom.scene.solids import Coordinates
+from spondyl.phantom.scene.tissue_table import get_material, make_nucleus
+from spondyl.phantom.spine.arch import make_transitional_processes
+from spondyl.phantom.spine.bodies import locate_disc_space, outline_body
+from spondyl.phantom.spine.sacrum import extrapolate_sacrum, make_sacral_wings
 from spondyl.phantom.spine.spine import build_scene
 
 HEALTHY = Pathology(discs={}, fractures={})
@@ -32,27 +32,27 @@ L3_L4 = Disc.from_name("L3/L4")
 class Flesh:
     """Muscle everywhere."""
 
-    parts: tuple[Part, ...] = (Part(material=material(Tissue.AIR)), Part(material=material(Tissue.MUSCLE)))
+    parts: tuple[Part, ...] = (Part(material=get_material(Tissue.AIR)), Part(material=get_material(Tissue.MUSCLE)))
 
-    def paint(self, right_mm: Points, anterior_mm: Points, superior_mm: Points) -> PartIds:
+    def paint(self, right_mm: Coordinates, anterior_mm: Coordinates, superior_mm: Coordinates) -> PartIds:
         return np.ones(np.broadcast_shapes(right_mm.shape, anterior_mm.shape, superior_mm.shape), np.uint16)
 
 
 @cache
 def column(seed: int = 0) -> Column:
-    return place(draw_plan(np.random.default_rng(seed), scoliosis_cobb_deg=0.0))
+    return place_column(draw_plan(np.random.default_rng(seed), scoliosis_cobb_deg=0.0))
 
 
 def drawn(pathology: Pathology = HEALTHY, seed: int = 0) -> Scene:
     return build_scene(column(seed), pathology, Flesh(), np.random.default_rng(seed))
 
 
-def around(level: Level, *, half_mm: float = 35.0, pixel_mm: float = 1.0) -> Grid:
+def around(level: Level, *, half_mm: float = 35.0, pixel_mm: float = 1.0) -> PaintGrid:
     """A sagittal grid of 1 mm around a vertebra."""
     centre = next(v.centre_ras_mm for v in column().vertebrae if v.level is level)
     axes = np.array([(-1.0, 0, 0), (0, 0, -1.0), (0, -1.0, 0)])
     n = int(2 * half_mm / pixel_mm) + 1
-    return Grid(
+    return PaintGrid(
         affine=Affine.from_axes(axes, (pixel_mm,) * 3, centre - axes.sum(1) * half_mm),
         shape=(n, n, n),
     )
@@ -104,7 +104,7 @@ def test_no_compact_bone_parts_the_marrow_of_a_pedicle_from_that_of_the_body(lev
     ("numbering", "last"), [(ELEVEN_THORACIC, Level.T11), (REGULAR, Level.T12), (THIRTEEN_THORACIC, Level.T13)]
 )
 def test_the_last_ribs_are_short_whatever_their_number(numbering: Numbering, last: Level) -> None:
-    changed = place(draw_plan(np.random.default_rng(0), numbering=numbering, scoliosis_cobb_deg=0.0))
+    changed = place_column(draw_plan(np.random.default_rng(0), numbering=numbering, scoliosis_cobb_deg=0.0))
     scene = build_scene(changed, HEALTHY, Flesh(), np.random.default_rng(0))
     reach_mm = {}
     for stroke in scene.strokes:
@@ -118,7 +118,7 @@ def test_the_last_ribs_are_short_whatever_their_number(numbering: Numbering, las
 
 def transitional(transition: Transition) -> Column:
     rng = np.random.default_rng(0)
-    return place(draw_plan(rng, numbering=REGULAR, transition=transition, scoliosis_cobb_deg=0.0))
+    return place_column(draw_plan(rng, numbering=REGULAR, transition=transition, scoliosis_cobb_deg=0.0))
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_the_processes_of_a_transitional_vertebra_end_in_the_wings_of_the_sacrum
 ) -> None:
     vertebrae = transitional(transition).vertebrae
     i = [v.level for v in vertebrae].index(level)
-    wings = list(wing_solids((*vertebrae[i + 1 :], *sacral_tail(vertebrae[-1]))))
-    for _, process in broad_processes(vertebrae[i], vertebrae[i + 1]):
+    wings = list(make_sacral_wings((*vertebrae[i + 1 :], *extrapolate_sacrum(vertebrae[-1]))))
+    for _, process in make_transitional_processes(vertebrae[i], vertebrae[i + 1]):
         tip = process.frame.to_world((0, 0, process.length_mm))
         assert max(float(wing.depth_mm(*(tip - wing.frame.origin_ras_mm) @ wing.frame.axes)) for wing in wings) > 1
 
@@ -140,7 +140,9 @@ def test_a_lumbarised_first_sacral_vertebra_has_no_wings() -> None:
     for transition in (Transition.NONE, Transition.LUMBARISED):
         changed = transitional(transition)
         first = changed.vertebrae[-2]
-        grid = Grid(affine=Affine.from_axes(np.eye(3), (1.0,) * 3, first.to_world([38.0, 0.0, 2.0])), shape=(1, 1, 1))
+        grid = PaintGrid(
+            affine=Affine.from_axes(np.eye(3), (1.0,) * 3, first.to_world([38.0, 0.0, 2.0])), shape=(1, 1, 1)
+        )
         scene = build_scene(changed, HEALTHY, Flesh(), np.random.default_rng(0))
         beside[transition] = scene.parts[voxelise(scene, grid).item()].structure
     assert beside == {Transition.NONE: Structure.SACRUM, Transition.LUMBARISED: Structure.OTHER}
@@ -175,7 +177,7 @@ def test_a_disc_fills_the_space_between_its_bodies() -> None:
     scene, grid = drawn(), around(Level.L3)
     ids = voxelise(scene, grid)
     upper, lower = (next(v for v in column().vertebrae if v.level is level) for level in (Level.L3, Level.L4))
-    between = disc_place(upper, lower)
+    between = locate_disc_space(upper, lower)
     along = grid.affine.to_index(between.frame.to_world([(0, 0, z) for z in np.linspace(-25, 25, 201)]))
     inside = ((along > 0) & (along < np.array(grid.shape) - 1)).all(1)
     seen = [scene.parts[i] for i in ids[tuple(along[inside].round().astype(int).T)]]
@@ -186,7 +188,7 @@ def test_a_disc_fills_the_space_between_its_bodies() -> None:
 def test_outlines_in_the_midline_are_the_corners_of_the_column() -> None:
     grid = around(Level.L3, half_mm=60)
     vertebra = next(v for v in column().vertebrae if v.level is Level.L3)
-    seen = body_outlines(vertebra, grid.affine, grid.shape)
+    seen = outline_body(vertebra, grid.affine, grid.shape)
     assert seen is not None
     middle = seen.outlines_ras_mm(grid.affine)[seen.slices.index(60)]
     assert np.abs(middle - corners_ras_mm(vertebra))[:, 1:].max() < 0.1
@@ -196,7 +198,7 @@ def test_outlines_enclose_what_is_painted() -> None:
     scene, grid = drawn(), around(Level.T6)
     body = where(scene, voxelise(scene, grid), Structure.BODY, Level.T6)
     vertebra = next(v for v in column().vertebrae if v.level is Level.T6)
-    seen = body_outlines(vertebra, grid.affine, grid.shape)
+    seen = outline_body(vertebra, grid.affine, grid.shape)
     assert seen is not None
     middle = zip(seen.slices[8:-8], seen.outlines[8:-8], strict=True)
     for k, outline in middle:
@@ -206,12 +208,12 @@ def test_outlines_enclose_what_is_painted() -> None:
 def test_slices_beyond_the_body_show_no_outline_and_the_atlas_none_at_all() -> None:
     grid = around(Level.L3)
     vertebra = next(v for v in column().vertebrae if v.level is Level.L3)
-    seen = body_outlines(vertebra, grid.affine, grid.shape)
+    seen = outline_body(vertebra, grid.affine, grid.shape)
     assert seen is not None
     reach = (max(seen.slices) - min(seen.slices)) / 2
     assert reach < vertebra.size.lower_width_mm / 2
-    assert body_outlines(column().vertebrae[0], grid.affine, grid.shape) is None
-    assert body_outlines(vertebra, around(Level.C3).affine, (3, 3, 3)) is None
+    assert outline_body(column().vertebrae[0], grid.affine, grid.shape) is None
+    assert outline_body(vertebra, around(Level.C3).affine, (3, 3, 3)) is None
 
 
 def sick(state: DiscState) -> tuple[Scene, PartIds, PartIds]:
@@ -234,7 +236,7 @@ def test_central_stenosis_narrows_the_sac() -> None:
 def test_a_dark_disc_has_the_nucleus_of_its_grade() -> None:
     scene, ids, _ = sick(DiscState(pfirrmann=5))
     cores = {p.material.t2_ms for p in scene.parts if p.structure is Structure.NUCLEUS and p.level is Level.L3}
-    assert cores == {nucleus(5).t2_ms}
+    assert cores == {make_nucleus(5).t2_ms}
     assert where(scene, ids, Structure.NUCLEUS, Level.L3).sum() > 100
 
 
@@ -287,7 +289,7 @@ def test_screws_are_metal_in_the_pedicles_of_the_vertebrae_that_have_them() -> N
 
 def test_a_sixth_lumbar_vertebra_is_painted_between_the_fifth_and_the_sacrum() -> None:
     rng = np.random.default_rng(2)
-    long = place(draw_plan(rng, numbering=SIX_LUMBAR, scoliosis_cobb_deg=0.0))
+    long = place_column(draw_plan(rng, numbering=SIX_LUMBAR, scoliosis_cobb_deg=0.0))
     scene = build_scene(long, HEALTHY, Flesh(), rng)
     levels = {p.level for p in scene.parts if p.structure is Structure.BODY}
     assert Level.L6 in levels

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS, Numbering
-from spondyl.phantom.column.column import Column, place
+from spondyl.phantom.column.column import Column, place_column
 from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.surroundings.frame import Guide, Points, draw_waves, make_guide
-from spondyl.phantom.surroundings.shapes import Ellipsoid, Paint, Shell, make_tube, paint_shapes
+from spondyl.phantom.surroundings.shapes import Paint, PaintedEllipsoid, Shell, make_longitudinal_tube, paint_shapes
 from spondyl.phantom.surroundings.surroundings import Surroundings, draw_surroundings
-from spondyl.phantom.surroundings.wall import Habitus, draw_body
+from spondyl.phantom.surroundings.wall import Habitus, draw_layers
 
 SEEDS = range(3)
 
 
 @cache
 def column(seed: int) -> Column:
-    return place(draw_plan(np.random.default_rng(seed)))
+    return place_column(draw_plan(np.random.default_rng(seed)))
 
 
 @cache
@@ -163,7 +163,7 @@ def test_brain_lies_above_the_atlas_and_psoas_beside_the_lumbar_bodies(seed: int
 
 
 def habitus(fat: float) -> Habitus:
-    return Habitus(fat=fat, belly_mm=80, chest_mm=120, breadth=1, muscle=1, streaks=0.3)
+    return Habitus(fat=fat, abdomen_mm=80, chest_mm=120, breadth=1, muscle=1, streaks=0.3)
 
 
 def test_who_has_more_fat_has_a_thicker_layer_of_it() -> None:
@@ -174,7 +174,7 @@ def test_who_has_more_fat_has_a_thicker_layer_of_it() -> None:
     thickness = []
     for fat in (0.5, 1.0, 2.0):
         ids = np.zeros(400, dtype=np.uint16)
-        draw_body(guide, habitus(fat), np.random.default_rng(0)).paint(points, ids)
+        draw_layers(guide, habitus(fat), np.random.default_rng(0)).paint(points, ids)
         thickness.append(int((ids == Paint.FAT).sum()))
     assert thickness == sorted(set(thickness))
 
@@ -193,7 +193,7 @@ def test_curves_pass_the_bodies_walls_and_the_canal(seed: int) -> None:
 
 @pytest.mark.parametrize("numbering", NUMBERINGS, ids=lambda numbering: numbering.name)
 def test_the_ends_of_chest_and_loins_keep_their_places_in_every_numbering(numbering: Numbering) -> None:
-    spine = place(draw_plan(np.random.default_rng(0), numbering=numbering))
+    spine = place_column(draw_plan(np.random.default_rng(0), numbering=numbering))
     guide = make_guide(spine)
     for letter, level in (("T", "T12"), ("L", "L5")):
         last = [vertebra for vertebra in spine.vertebrae if vertebra.level.value.startswith(letter)][-1]
@@ -216,7 +216,7 @@ def grid(guide: Guide, height_mm: float) -> Points:
 
 def test_a_tube_has_the_area_of_its_ellipse_and_ends_at_its_levels() -> None:
     guide = make_guide(column(0))
-    tube = make_tube(guide, Paint.ARTERY, guide.front_mm, {"L1": (-5, 3, 10, 20), "L3": (-5, 3, 10, 20)})
+    tube = make_longitudinal_tube(guide, Paint.ARTERY, guide.front_mm, {"L1": (-5, 3, 10, 20), "L3": (-5, 3, 10, 20)})
     for levels_below, area in ((0.0, np.pi * 10 * 20), (2.5, 0.0)):
         points = grid(guide, guide.height_mm("L2", levels_below))
         ids = np.zeros(points.x.size, dtype=np.uint16)
@@ -226,7 +226,7 @@ def test_a_tube_has_the_area_of_its_ellipse_and_ends_at_its_levels() -> None:
 
 @pytest.mark.parametrize("pitch_deg", [0.0, 35.0])
 def test_a_box_holds_its_ellipsoid_and_no_more(pitch_deg: float) -> None:
-    solid = Ellipsoid(part=Paint.LIVER, centre_mm=(5, -10, 3), radii_mm=(20, 40, 10), pitch_deg=pitch_deg)
+    solid = PaintedEllipsoid(part=Paint.LIVER, centre_mm=(5, -10, 3), radii_mm=(20, 40, 10), pitch_deg=pitch_deg)
     x, y, z = np.random.default_rng(0).uniform(-60, 60, (3, 400_000)).astype(np.float32)
     points = Points(x=x, y=y, z=z, row=np.zeros(x.size, dtype=np.intp))
     inside = points.take(np.flatnonzero(solid.radius2(points) < 1))

@@ -24,8 +24,8 @@ __all__ = [
     "ColumnPlan",
     "CurveAngles",
     "DiscSize",
+    "PlacedVertebra",
     "Transition",
-    "Vertebra",
     "VertebraSize",
     "corners_ras_mm",
     "disc_depth_mm",
@@ -33,7 +33,7 @@ __all__ = [
     "measure_angles",
     "pedicle_points_ras_mm",
     "pedicle_rise_mm",
-    "place",
+    "place_column",
     "settle_tilts",
     "wedge_deg",
 ]
@@ -153,7 +153,7 @@ class ColumnPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vertebra:
+class PlacedVertebra:
     """A vertebra in its place.
 
     Args:
@@ -191,15 +191,15 @@ class Column:
     """
 
     plan: ColumnPlan
-    vertebrae: tuple[Vertebra, ...]
+    vertebrae: tuple[PlacedVertebra, ...]
 
 
-def place(plan: ColumnPlan) -> Column:
+def place_column(plan: ColumnPlan) -> Column:
     """Put the vertebrae of a plan one below the other, L3's centre at the origin.
 
     Each disc's middle lies along the mean of its neighbours' axes; a slip moves the upper body forward.
     """
-    axes = _axes(plan.sagittal_deg, plan.coronal_deg, plan.axial_deg)
+    axes = _make_axes(plan.sagittal_deg, plan.coronal_deg, plan.axial_deg)
     centres = [np.zeros(3)]
     for i, disc in enumerate(plan.discs):
         _, forward, up = (axes[i] + axes[i + 1]).T / np.linalg.norm(axes[i] + axes[i + 1], axis=0)[:, None]
@@ -208,13 +208,13 @@ def place(plan: ColumnPlan) -> Column:
         centres.append(centres[-1] - step - disc.slip_mm * forward)
     origin = centres[plan.numbering.levels.index(Level.L3)]
     vertebrae = tuple(
-        Vertebra(level=level, size=size, centre_ras_mm=centre - origin, axes=frame)
+        PlacedVertebra(level=level, size=size, centre_ras_mm=centre - origin, axes=frame)
         for level, size, centre, frame in zip(plan.numbering.levels, plan.sizes, centres, axes, strict=True)
     )
     return Column(plan=plan, vertebrae=vertebrae)
 
 
-def corners_ras_mm(vertebra: Vertebra) -> Float:
+def corners_ras_mm(vertebra: PlacedVertebra) -> Float:
     """Corners of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`."""
     size = vertebra.size
     slope = (size.anterior_height_mm - size.posterior_height_mm) / size.depth_mm
@@ -226,14 +226,14 @@ def corners_ras_mm(vertebra: Vertebra) -> Float:
     return vertebra.to_world(local)
 
 
-def pedicle_points_ras_mm(vertebra: Vertebra) -> Float:
+def pedicle_points_ras_mm(vertebra: PlacedVertebra) -> Float:
     """Middle of the right and of the left pedicle, (2, 3)."""
     size = vertebra.size
     behind, above = size.depth_mm / 2 + _PEDICLE_BEHIND_MM, pedicle_rise_mm(vertebra)
     return vertebra.to_world([[side * size.pedicle_distance_mm / 2, -behind, above] for side in (1, -1)])
 
 
-def pedicle_rise_mm(vertebra: Vertebra) -> float:
+def pedicle_rise_mm(vertebra: PlacedVertebra) -> float:
     """Height of the pedicles' axis over the body's middle; they leave the upper half of the body."""
     return _PEDICLE_RISE[vertebra.level.region] * vertebra.size.posterior_height_mm
 
@@ -293,16 +293,16 @@ def measure_angles(plan: ColumnPlan) -> CurveAngles:
     )
 
 
-def _axes(sagittal_deg: Float, coronal_deg: Float, axial_deg: Float) -> Float:
+def _make_axes(sagittal_deg: Float, coronal_deg: Float, axial_deg: Float) -> Float:
     """Frames (n, 3, 3): turned about their own long axis, then tilted in the sagittal and in the coronal plane."""
     sagittal, coronal, axial = np.radians(sagittal_deg), np.radians(coronal_deg), np.radians(axial_deg)
-    turned = _rotations(axial, 0, 1)
-    tilted = _rotations(-sagittal, 1, 2)
-    leant = _rotations(coronal, 2, 0)
+    turned = _make_rotations(axial, 0, 1)
+    tilted = _make_rotations(-sagittal, 1, 2)
+    leant = _make_rotations(coronal, 2, 0)
     return np.asarray(leant @ tilted @ turned)
 
 
-def _rotations(angles: Float, first: int, second: int) -> Float:
+def _make_rotations(angles: Float, first: int, second: int) -> Float:
     """Matrices (n, 3, 3) that turn one axis toward another by angles (n,) in radians."""
     matrices = np.tile(np.eye(3), (len(angles), 1, 1))
     matrices[:, first, first] = matrices[:, second, second] = np.cos(angles)

@@ -31,13 +31,13 @@ from spondyl.phantom.column.column import (
 from spondyl.phantom.column.morphometry import (
     DISC_SD,
     DISC_VARIATION,
+    LEVEL_SD,
     MEAN_SIZES,
-    OWN_SD,
     SIZE_SD,
     SIZE_VARIATIONS,
     Variation,
+    get_tilt_step,
     mean_disc_height_mm,
-    tilt_step,
 )
 
 __all__ = ["draw_plan"]
@@ -60,7 +60,7 @@ _BODY_SHARE = {Region.CERVICAL: 0.3, Region.THORACIC: 0.6, Region.LUMBAR: 0.4, R
 """How much of a segment's departure from the mean curve its bodies take; discs take the rest."""
 
 _WEDGE_SD_DEG = {Region.CERVICAL: 1.5, Region.THORACIC: 1.5, Region.LUMBAR: 1.5, Region.SACRAL: 3.0}
-_THINNEST_EDGE_MM = 1.0
+_MIN_EDGE_MM = 1.0
 _PEDICLE_BESIDE_CANAL = 0.6
 """The two pedicles' middles lie at least the canal's width and this share of a pedicle's apart."""
 _SLIP_SD = 0.02
@@ -91,10 +91,10 @@ def draw_plan(
     drawn_cobb = _draw_cobb(rng)
     cobb = drawn_cobb if scoliosis_cobb_deg is None else float(scoliosis_cobb_deg)
     levels = numbering.levels
-    means = _mean_steps(levels, transition)
+    means = _get_mean_steps(levels, transition)
     incidence, sacral_tilt, departures = _draw_sagittal(rng, levels, means)
     size = float(np.exp(rng.normal(0, SIZE_SD)))
-    sizes = _with_transition(_draw_sizes(rng, levels, size, departures), levels, transition)
+    sizes = _apply_transition(_draw_sizes(rng, levels, size, departures), levels, transition)
     discs = _draw_discs(rng, levels, sizes, size, means + departures, transition)
     coronal, axial = _draw_scoliosis(rng, levels, cobb)
     plan = ColumnPlan(
@@ -105,7 +105,7 @@ def draw_plan(
         sagittal_deg=np.full(len(levels), sacral_tilt),
         coronal_deg=coronal,
         axial_deg=axial,
-        angles=_incidence_alone(incidence),
+        angles=_know_incidence_only(incidence),
     )
     return settle_tilts(plan)
 
@@ -136,7 +136,7 @@ def _draw_numbering(
     return numbering, transition
 
 
-def _incidence_alone(incidence_deg: float) -> CurveAngles:
+def _know_incidence_only(incidence_deg: float) -> CurveAngles:
     """Angles of which only the incidence is known yet."""
     return CurveAngles(
         pelvic_incidence_deg=incidence_deg,
@@ -148,9 +148,9 @@ def _incidence_alone(incidence_deg: float) -> CurveAngles:
     )
 
 
-def _mean_steps(levels: tuple[Level, ...], transition: Transition) -> Float:
+def _get_mean_steps(levels: tuple[Level, ...], transition: Transition) -> Float:
     """Mean tilt steps (n - 1,), degrees; a reduced disc holds little lordosis."""
-    steps = np.array([tilt_step(*pair).mean_deg for pair in pairwise(levels)])
+    steps = np.array([get_tilt_step(*pair).mean_deg for pair in pairwise(levels)])
     if transition is Transition.SACRALISED:
         steps[levels.index(Level.L5)] *= 0.6
     return steps
@@ -168,20 +168,20 @@ def _draw_sagittal(rng: np.random.Generator, levels: tuple[Level, ...], means_de
     slope = _MEAN_SLOPE_DEG + 0.63 * (incidence - _MEAN_INCIDENCE_DEG) + rng.normal(0, 5)
     sacral_tilt = float(np.clip(slope, 10, 70)) + MEAN_SIZES[Level.S1].wedge_deg / 2
     kyphosis, lean, neck = rng.normal(0, (11, 3, 11))
-    sds = np.array([tilt_step(*pair).sd_deg for pair in pairwise(levels)])
+    sds = np.array([get_tilt_step(*pair).sd_deg for pair in pairwise(levels)])
     departures = rng.normal(0, sds)
     t1, s1 = levels.index(Level.T1), levels.index(Level.S1)
     third = s1 - 3
-    _close(departures[t1:third], sds[t1:third], -kyphosis)
+    _spread_over(departures[t1:third], sds[t1:third], -kyphosis)
     above_third = -np.cumsum(departures[t1:third][::-1])[::-1]
     lying = np.average(above_third, weights=[MEAN_SIZES[level].height_mm for level in levels[t1:third]])
     third_tilt = _THIRD_TILT_DEG + lean - lying
-    _close(departures[third:s1], sds[third:s1], sacral_tilt - third_tilt - means_deg[third:s1].sum())
-    _close(departures[1:t1], sds[1:t1], 0.5 * (lean - lying + kyphosis) + neck)
+    _spread_over(departures[third:s1], sds[third:s1], sacral_tilt - third_tilt - means_deg[third:s1].sum())
+    _spread_over(departures[1:t1], sds[1:t1], 0.5 * (lean - lying + kyphosis) + neck)
     return incidence, sacral_tilt, departures
 
 
-def _close(departures: Float, sds: Float, total: float) -> None:
+def _spread_over(departures: Float, sds: Float, total: float) -> None:
     """Let independent normal departures add up to a total, in place: each gives way as its variance is."""
     departures += sds**2 / (sds**2).sum() * (total - departures.sum())
 
@@ -191,9 +191,9 @@ def _draw_sizes(
 ) -> tuple[VertebraSize, ...]:
     factors: dict[str, Float] = {}
     for names, variation in SIZE_VARIATIONS.items():
-        factors |= dict.fromkeys(names, _factors(rng, levels, size, variation))
-    for name, sds in OWN_SD.items():
-        factors[name] = factors[name] * _own_factors(rng, levels, sds)
+        factors |= dict.fromkeys(names, _draw_factors(rng, levels, size, variation))
+    for name, sds in LEVEL_SD.items():
+        factors[name] = factors[name] * _draw_level_factors(rng, levels, sds)
     around = np.convolve(departures_deg, [0.5, 0.5])
     wedges = [_BODY_SHARE[level.region] for level in levels] * around + rng.normal(
         0, [_WEDGE_SD_DEG[level.region] for level in levels]
@@ -204,11 +204,11 @@ def _draw_sizes(
         scaled = replace(mean, **{name: getattr(mean, name) * factor[i] for name, factor in factors.items()})
         free_mm = scaled.canal_width_mm + _PEDICLE_BESIDE_CANAL * scaled.pedicle_width_mm
         scaled = replace(scaled, pedicle_distance_mm=max(scaled.pedicle_distance_mm, free_mm))
-        drawn.append(_with_wedge(scaled, mean.wedge_deg + (0.0 if level is Level.C1 else wedge)))
+        drawn.append(_set_wedge(scaled, mean.wedge_deg + (0.0 if level is Level.C1 else wedge)))
     return tuple(drawn)
 
 
-def _factors(rng: np.random.Generator, levels: tuple[Level, ...], size: float, variation: Variation) -> Float:
+def _draw_factors(rng: np.random.Generator, levels: tuple[Level, ...], size: float, variation: Variation) -> Float:
     """Factors (n,) on the mean adult's sizes: of the patient, smooth along the column, and of each level."""
     n = len(levels)
     # smoothed with some room at the ends, so that the variance is one everywhere
@@ -220,18 +220,18 @@ def _factors(rng: np.random.Generator, levels: tuple[Level, ...], size: float, v
     return np.asarray(np.exp(variation.size_power * np.log(size) + rng.normal(0, variation.patient_sd) + own))
 
 
-def _own_factors(rng: np.random.Generator, levels: tuple[Level, ...], sds: Mapping[Level, float]) -> Float:
+def _draw_level_factors(rng: np.random.Generator, levels: tuple[Level, ...], sds: Mapping[Level, float]) -> Float:
     """Factors (n,) of the levels that vary more than others."""
     return np.asarray(np.exp(rng.normal(size=len(levels)) * [sds.get(level, 0.0) for level in levels]))
 
 
-def _with_wedge(size: VertebraSize, angle_deg: float) -> VertebraSize:
+def _set_wedge(size: VertebraSize, angle_deg: float) -> VertebraSize:
     half = size.depth_mm * np.tan(np.radians(angle_deg) / 2)
     height = size.height_mm
     return replace(size, anterior_height_mm=float(height + half), posterior_height_mm=float(height - half))
 
 
-def _with_transition(
+def _apply_transition(
     sizes: tuple[VertebraSize, ...], levels: tuple[Level, ...], transition: Transition
 ) -> tuple[VertebraSize, ...]:
     """A transitional vertebra has squarer a body (Wigh 1980, Spine 5:168); the sacrum goes on from a lumbarised one."""
@@ -239,13 +239,13 @@ def _with_transition(
     if transition is Transition.SACRALISED:
         i = levels.index(Level.L5)
         size = replace(sizes[i], transverse_span_mm=1.12 * sizes[i].transverse_span_mm)
-        changed[i] = _with_wedge(size, 0.5 * size.wedge_deg)
+        changed[i] = _set_wedge(size, 0.5 * size.wedge_deg)
     elif transition is Transition.LUMBARISED:
         i = levels.index(Level.S1)
         upper = sizes[i]
         depth_mm, width_mm = 0.92 * upper.upper_depth_mm, 0.88 * upper.upper_width_mm
         size = replace(upper, lower_depth_mm=depth_mm, lower_width_mm=width_mm)
-        changed[i] = _with_wedge(size, 0.5 * size.wedge_deg)
+        changed[i] = _set_wedge(size, 0.5 * size.wedge_deg)
         changed[i + 1] = replace(
             sizes[i + 1], upper_depth_mm=0.9 * depth_mm, lower_depth_mm=0.6 * depth_mm, upper_width_mm=0.9 * width_mm
         )
@@ -270,7 +270,7 @@ def _draw_discs(
     steps_deg: Float,
     transition: Transition,
 ) -> tuple[DiscSize, ...]:
-    factors = _factors(rng, levels, size, DISC_VARIATION) * _own_factors(rng, levels, DISC_SD)
+    factors = _draw_factors(rng, levels, size, DISC_VARIATION) * _draw_level_factors(rng, levels, DISC_SD)
     *pair, factor = _TRANSITIONAL_DISCS.get(transition, (None, None, 1.0))
     slips = rng.normal(0, _SLIP_SD, len(levels))
     discs = []
@@ -279,7 +279,7 @@ def _draw_discs(
         height = mean_disc_height_mm(upper, lower) * factors[i] * reduced
         depth = disc_depth_mm(sizes[i], sizes[i + 1])
         wedge = steps_deg[i] - (sizes[i].wedge_deg + sizes[i + 1].wedge_deg) / 2
-        steepest = wedge_deg(2 * height - _THINNEST_EDGE_MM, _THINNEST_EDGE_MM, depth)
+        steepest = wedge_deg(2 * height - _MIN_EDGE_MM, _MIN_EDGE_MM, depth)
         half = depth * np.tan(np.radians(np.clip(wedge, -steepest, steepest)) / 2)
         slip = 0.0 if upper is Level.C1 or upper.region is Region.SACRAL else slips[i] * depth
         discs.append(

@@ -23,14 +23,14 @@ from spondyl.phantom.column.column import VertebraSize
 __all__ = [
     "DISC_SD",
     "DISC_VARIATION",
+    "LEVEL_SD",
     "MEAN_SIZES",
-    "OWN_SD",
     "SIZE_SD",
     "SIZE_VARIATIONS",
     "TiltStep",
     "Variation",
+    "get_tilt_step",
     "mean_disc_height_mm",
-    "tilt_step",
 ]
 
 _BODIES = """
@@ -195,7 +195,7 @@ DISC_VARIATION = Variation(size_power=1.0, patient_sd=0.05, smooth_sd=0.05, leve
 """Of disc heights: what VID's distances leave, and the 43 MR exams."""
 
 
-OWN_SD: Mapping[str, Mapping[Level, float]] = {
+LEVEL_SD: Mapping[str, Mapping[Level, float]] = {
     "pedicle_distance_mm": {
         **dict.fromkeys((Level.C3, Level.C4, Level.C5, Level.C6, Level.C7, Level.T1), 0.08),
         Level.L4: 0.03,
@@ -237,7 +237,7 @@ _BETWEEN = {
 }
 
 
-def tilt_step(upper: Level, lower: Level) -> TiltStep:
+def get_tilt_step(upper: Level, lower: Level) -> TiltStep:
     """The tilt from one vertebra to its lower neighbour."""
     return _BETWEEN[upper, lower][1]
 

@@ -19,11 +19,11 @@ from spondyl.anatomy.level import Level, Region
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
 from spondyl.phantom.column.column import ColumnPlan
-from spondyl.phantom.pathology import frequencies as often
-from spondyl.phantom.pathology.frequencies import Finding
+from spondyl.phantom.pathology import frequencies as frequencies
+from spondyl.phantom.pathology.frequencies import DegenerativeChange
 from spondyl.phantom.pathology.pathology import DiscState, Fracture, FractureKind, Pathology, SchmorlNode
 
-__all__ = ["draw_fracture", "draw_pathology", "with_slip"]
+__all__ = ["apply_slip", "draw_fracture", "draw_pathology"]
 
 _HEIGHT_LOADING, _ENDPLATE_LOADING = 0.6, 0.8
 """Correlation of a disc's collapse and endplates with the patient's; fitted to how much the numbers of narrowed discs
@@ -46,7 +46,7 @@ patients have a relative stenosis and one in twelve an absolute one, as in Kalic
 _SLIP_INTO_CANAL = 0.4
 """Share of a slip by which the canal loses depth; the arch follows the body for the rest (assumed)."""
 
-_TIGHTEST = 0.3
+_MIN_CANAL_FACTOR = 0.3
 """Share of the sac's depth that always remains: the roots need it."""
 
 _EPIDURAL_MM = 2.5
@@ -73,13 +73,13 @@ class _Patient:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _DiscSite:
     """Where a disc is, and what that makes likely."""
 
     region: Region
     pfirrmann: ArrayLike
     loading: float
-    factors: Mapping[Finding, float]
+    factors: Mapping[DegenerativeChange, float]
     scale: float
     canal_depth_mm: float
 
@@ -113,7 +113,7 @@ def draw_pathology(
     if rank == 0:
         return Pathology(discs=healthy, fractures={}, screws=screws or ())
     patient = _draw_patient(rng, rank, is_given=severity is not None)
-    places = _places(plan, discs[:-1])  # S1/S2 does not move, so that nothing wears it
+    places = _describe_sites(plan, discs[:-1])  # S1/S2 does not move, so that nothing wears it
     worn = {disc: _draw_disc(rng, place, patient) for disc, place in zip(discs, places, strict=False)}
     fractures = _draw_fractures(rng, levels, rank)
     drawn_screws = _draw_screws(rng, levels)
@@ -132,14 +132,14 @@ def draw_fracture(rng: np.random.Generator, *, kind: FractureKind | None = None,
     """
     if grade not in (None, 1, 2, 3):
         raise SettingError(f"the grade of a fracture must be 1, 2 or 3, got {grade}")
-    drawn_kind = list(FractureKind)[_category(often.FRACTURE_KINDS, rng.uniform())]
-    drawn_grade = 1 + _category(often.FRACTURE_GRADES, rng.uniform())
+    drawn_kind = list(FractureKind)[_pick_category(frequencies.FRACTURE_KINDS, rng.uniform())]
+    drawn_grade = 1 + _pick_category(frequencies.FRACTURE_GRADES, rng.uniform())
     grade = grade or drawn_grade
     loss = rng.uniform(*_GENANT_LOSS[grade - 1])
     return Fracture(kind=kind or drawn_kind, grade=grade, loss=float(loss), is_recent=bool(rng.uniform() < 0.3))
 
 
-def with_slip(state: DiscState, slip_mm: float, canal_depth_mm: float) -> DiscState:
+def apply_slip(state: DiscState, slip_mm: float, canal_depth_mm: float) -> DiscState:
     """A disc at which the vertebra above has slipped so far, with what that leaves of the canal.
 
     Args:
@@ -148,11 +148,11 @@ def with_slip(state: DiscState, slip_mm: float, canal_depth_mm: float) -> DiscSt
         canal_depth_mm: of the bony canal.
     """
     taken = _SLIP_INTO_CANAL * (slip_mm - state.slip_mm) / canal_depth_mm
-    canal_factor = float(np.clip(state.canal_factor - taken, _TIGHTEST, 1))
-    return replace(state, slip_mm=slip_mm, canal_factor=canal_factor, central_stenosis=_stenosis(canal_factor))
+    canal_factor = float(np.clip(state.canal_factor - taken, _MIN_CANAL_FACTOR, 1))
+    return replace(state, slip_mm=slip_mm, canal_factor=canal_factor, central_stenosis=_grade_stenosis(canal_factor))
 
 
-def _stenosis(canal_factor: float) -> int:
+def _grade_stenosis(canal_factor: float) -> int:
     return sum(canal_factor < limit for limit in _STENOSIS_LIMITS)
 
 
@@ -163,37 +163,37 @@ def _draw_patient(rng: np.random.Generator, rank: float, *, is_given: bool) -> _
     return _Patient(wear, wear, wear) if is_given else _Patient(wear, float(height), float(endplates))
 
 
-def _places(plan: ColumnPlan, discs: Sequence[Disc]) -> list[_Place]:
-    return [_place(plan, disc, len(discs) - 1 - index) for index, disc in enumerate(discs)]
+def _describe_sites(plan: ColumnPlan, discs: Sequence[Disc]) -> list[_DiscSite]:
+    return [_describe_site(plan, disc, len(discs) - 1 - index) for index, disc in enumerate(discs)]
 
 
-def _place(plan: ColumnPlan, disc: Disc, from_below: int) -> _Place:
+def _describe_site(plan: ColumnPlan, disc: Disc, from_below: int) -> _DiscSite:
     levels = plan.numbering.levels
     upper, lower = plan.sizes[levels.index(disc.upper)], plan.sizes[levels.index(disc.lower)]
     region = disc.upper.region
-    is_graded_by_spider = from_below < len(often.PFIRRMANN_BY_PLACE)
+    is_graded_by_spider = from_below < len(frequencies.PFIRRMANN_BY_PLACE)
     if is_graded_by_spider:
-        pfirrmann: ArrayLike = often.PFIRRMANN_BY_PLACE[from_below]
-        factors = {finding: float(by_place[from_below]) for finding, by_place in often.PLACE_FACTORS.items()}
+        pfirrmann: ArrayLike = frequencies.PFIRRMANN_BY_PLACE[from_below]
+        factors = {finding: float(by_place[from_below]) for finding, by_place in frequencies.PLACE_FACTORS.items()}
     else:
-        pfirrmann = often.PFIRRMANN_BY_UPPER_LEVEL[disc.upper]
-        factors = dict(often.REGION_FACTORS[region])
-    return _Place(
+        pfirrmann = frequencies.PFIRRMANN_BY_UPPER_LEVEL[disc.upper]
+        factors = dict(frequencies.REGION_FACTORS[region])
+    return _DiscSite(
         region=region,
         pfirrmann=pfirrmann,
-        loading=float(often.LOADING[min(from_below, len(often.LOADING) - 1)]),
+        loading=float(frequencies.LOADING[min(from_below, len(frequencies.LOADING) - 1)]),
         factors=factors,
         scale=upper.lower_depth_mm / _LUMBAR_DEPTH_MM,
         canal_depth_mm=min(upper.canal_depth_mm, lower.canal_depth_mm),
     )
 
 
-def _draw_disc(rng: np.random.Generator, place: _Place, patient: _Patient) -> DiscState:
-    pfirrmann = 1 + _category(place.pfirrmann, _shared(rng, place.loading, patient.wear))
+def _draw_disc(rng: np.random.Generator, place: _DiscSite, patient: _Patient) -> DiscState:
+    pfirrmann = 1 + _pick_category(place.pfirrmann, _draw_correlated(rng, place.loading, patient.wear))
     row = pfirrmann - 1
-    narrowing = _category(
-        _scaled(often.NARROWING[row], place.factors[Finding.NARROWING]),
-        _shared(rng, _HEIGHT_LOADING, patient.height),
+    narrowing = _pick_category(
+        _scale(frequencies.NARROWING[row], place.factors[DegenerativeChange.NARROWING]),
+        _draw_correlated(rng, _HEIGHT_LOADING, patient.height),
     )
     slip_mm = _draw_slip(rng, place, row)
     bulge_mm, herniation_mm, right_mm = _draw_contour(rng, place, patient, row)
@@ -211,7 +211,7 @@ def _draw_disc(rng: np.random.Generator, place: _Place, patient: _Patient) -> Di
         lower_endplate_defect=lower,
         upper_modic=modic[0],
         lower_modic=modic[1],
-        central_stenosis=_stenosis(canal_factor),
+        central_stenosis=_grade_stenosis(canal_factor),
         canal_factor=canal_factor,
         left_foraminal_stenosis=left,
         right_foraminal_stenosis=right,
@@ -220,18 +220,24 @@ def _draw_disc(rng: np.random.Generator, place: _Place, patient: _Patient) -> Di
     )
 
 
-def _draw_slip(rng: np.random.Generator, place: _Place, row: int) -> float:
+def _draw_slip(rng: np.random.Generator, place: _DiscSite, row: int) -> float:
     """Forward slip, mm; 3 mm or more where there is a spondylolisthesis."""
-    if rng.uniform() < often.SLIP[row] * place.factors[Finding.SLIP]:
+    if rng.uniform() < frequencies.SLIP[row] * place.factors[DegenerativeChange.SLIP]:
         return float(np.clip((3 + rng.exponential(2.5)) * max(place.scale, 0.6), 3, 12))
     return 0.0
 
 
-def _draw_contour(rng: np.random.Generator, place: _Place, patient: _Patient, row: int) -> tuple[float, float, float]:
+def _draw_contour(
+    rng: np.random.Generator, place: _DiscSite, patient: _Patient, row: int
+) -> tuple[float, float, float]:
     """Bulge, herniation and its place to the right, mm."""
-    is_herniated = rng.uniform() < often.HERNIATION[row] * place.factors[Finding.HERNIATION]
-    bulging = often.BULGE_BESIDE_HERNIATION if is_herniated else often.BULGE[row] * place.factors[Finding.BULGE]
-    is_bulging = _shared(rng, _HEIGHT_LOADING, patient.height) > 1 - bulging
+    is_herniated = rng.uniform() < frequencies.HERNIATION[row] * place.factors[DegenerativeChange.HERNIATION]
+    bulging = (
+        frequencies.BULGE_BESIDE_HERNIATION
+        if is_herniated
+        else frequencies.BULGE[row] * place.factors[DegenerativeChange.BULGE]
+    )
+    is_bulging = _draw_correlated(rng, _HEIGHT_LOADING, patient.height) > 1 - bulging
     bulge_mm = rng.uniform(1.5, 3.5) * place.scale
     protrusion_mm = min(rng.uniform(4, 9) * place.scale, 0.6 * place.canal_depth_mm)
     right_mm = rng.choice((-1, 1)) * abs(rng.normal(4, 2)) * place.scale  # most lie beside the midline
@@ -240,13 +246,13 @@ def _draw_contour(rng: np.random.Generator, place: _Place, patient: _Patient, ro
     return float(bulge_mm) * is_bulging, float(protrusion_mm), float(right_mm)
 
 
-def _draw_canal(rng: np.random.Generator, place: _Place, row: int, protrusion_mm: float, slip_mm: float) -> float:
+def _draw_canal(rng: np.random.Generator, place: _DiscSite, row: int, protrusion_mm: float, slip_mm: float) -> float:
     """What ligament, disc and slip leave of the sac's depth."""
     thickening = max(0.0, float(rng.normal(_THICKENING[row], _THICKENING[row] / 2)))
     if place.region is Region.THORACIC:
         thickening /= 3  # the thoracic canal hardly ever narrows
     indentation_mm = max(0.0, protrusion_mm - _EPIDURAL_MM * place.scale) + _SLIP_INTO_CANAL * slip_mm
-    return float(np.clip(1 - thickening - indentation_mm / place.canal_depth_mm, _TIGHTEST, 1))
+    return float(np.clip(1 - thickening - indentation_mm / place.canal_depth_mm, _MIN_CANAL_FACTOR, 1))
 
 
 def _draw_foramina(rng: np.random.Generator, narrowing: int, slip_mm: float) -> tuple[int, int]:
@@ -257,21 +263,21 @@ def _draw_foramina(rng: np.random.Generator, narrowing: int, slip_mm: float) -> 
 
 
 def _draw_endplates(
-    rng: np.random.Generator, place: _Place, patient: _Patient, row: int
+    rng: np.random.Generator, place: _DiscSite, patient: _Patient, row: int
 ) -> tuple[bool, bool, tuple[int, int]]:
     """Whether the upper and the lower endplate is defective, and the type of marrow change beside each."""
-    shares = _scaled(often.ENDPLATES[row], place.factors[Finding.ENDPLATES])
-    defects = _category(shares, _shared(rng, _ENDPLATE_LOADING, patient.endplates))
+    shares = _scale(frequencies.ENDPLATES[row], place.factors[DegenerativeChange.ENDPLATES])
+    defects = _pick_category(shares, _draw_correlated(rng, _ENDPLATE_LOADING, patient.endplates))
     upper, lower = defects in (1, 3), defects in (2, 3)
-    changed = often.MODIC[int(defects > 0), row] * place.factors[Finding.MODIC]
-    kind = 1 + _category(often.MODIC_TYPES, rng.uniform())
-    sides = _category((0.15, 0.15, 0.7), rng.uniform())  # most changes lie on both sides of the disc
-    if _shared(rng, _ENDPLATE_LOADING, patient.endplates) <= 1 - changed:
+    changed = frequencies.MODIC[int(defects > 0), row] * place.factors[DegenerativeChange.MODIC]
+    kind = 1 + _pick_category(frequencies.MODIC_TYPES, rng.uniform())
+    sides = _pick_category((0.15, 0.15, 0.7), rng.uniform())  # most changes lie on both sides of the disc
+    if _draw_correlated(rng, _ENDPLATE_LOADING, patient.endplates) <= 1 - changed:
         return upper, lower, (0, 0)
     return upper, lower, (kind * (sides != 1), kind * (sides != 0))
 
 
-def _draw_schmorl(rng: np.random.Generator, place: _Place, upper: bool, lower: bool) -> tuple[SchmorlNode, ...]:
+def _draw_schmorl(rng: np.random.Generator, place: _DiscSite, upper: bool, lower: bool) -> tuple[SchmorlNode, ...]:
     nodes = []
     for is_below, is_defective in ((False, upper), (True, lower)):
         if is_defective and rng.uniform() < _SCHMORL_SHARE[place.region]:
@@ -291,11 +297,11 @@ def _draw_schmorl(rng: np.random.Generator, place: _Place, upper: bool, lower: b
 
 def _draw_fractures(rng: np.random.Generator, levels: Sequence[Level], rank: float) -> dict[Level, Fracture]:
     """None in most patients; the more worn, and so the older, the likelier, and sometimes several."""
-    possible = [level for level in levels if level in often.FRACTURE_LEVELS]
-    weights = np.array([often.FRACTURE_LEVELS[level] for level in possible])
+    possible = [level for level in levels if level in frequencies.FRACTURE_LEVELS]
+    weights = np.array([frequencies.FRACTURE_LEVELS[level] for level in possible])
     count = 1 + min(int(rng.geometric(0.65)) - 1, 3)
     chosen = rng.choice(len(possible), count, replace=False, p=weights / weights.sum())
-    if rng.uniform() >= 2 * rank * often.FRACTURED_SHARE:
+    if rng.uniform() >= 2 * rank * frequencies.FRACTURED_SHARE:
         return {}
     return {possible[index]: draw_fracture(rng) for index in sorted(chosen)}
 
@@ -308,17 +314,17 @@ def _draw_screws(rng: np.random.Generator, levels: Sequence[Level]) -> tuple[Lev
     return tuple(levels[lowest - count + 1 : lowest + 1])
 
 
-def _shared(rng: np.random.Generator, loading: float, factor: float) -> float:
+def _draw_correlated(rng: np.random.Generator, loading: float, factor: float) -> float:
     """Uniform in 0 to 1, the larger the worse, correlated with a factor of the patient's."""
     return float(ndtr(loading * factor + np.sqrt(1 - loading**2) * rng.standard_normal()))
 
 
-def _category(probabilities: ArrayLike, uniform: float) -> int:
+def _pick_category(probabilities: ArrayLike, uniform: float) -> int:
     """The category at this place of the cumulated distribution, from 0."""
     return int(np.searchsorted(np.cumsum(probabilities)[:-1], uniform, side="right"))
 
 
-def _scaled(probabilities: Float, factor: float) -> Float:
+def _scale(probabilities: Float, factor: float) -> Float:
     """Probabilities of which all but the first are multiplied by a factor, as far as the sum allows."""
     others = probabilities[1:] * factor
     others /= max(1.0, float(others.sum()))

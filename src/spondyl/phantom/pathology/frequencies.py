@@ -38,11 +38,11 @@ __all__ = [
     "PLACE_FACTORS",
     "REGION_FACTORS",
     "SLIP",
-    "Finding",
+    "DegenerativeChange",
 ]
 
 
-class Finding(StrEnum):
+class DegenerativeChange(StrEnum):
     """What some places show more often than others."""
 
     NARROWING = "narrowing"
@@ -139,36 +139,36 @@ leads too, but type 1 is common (Sheng-yun et al. 2014, doi 10.1371/journal.pone
 SLIP = _table((0.004, 0.006, 0.012, 0.045, 0.114))[0]
 """P(spondylolisthesis | Pfirrmann 1..5), SPIDER."""
 
-PLACE_FACTORS: Mapping[Finding, Float] = MappingProxyType(
+PLACE_FACTORS: Mapping[DegenerativeChange, Float] = MappingProxyType(
     {
-        Finding.NARROWING: _table((1.12, 1.25, 1.17, 1.05, 0.78, 0.61, 0.67, 0.41))[0],
-        Finding.BULGE: _table((1.12, 1.23, 1.30, 1.24, 0.89, 0.46, 0.42, 0.25))[0],
-        Finding.HERNIATION: _table((1.35, 2.42, 0.90, 0.40, 0.12, 0.17, 0.22, 0.10))[0],
-        Finding.ENDPLATES: _table((0.64, 0.88, 1.11, 1.14, 1.29, 1.09, 1.18, 0.75))[0],
-        Finding.MODIC: _table((0.98, 1.16, 1.08, 1.09, 1.01, 0.81, 0.69, 0.55))[0],
-        Finding.SLIP: _table((1.92, 1.32, 0.64, 0.53, 0.63, 0.64, 0.00, 0.00))[0],
+        DegenerativeChange.NARROWING: _table((1.12, 1.25, 1.17, 1.05, 0.78, 0.61, 0.67, 0.41))[0],
+        DegenerativeChange.BULGE: _table((1.12, 1.23, 1.30, 1.24, 0.89, 0.46, 0.42, 0.25))[0],
+        DegenerativeChange.HERNIATION: _table((1.35, 2.42, 0.90, 0.40, 0.12, 0.17, 0.22, 0.10))[0],
+        DegenerativeChange.ENDPLATES: _table((0.64, 0.88, 1.11, 1.14, 1.29, 1.09, 1.18, 0.75))[0],
+        DegenerativeChange.MODIC: _table((0.98, 1.16, 1.08, 1.09, 1.01, 0.81, 0.69, 0.55))[0],
+        DegenerativeChange.SLIP: _table((1.92, 1.32, 0.64, 0.53, 0.63, 0.64, 0.00, 0.00))[0],
     }
 )
 """How many times more often a place shows a finding than its Pfirrmann grades alone (for marrow change: and endplates)
 would make it, SPIDER."""
 
-REGION_FACTORS: Mapping[Region, Mapping[Finding, float]] = MappingProxyType(
+REGION_FACTORS: Mapping[Region, Mapping[DegenerativeChange, float]] = MappingProxyType(
     {
         Region.CERVICAL: {
-            Finding.NARROWING: 0.8,
-            Finding.BULGE: 1.2,
-            Finding.HERNIATION: 1.0,
-            Finding.ENDPLATES: 0.6,
-            Finding.MODIC: 0.4,
-            Finding.SLIP: 0.4,
+            DegenerativeChange.NARROWING: 0.8,
+            DegenerativeChange.BULGE: 1.2,
+            DegenerativeChange.HERNIATION: 1.0,
+            DegenerativeChange.ENDPLATES: 0.6,
+            DegenerativeChange.MODIC: 0.4,
+            DegenerativeChange.SLIP: 0.4,
         },
         Region.THORACIC: {
-            Finding.NARROWING: 0.25,
-            Finding.BULGE: 0.3,
-            Finding.HERNIATION: 0.5,
-            Finding.ENDPLATES: 0.8,
-            Finding.MODIC: 0.4,
-            Finding.SLIP: 0.0,
+            DegenerativeChange.NARROWING: 0.25,
+            DegenerativeChange.BULGE: 0.3,
+            DegenerativeChange.HERNIATION: 0.5,
+            DegenerativeChange.ENDPLATES: 0.8,
+            DegenerativeChange.MODIC: 0.4,
+            DegenerativeChange.SLIP: 0.0,
         },
     }
 )

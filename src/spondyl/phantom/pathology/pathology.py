@@ -13,7 +13,7 @@ from spondyl.phantom.column.column import ColumnPlan, DiscSize, VertebraSize, me
 
 __all__ = ["DiscState", "Fracture", "FractureKind", "Pathology", "SchmorlNode", "apply_pathology"]
 
-_DEEPEST_CONCAVITY = 0.4
+_MAX_CONCAVITY = 0.4
 """Share of a body's height that each endplate may sink in, so that the two never meet."""
 
 
@@ -128,10 +128,10 @@ def apply_pathology(plan: ColumnPlan, pathology: Pathology) -> ColumnPlan:
     """
     levels = plan.numbering.levels
     sizes = tuple(
-        _fractured(size, pathology.fractures.get(level)) for level, size in zip(levels, plan.sizes, strict=True)
+        _apply_fracture(size, pathology.fractures.get(level)) for level, size in zip(levels, plan.sizes, strict=True)
     )
     discs = tuple(
-        disc if upper is Level.C1 else _worn(disc, pathology.discs[Disc(upper, lower)])
+        disc if upper is Level.C1 else _apply_wear(disc, pathology.discs[Disc(upper, lower)])
         for (upper, lower), disc in zip(pairwise(levels), plan.discs, strict=True)
     )
     if (sizes, discs) == (plan.sizes, plan.discs):
@@ -142,7 +142,7 @@ def apply_pathology(plan: ColumnPlan, pathology: Pathology) -> ColumnPlan:
     return replace(straight, angles=measure_angles(straight))
 
 
-def _fractured(size: VertebraSize, fracture: Fracture | None) -> VertebraSize:
+def _apply_fracture(size: VertebraSize, fracture: Fracture | None) -> VertebraSize:
     if fracture is None:
         return size
     kept = 1 - fracture.loss
@@ -153,11 +153,11 @@ def _fractured(size: VertebraSize, fracture: Fracture | None) -> VertebraSize:
         return replace(
             size, anterior_height_mm=size.anterior_height_mm * kept, posterior_height_mm=size.posterior_height_mm * kept
         )
-    deepest_mm = _DEEPEST_CONCAVITY * min(size.anterior_height_mm, size.posterior_height_mm)
+    deepest_mm = _MAX_CONCAVITY * min(size.anterior_height_mm, size.posterior_height_mm)
     return replace(size, concavity_mm=min(size.concavity_mm + lost_mm / 2, deepest_mm))
 
 
-def _worn(disc: DiscSize, state: DiscState) -> DiscSize:
+def _apply_wear(disc: DiscSize, state: DiscState) -> DiscSize:
     return replace(
         disc,
         anterior_height_mm=disc.anterior_height_mm * state.height_factor,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spondyl.phantom.scanner.partial_volume import mean_of_slice, supersampling
+from spondyl.phantom.scanner.partial_volume import average_slice, find_supersampling
 from spondyl.phantom.scanner.protocol import CtKernel, CtProtocol
 from spondyl.phantom.scene.material import Material, Tissue
 from spondyl.phantom.scene.scene import Part, PartIds
@@ -22,7 +22,7 @@ __all__ = ["acquire_ct"]
 
 _Image = NDArray[np.float32]
 
-_OUTSIDE_HU, _LOWEST_HU, _HIGHEST_HU = -1024.0, -1024.0, 3071.0
+_OUTSIDE_HU, _MIN_HU, _MAX_HU = -1024.0, -1024.0, 3071.0
 """Padding outside the gantry's circle, and the range of the usual 12 bits."""
 
 _SOFT_MM, _BONE_MM, _BONE_HALO_MM, _BONE_EDGE = 0.55, 0.35, 0.8, 0.35
@@ -66,29 +66,31 @@ def acquire_ct(
     Raises:
         SettingError: the painted grid is no whole multiple of the protocol's.
     """
-    factors = supersampling(ids.shape, protocol.shape)
-    voxels = _attenuation(ids, parts, factors, protocol)
-    metal = _metal_slices(voxels, parts)
-    noise = _noise_by_slice(voxels, protocol)
+    factors = find_supersampling(ids.shape, protocol.shape)
+    voxels = _average_attenuation(ids, parts, factors, protocol)
+    metal = _find_metal(voxels, parts)
+    noise = _estimate_noise(voxels, protocol)
     _add_noise(voxels, ids, parts, factors, noise, protocol, rng)
     _blur(voxels, protocol)
     _add_streaks(voxels, metal, protocol, rng)
     if protocol.cupping_hu > 0:
-        _cup(voxels, protocol)
-    np.clip(np.rint(voxels, out=voxels), _LOWEST_HU, _HIGHEST_HU, out=voxels)
-    voxels[_outside_gantry(protocol)] = _OUTSIDE_HU
+        _add_cupping(voxels, protocol)
+    np.clip(np.rint(voxels, out=voxels), _MIN_HU, _MAX_HU, out=voxels)
+    voxels[_find_outside_gantry(protocol)] = _OUTSIDE_HU
     return voxels
 
 
-def _attenuation(ids: PartIds, parts: tuple[Part, ...], factors: tuple[int, int, int], protocol: CtProtocol) -> _Image:
+def _average_attenuation(
+    ids: PartIds, parts: tuple[Part, ...], factors: tuple[int, int, int], protocol: CtProtocol
+) -> _Image:
     table = np.array([part.material.hu for part in parts], dtype=np.float32)
     voxels = np.empty(protocol.shape, dtype=np.float32)
     for index in range(protocol.shape[0]):
-        voxels[index] = mean_of_slice(table, ids, index, factors)
+        voxels[index] = average_slice(table, ids, index, factors)
     return voxels
 
 
-def _metal_slices(voxels: _Image, parts: tuple[Part, ...]) -> dict[int, NDArray[np.bool_]]:
+def _find_metal(voxels: _Image, parts: tuple[Part, ...]) -> dict[int, NDArray[np.bool_]]:
     """Where metal lies, (i, j), in each axial slice that holds some."""
     if not any(part.material.tissue is Tissue.METAL for part in parts):
         return {}
@@ -96,7 +98,7 @@ def _metal_slices(voxels: _Image, parts: tuple[Part, ...]) -> dict[int, NDArray[
     return {int(k): voxels[:, :, k] > _METAL_HU for k in held}
 
 
-def _noise_by_slice(voxels: _Image, protocol: CtProtocol) -> _Image:
+def _estimate_noise(voxels: _Image, protocol: CtProtocol) -> _Image:
     """Standard deviation of the noise in each axial slice: more where rays pass shoulders or pelvis, (k,)."""
     width_mm = protocol.affine.spacing_mm[0]
     sample = voxels[:, ::4, :]
@@ -107,7 +109,7 @@ def _noise_by_slice(voxels: _Image, protocol: CtProtocol) -> _Image:
     return np.asarray(protocol.noise_hu * np.clip(growth, 0.5, 2.5), dtype=np.float32)
 
 
-def _texture_hu(stuff: Material) -> float:
+def _get_texture_hu(stuff: Material) -> float:
     """Standard deviation within a tissue; marrow's comes from trabeculae, however few."""
     if stuff.tissue is Tissue.METAL:
         return 0.0
@@ -124,33 +126,33 @@ def _add_noise(
     rng: np.random.Generator,
 ) -> None:
     """White noise of such strength that the kernel leaves what was asked, and each tissue's texture with it."""
-    gain = float(np.prod([np.sqrt((kernel**2).sum()) for kernel in _kernels(protocol)]))
-    table = np.array([_texture_hu(part.material) for part in parts], dtype=np.float32)
+    gain = float(np.prod([np.sqrt((kernel**2).sum()) for kernel in _make_kernels(protocol)]))
+    table = np.array([_get_texture_hu(part.material) for part in parts], dtype=np.float32)
     squared = noise_hu**2
     for index in range(protocol.shape[0]):
-        own = mean_of_slice(table, ids, index, factors)
+        own = average_slice(table, ids, index, factors)
         spread = np.sqrt(own * own + squared) / np.float32(gain)
         voxels[index] += spread * rng.standard_normal(own.shape, dtype=np.float32)
 
 
 def _blur(voxels: _Image, protocol: CtProtocol) -> None:
-    for axis, kernel in enumerate(_kernels(protocol)):
+    for axis, kernel in enumerate(_make_kernels(protocol)):
         ndimage.correlate1d(voxels, kernel, axis=axis, output=voxels, mode="nearest")
 
 
-def _kernels(protocol: CtProtocol) -> list[NDArray[np.float64]]:
+def _make_kernels(protocol: CtProtocol) -> list[NDArray[np.float64]]:
     """The point-spread function along each axis, adding to 1."""
     kernels = []
     for spacing_mm in protocol.affine.spacing_mm:
         if protocol.kernel is CtKernel.SOFT:
-            kernels.append(_gaussian(_SOFT_MM / spacing_mm))
+            kernels.append(_make_gaussian(_SOFT_MM / spacing_mm))
         else:
-            sharp, wide = _gaussian(_BONE_MM / spacing_mm), _gaussian(_BONE_HALO_MM / spacing_mm)
+            sharp, wide = _make_gaussian(_BONE_MM / spacing_mm), _make_gaussian(_BONE_HALO_MM / spacing_mm)
             kernels.append((1 + _BONE_EDGE) * sharp - _BONE_EDGE * wide)
     return kernels
 
 
-def _gaussian(sigma: float) -> NDArray[np.float64]:
+def _make_gaussian(sigma: float) -> NDArray[np.float64]:
     """Nine taps, enough for a standard deviation of 2.7 voxels, the widest blur on the finest grid."""
     offsets = np.arange(-4, 5)
     taps = np.exp(-0.5 * (offsets / sigma) ** 2)
@@ -158,13 +160,13 @@ def _gaussian(sigma: float) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fan:
+class _StreakFan:
     """Streaks around a piece of metal: their strength by angle, the same to both sides, (180,) for half a turn."""
 
     strength: NDArray[np.float64]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> _Fan:
+    def draw(cls, rng: np.random.Generator) -> _StreakFan:
         noise = ndimage.gaussian_filter1d(rng.normal(size=180), 2.5, mode="wrap")
         return cls(strength=noise / noise.std())
 
@@ -180,7 +182,7 @@ def _add_streaks(
     """Fans of bright and dark lines in the axial planes that hold metal, turning slowly from slice to slice."""
     if not metal or protocol.streak_hu == 0:
         return
-    fan = _Fan.draw(rng)
+    fan = _StreakFan.draw(rng)
     i, j = (
         np.arange(size) * spacing
         for size, spacing in zip(protocol.shape[:2], protocol.affine.spacing_mm[:2], strict=True)
@@ -194,10 +196,10 @@ def _add_streaks(
             fall = np.exp(-np.hypot(x, y) / _STREAK_REACH_MM)
             voxels[:, :, k] += (protocol.streak_hu * fall * fan.at(np.arctan2(y, x) + turn)).astype(np.float32)
         for one, other in pairwise(centres):
-            voxels[:, :, k] -= (_SHADOW * protocol.streak_hu * _shadow(i, j, one, other)).astype(np.float32)
+            voxels[:, :, k] -= (_SHADOW * protocol.streak_hu * _shape_shadow(i, j, one, other)).astype(np.float32)
 
 
-def _shadow(
+def _shape_shadow(
     i: NDArray[np.float64], j: NDArray[np.float64], one: NDArray[np.float64], other: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The dark band between two pieces of metal, 0 to 1."""
@@ -208,19 +210,19 @@ def _shadow(
     return np.asarray(np.where((t > 0) & (t < length), np.exp(-0.5 * (across / _SHADOW_MM) ** 2), 0.0))
 
 
-def _cup(voxels: _Image, protocol: CtProtocol) -> None:
+def _add_cupping(voxels: _Image, protocol: CtProtocol) -> None:
     """Beam hardening: the middle of what is solid is darker than its rim."""
-    share = 1 - (_radius_mm(protocol) / (protocol.gantry_mm / 2)) ** 2
+    share = 1 - (_measure_radius_mm(protocol) / (protocol.gantry_mm / 2)) ** 2
     lowered = (protocol.cupping_hu * np.clip(share, 0, 1)).astype(np.float32)
     for plane, lower in zip(voxels, lowered, strict=True):
         plane -= lower[:, None] * (plane > _SOLID_ABOVE_HU)
 
 
-def _outside_gantry(protocol: CtProtocol) -> NDArray[np.bool_]:
-    return np.asarray(_radius_mm(protocol) > protocol.gantry_mm / 2)
+def _find_outside_gantry(protocol: CtProtocol) -> NDArray[np.bool_]:
+    return np.asarray(_measure_radius_mm(protocol) > protocol.gantry_mm / 2)
 
 
-def _radius_mm(protocol: CtProtocol) -> NDArray[np.float64]:
+def _measure_radius_mm(protocol: CtProtocol) -> NDArray[np.float64]:
     """Distance of (i, j) from the grid's centre."""
     i, j = (
         (np.arange(size) - (size - 1) / 2) * spacing

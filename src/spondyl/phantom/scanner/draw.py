@@ -22,24 +22,24 @@ from spondyl.phantom.scanner.protocol import (
     Coil,
     CtKernel,
     CtProtocol,
-    Field,
+    FieldOfView,
+    GridShape,
     Imperfections,
     MrProtocol,
-    Shape,
 )
-from spondyl.phantom.scanner.sequence import FAT_SHIFT_HZ_PER_T, Contrast, Sequence, draw_contrast
+from spondyl.phantom.scanner.sequence import FAT_SHIFT_HZ_PER_T, Contrast, PulseSequence, draw_contrast
 
 __all__ = ["draw_ct_protocol", "draw_mr_protocol"]
 
 _LEFT_INFERIOR_POSTERIOR = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]])
 _LEFT_POSTERIOR_SUPERIOR = np.diag([-1.0, -1.0, 1.0])
 
-_USUAL_CT_VOXELS, _MOST_CT_VOXELS = 60_000_000, 200_000_000
+_USUAL_CT_VOXELS, _MAX_CT_VOXELS = 60_000_000, 200_000_000
 """A whole spine at 1 mm, the most that is drawn; and what takes 3 GB of memory, the most that one may ask for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Habits:
+class _ScanHabits:
     """How a region is usually scanned.
 
     Args:
@@ -57,9 +57,9 @@ class _Habits:
     slices: tuple[int, int]
 
 
-_HABITS = MappingProxyType(
+_SCAN_HABITS = MappingProxyType(
     {
-        Field.LUMBAR: _Habits(
+        FieldOfView.LUMBAR: _ScanHabits(
             highest=Level.T11,
             middle=Level.L3,
             lowest=Level.S2,
@@ -68,7 +68,7 @@ _HABITS = MappingProxyType(
             slice_mm=(3.0, 5.0),
             slices=(11, 19),
         ),
-        Field.CERVICAL: _Habits(
+        FieldOfView.CERVICAL: _ScanHabits(
             highest=Level.C1,
             middle=Level.C6,
             lowest=Level.T3,
@@ -77,7 +77,7 @@ _HABITS = MappingProxyType(
             slice_mm=(2.0, 3.5),
             slices=(11, 17),
         ),
-        Field.THORACIC: _Habits(
+        FieldOfView.THORACIC: _ScanHabits(
             highest=Level.C7,
             middle=Level.T7,
             lowest=Level.L1,
@@ -86,7 +86,7 @@ _HABITS = MappingProxyType(
             slice_mm=(3.0, 4.5),
             slices=(11, 19),
         ),
-        Field.WHOLE: _Habits(
+        FieldOfView.WHOLE: _ScanHabits(
             highest=Level.C1,
             middle=Level.T8,
             lowest=Level.S2,
@@ -120,9 +120,9 @@ class _View:
 def draw_mr_protocol(
     rng: np.random.Generator,
     column: Column,
-    field: Field,
+    field: FieldOfView,
     *,
-    sequence: Sequence | None = None,
+    sequence: PulseSequence | None = None,
     spacing_mm: float | None = None,
     is_varied: bool = True,
 ) -> MrProtocol:
@@ -141,20 +141,20 @@ def draw_mr_protocol(
         SettingError: the spacing is outside `SPACING_RANGE_MM`.
     """
     _check_spacing(spacing_mm)
-    habits, contrast = _HABITS[Field(field)], draw_contrast(rng, sequence)
-    view = _draw_view(rng, column, Field(field)) if is_varied else _usual_view(column, Field(field))
+    habits, contrast = _SCAN_HABITS[FieldOfView(field)], draw_contrast(rng, sequence)
+    view = _draw_view(rng, column, FieldOfView(field)) if is_varied else _make_usual_view(column, FieldOfView(field))
     pixel_mm = spacing_mm if spacing_mm is not None else _draw_pixel_mm(rng, habits, view) if is_varied else 0.9
-    count, slice_mm, step_mm = _draw_slices(rng, habits, view) if is_varied else _USUAL_SLICES[Field(field)]
-    shape = (count, _even(view.height_mm / pixel_mm), _even(view.width_mm / pixel_mm))
+    count, slice_mm, step_mm = _draw_slices(rng, habits, view) if is_varied else _USUAL_SLICES[FieldOfView(field)]
+    shape = (count, _round_to_even(view.height_mm / pixel_mm), _round_to_even(view.width_mm / pixel_mm))
     directions = Rotation.from_euler("xyz", view.turn_deg, degrees=True).as_matrix() @ _LEFT_INFERIOR_POSTERIOR
-    affine = _centred(directions, (step_mm, pixel_mm, pixel_mm), shape, view.centre_ras_mm)
+    affine = _centre_grid(directions, (step_mm, pixel_mm, pixel_mm), shape, view.centre_ras_mm)
     return MrProtocol(
         contrast=contrast,
         affine=affine,
         shape=shape,
         slice_mm=slice_mm,
         coil=_draw_coil(rng, view.height_mm),
-        imperfections=_draw_imperfections(rng, contrast, shape, _front_mm(column, affine, shape)),
+        imperfections=_draw_imperfections(rng, contrast, shape, _measure_front_mm(column, affine, shape)),
         full_scale=float(np.exp(rng.uniform(np.log(300.0), np.log(3000.0)))),
     )
 
@@ -162,7 +162,7 @@ def draw_mr_protocol(
 def draw_ct_protocol(
     rng: np.random.Generator,
     column: Column,
-    field: Field,
+    field: FieldOfView,
     *,
     spacing_mm: float | None = None,
     is_varied: bool = True,
@@ -181,18 +181,24 @@ def draw_ct_protocol(
     """
     _check_spacing(spacing_mm)
     spacing = np.full(3, 1.0 if spacing_mm is None else spacing_mm)
-    top_mm, bottom_mm = _ends(column, Field(field), *(rng.uniform(10.0, 50.0, 2) if is_varied else (30.0, 30.0)))
+    top_mm, bottom_mm = _find_ends(
+        column, FieldOfView(field), *(rng.uniform(10.0, 50.0, 2) if is_varied else (30.0, 30.0))
+    )
     side_mm, forward_mm = _draw_side(rng) if is_varied else (300.0, 30.0)
     if is_varied and spacing_mm is None and rng.random() < 0.6:
         spacing[:2], spacing[2] = rng.uniform(0.6, 1.2), rng.uniform(0.7, 3.0)
     volume_mm3 = side_mm**2 * (top_mm - bottom_mm)
     if spacing_mm is None:
         spacing *= max(1.0, float(volume_mm3 / np.prod(spacing) / _USUAL_CT_VOXELS)) ** (1 / 3)
-    elif spacing_mm < (finest_mm := np.ceil(100 * np.cbrt(volume_mm3 / _MOST_CT_VOXELS)) / 100):
+    elif spacing_mm < (finest_mm := np.ceil(100 * np.cbrt(volume_mm3 / _MAX_CT_VOXELS)) / 100):
         raise SettingError(f"spacing must be at least {finest_mm:g} mm for a CT of this region, got {spacing_mm}")
-    shape = (_even(side_mm / spacing[0]), _even(side_mm / spacing[1]), _even((top_mm - bottom_mm) / spacing[2]))
-    centre = _middle(column, top_mm, bottom_mm) + np.array([rng.normal(0.0, 5.0), forward_mm, 0.0])
-    return _ct_protocol(rng, _centred(_LEFT_POSTERIOR_SUPERIOR, spacing, shape, centre), shape, side_mm)
+    shape = (
+        _round_to_even(side_mm / spacing[0]),
+        _round_to_even(side_mm / spacing[1]),
+        _round_to_even((top_mm - bottom_mm) / spacing[2]),
+    )
+    centre = _find_middle(column, top_mm, bottom_mm) + np.array([rng.normal(0.0, 5.0), forward_mm, 0.0])
+    return _draw_ct_settings(rng, _centre_grid(_LEFT_POSTERIOR_SUPERIOR, spacing, shape, centre), shape, side_mm)
 
 
 def _check_spacing(spacing_mm: float | None) -> None:
@@ -201,31 +207,33 @@ def _check_spacing(spacing_mm: float | None) -> None:
         raise SettingError(f"spacing must be between {low:g} and {high:g} mm, got {spacing_mm}")
 
 
-def _even(size: float) -> int:
+def _round_to_even(size: float) -> int:
     """The nearest even number, at least 8."""
     return max(8, 2 * round(size / 2))
 
 
-def _centred(directions: Float, spacing_mm: Float | tuple[float, ...], shape: Shape, centre_ras_mm: Float) -> Affine:
+def _centre_grid(
+    directions: Float, spacing_mm: Float | tuple[float, ...], shape: GridShape, centre_ras_mm: Float
+) -> Affine:
     """The grid whose middle lies at this point."""
     half = np.asarray(directions) @ (np.asarray(spacing_mm) * (np.array(shape) - 1) / 2)
     return Affine.from_axes(directions, spacing_mm, centre_ras_mm - half)
 
 
-def _centre_of(column: Column, level: Level) -> Float:
+def _find_centre(column: Column, level: Level) -> Float:
     return next(vertebra.centre_ras_mm for vertebra in column.vertebrae if vertebra.level is level)
 
 
-def _ends(column: Column, field: Field, above_mm: float, below_mm: float) -> tuple[float, float]:
+def _find_ends(column: Column, field: FieldOfView, above_mm: float, below_mm: float) -> tuple[float, float]:
     """Superior coordinates of the upper and lower end of a region, with some margin."""
-    habits = _HABITS[field]
+    habits = _SCAN_HABITS[field]
     return (
-        float(_centre_of(column, habits.highest)[2]) + above_mm,
-        float(_centre_of(column, habits.lowest)[2]) - below_mm,
+        float(_find_centre(column, habits.highest)[2]) + above_mm,
+        float(_find_centre(column, habits.lowest)[2]) - below_mm,
     )
 
 
-def _middle(column: Column, top_mm: float, bottom_mm: float) -> Float:
+def _find_middle(column: Column, top_mm: float, bottom_mm: float) -> Float:
     """Middle of the box around the bodies between two heights; around the nearest body where there is none."""
     centres = np.array([vertebra.centre_ras_mm for vertebra in column.vertebrae])
     height = (top_mm + bottom_mm) / 2
@@ -235,19 +243,19 @@ def _middle(column: Column, top_mm: float, bottom_mm: float) -> Float:
     return np.array([*((seen.min(axis=0) + seen.max(axis=0)) / 2)[:2], height])
 
 
-def _usual_view(column: Column, field: Field) -> _View:
+def _make_usual_view(column: Column, field: FieldOfView) -> _View:
     """Upright and centred, as a careful technologist would."""
-    habits = _HABITS[field]
-    if field is Field.WHOLE:
-        top_mm, bottom_mm = _ends(column, field, 60.0, 45.0)
+    habits = _SCAN_HABITS[field]
+    if field is FieldOfView.WHOLE:
+        top_mm, bottom_mm = _find_ends(column, field, 60.0, 45.0)
     else:
-        height_mm = {Field.LUMBAR: 288.0, Field.CERVICAL: 240.0, Field.THORACIC: 360.0}[field]
-        middle_mm = float(_centre_of(column, habits.middle)[2])
+        height_mm = {FieldOfView.LUMBAR: 288.0, FieldOfView.CERVICAL: 240.0, FieldOfView.THORACIC: 360.0}[field]
+        middle_mm = float(_find_centre(column, habits.middle)[2])
         top_mm, bottom_mm = middle_mm + height_mm / 2, middle_mm - height_mm / 2
-    width_mm = 360.0 if field is Field.WHOLE else min(288.0, top_mm - bottom_mm)
+    width_mm = 360.0 if field is FieldOfView.WHOLE else min(288.0, top_mm - bottom_mm)
     forward = np.array([0.0, 0.05 * width_mm, 0.0])
     return _View(
-        centre_ras_mm=_middle(column, top_mm, bottom_mm) + forward,
+        centre_ras_mm=_find_middle(column, top_mm, bottom_mm) + forward,
         height_mm=top_mm - bottom_mm,
         width_mm=width_mm,
         turn_deg=np.zeros(3),
@@ -255,39 +263,39 @@ def _usual_view(column: Column, field: Field) -> _View:
 
 
 _USUAL_SLICES = MappingProxyType(
-    {field: (15, 3.0, 3.3) if field is Field.CERVICAL else (15, 4.0, 4.4) for field in Field},
+    {field: (15, 3.0, 3.3) if field is FieldOfView.CERVICAL else (15, 4.0, 4.4) for field in FieldOfView},
 )
 """How many, how thick, and from one to the next, mm."""
 
-_SHIFTED, _SMALL, _VOLUMETRIC = 0.12, 0.08, 0.12
+_SHIFTED_SHARE, _SMALL_SHARE, _VOLUMETRIC_SHARE = 0.12, 0.08, 0.12
 """How often a field of view is off its region, shows few vertebrae, or has thin slices (assumed)."""
 
 
-def _draw_view(rng: np.random.Generator, column: Column, field: Field) -> _View:
-    habits, chance = _HABITS[field], rng.random()
-    if chance < _SMALL:
+def _draw_view(rng: np.random.Generator, column: Column, field: FieldOfView) -> _View:
+    habits, chance = _SCAN_HABITS[field], rng.random()
+    if chance < _SMALL_SHARE:
         return _draw_small_view(rng, column, habits)
-    if field is Field.WHOLE:
-        top_mm, bottom_mm = _ends(column, field, *rng.uniform((30.0, 15.0), (85.0, 90.0)))
+    if field is FieldOfView.WHOLE:
+        top_mm, bottom_mm = _find_ends(column, field, *rng.uniform((30.0, 15.0), (85.0, 90.0)))
         width_mm = rng.uniform(300.0, 400.0)
     else:
         height_mm = rng.uniform(*habits.height_mm)
-        middle_mm = float(_centre_of(column, habits.middle)[2]) + rng.normal(0.0, 0.05 * height_mm)
-        if chance < _SMALL + _SHIFTED:
+        middle_mm = float(_find_centre(column, habits.middle)[2]) + rng.normal(0.0, 0.05 * height_mm)
+        if chance < _SMALL_SHARE + _SHIFTED_SHARE:
             middle_mm += rng.choice((-1.0, 1.0)) * rng.uniform(0.15, 0.4) * height_mm
         top_mm, bottom_mm = middle_mm + height_mm / 2, middle_mm - height_mm / 2
         width_mm = height_mm * rng.choice((1.0, rng.uniform(0.6, 1.0)))
     aside = np.array([rng.normal(0.0, 3.0), rng.normal(0.06, 0.05) * width_mm, 0.0])
     return _View(
-        centre_ras_mm=_middle(column, top_mm, bottom_mm) + aside,
+        centre_ras_mm=_find_middle(column, top_mm, bottom_mm) + aside,
         height_mm=top_mm - bottom_mm,
         width_mm=width_mm,
-        turn_deg=_draw_turn(rng, 2.0 if field is Field.WHOLE else 7.0),
-        is_volumetric=bool(rng.random() < _VOLUMETRIC),
+        turn_deg=_draw_turn(rng, 2.0 if field is FieldOfView.WHOLE else 7.0),
+        is_volumetric=bool(rng.random() < _VOLUMETRIC_SHARE),
     )
 
 
-def _draw_small_view(rng: np.random.Generator, column: Column, habits: _Habits) -> _View:
+def _draw_small_view(rng: np.random.Generator, column: Column, habits: _ScanHabits) -> _View:
     """Two to five vertebrae of the region."""
     seen = [v for v in column.vertebrae if habits.highest.rank <= v.level.rank <= habits.lowest.rank]
     centre = seen[rng.integers(len(seen))].centre_ras_mm
@@ -297,7 +305,7 @@ def _draw_small_view(rng: np.random.Generator, column: Column, habits: _Habits) 
         height_mm=height_mm,
         width_mm=height_mm * rng.uniform(0.8, 1.5),
         turn_deg=_draw_turn(rng, 7.0),
-        is_volumetric=bool(rng.random() < _VOLUMETRIC),
+        is_volumetric=bool(rng.random() < _VOLUMETRIC_SHARE),
     )
 
 
@@ -307,12 +315,12 @@ def _draw_turn(rng: np.random.Generator, in_plane_deg: float) -> Float:
     return np.array([in_plane, *rng.normal(0.0, 2.5, 2)])
 
 
-def _draw_pixel_mm(rng: np.random.Generator, habits: _Habits, view: _View) -> float:
+def _draw_pixel_mm(rng: np.random.Generator, habits: _ScanHabits, view: _View) -> float:
     low, high = (0.8, 1.1) if view.is_volumetric else habits.pixel_mm
     return float(rng.uniform(low, high))
 
 
-def _draw_slices(rng: np.random.Generator, habits: _Habits, view: _View) -> tuple[int, float, float]:
+def _draw_slices(rng: np.random.Generator, habits: _ScanHabits, view: _View) -> tuple[int, float, float]:
     """How many, how thick, and from one to the next, mm."""
     if view.is_volumetric:
         thin_mm = float(rng.uniform(0.8, 1.2))
@@ -335,7 +343,7 @@ def _draw_coil(rng: np.random.Generator, height_mm: float) -> Coil:
     )
 
 
-def _front_mm(column: Column, affine: Affine, shape: Shape) -> float:
+def _measure_front_mm(column: Column, affine: Affine, shape: GridShape) -> float:
     """Distance from the image's front edge to the foremost body within its height; 0 where there is none."""
     centres = affine.to_index([vertebra.centre_ras_mm for vertebra in column.vertebrae])
     half_mm = np.array([vertebra.size.lower_depth_mm / 2 for vertebra in column.vertebrae])
@@ -348,11 +356,13 @@ _BANDWIDTH_HZ = MappingProxyType({1.5: (160.0, 400.0), 3.0: (250.0, 530.0)})
 """Of a pixel, by field strength, T."""
 
 
-_WRAPPED = 0.1
+_WRAPPED_SHARE = 0.1
 """How often phase is not oversampled (assumed)."""
 
 
-def _draw_imperfections(rng: np.random.Generator, contrast: Contrast, shape: Shape, front_mm: float) -> Imperfections:
+def _draw_imperfections(
+    rng: np.random.Generator, contrast: Contrast, shape: GridShape, front_mm: float
+) -> Imperfections:
     shift_hz = FAT_SHIFT_HZ_PER_T * contrast.field_strength_t
     shift_px = rng.choice((-1.0, 1.0)) * shift_hz / rng.uniform(*_BANDWIDTH_HZ[contrast.field_strength_t])
     is_phase_along_rows = bool(rng.random() < 0.85)
@@ -374,7 +384,7 @@ def _draw_imperfections(rng: np.random.Generator, contrast: Contrast, shape: Sha
 def _draw_wrapped(rng: np.random.Generator, size: int) -> int:
     """A tenth of the field of view at most, at either end; the patient's own size bounds what there is to wrap."""
     share = rng.uniform(0.02, 0.1)
-    return round(share * size) if rng.random() < _WRAPPED else 0
+    return round(share * size) if rng.random() < _WRAPPED_SHARE else 0
 
 
 def _draw_side(rng: np.random.Generator) -> tuple[float, float]:
@@ -384,7 +394,7 @@ def _draw_side(rng: np.random.Generator) -> tuple[float, float]:
     return float(rng.uniform(320.0, 430.0)), float(rng.normal(50.0, 10.0))
 
 
-def _ct_protocol(rng: np.random.Generator, affine: Affine, shape: Shape, side_mm: float) -> CtProtocol:
+def _draw_ct_settings(rng: np.random.Generator, affine: Affine, shape: GridShape, side_mm: float) -> CtProtocol:
     """A sharp kernel has two to four times a soft one's noise; thick slices average some of it away."""
     kernel = CtKernel.BONE if rng.random() < 0.5 else CtKernel.SOFT
     noise_hu = rng.uniform(8.0, 28.0) * (2.5 if kernel is CtKernel.BONE else 1.0) / np.sqrt(affine.spacing_mm[2])

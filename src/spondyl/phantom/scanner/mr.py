@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from spondyl.phantom.scanner.mr_signal import part_signals
-from spondyl.phantom.scanner.partial_volume import central, mean_of_slice, supersampling
-from spondyl.phantom.scanner.protocol import Coil, Imperfections, MrProtocol, Shape
+from spondyl.phantom.scanner.mr_signal import compute_signals
+from spondyl.phantom.scanner.partial_volume import average_slice, find_supersampling, pick_centres
+from spondyl.phantom.scanner.protocol import Coil, GridShape, Imperfections, MrProtocol
 from spondyl.phantom.scene.material import Tissue
 from spondyl.phantom.scene.scene import Part, PartIds
 
@@ -29,13 +29,13 @@ _FINE_MM, _COARSE_MM = 1.0, 4.0
 _VOID_MM = (3.0, 7.0)
 """How far metal takes the signal of spin echoes and of gradient echoes (assumed)."""
 
-_HELD = 0.15
+_METAL_SHARE = 0.15
 """Share of a voxel above which it counts as metal."""
 
 _FAT_GHOST = 0.3
 """Ghosts of breathing, which fat at the skin shows most, over those of flow (assumed)."""
 
-_BAND_EDGE_MM, _BAND_LEFT = 4.0, 0.12
+_BAND_EDGE_MM, _BAND_REMAINDER = 4.0, 0.12
 """How blurred a saturation band's edge is, and what it leaves of the signal (assumed)."""
 
 _MARGIN = 12
@@ -69,17 +69,17 @@ def acquire_mr(
     clean = np.empty(excited.shape, dtype=np.float32)
     for index in range(excited.shape[0]):
         clean[index] = scanner.slice_signal(ids, index, rng)
-    clean *= _sensitivity(excited, rng)
-    noise = _body_mean(clean, ids, scanner) / protocol.imperfections.snr
-    clean = _wrapped(clean, protocol.margin)
+    clean *= _draw_sensitivity(excited, rng)
+    noise = _measure_body_signal(clean, ids, scanner) / protocol.imperfections.snr
+    clean = _wrap_around(clean, protocol.margin)
     scale = protocol.full_scale / max(float(np.percentile(np.abs(clean[:, ::4, ::4]), 99.5)), 1e-6)
-    window = _window(_padded(protocol.shape), protocol.imperfections.resolution)
+    window = _make_window(_pad_shape(protocol.shape), protocol.imperfections.resolution)
     for index in range(protocol.shape[0]):
-        clean[index] = np.rint(scale * _magnitude(clean[index], noise, window, rng))
+        clean[index] = np.rint(scale * _add_rician_noise(clean[index], noise, window, rng))
     return clean
 
 
-def _wrapped(clean: _Image, margin: Shape) -> _Image:
+def _wrap_around(clean: _Image, margin: GridShape) -> _Image:
     """The field of view of (slices, rows, columns), on which what lies beyond one end is laid at the other."""
     for axis in np.flatnonzero(margin):
         beyond = margin[axis]
@@ -109,55 +109,57 @@ class _Scanner:
 
     @classmethod
     def prepare(cls, ids: PartIds, parts: tuple[Part, ...], protocol: MrProtocol, rng: np.random.Generator) -> _Scanner:
-        factors = supersampling(ids.shape, protocol.shape)
-        water, fat = part_signals(parts, protocol.contrast, rng)
+        factors = find_supersampling(ids.shape, protocol.shape)
+        water, fat = compute_signals(parts, protocol.contrast, rng)
         tissues = [part.material.tissue for part in parts]
         is_metal = np.array([tissue is Tissue.METAL for tissue in tissues])
         is_flowing = np.array([part.material.is_flowing for part in parts])
         return cls(
             protocol=protocol,
             factors=factors,
-            profile=_slice_profile(factors[0]),
+            profile=_make_slice_profile(factors[0]),
             water=water,
             fat=fat,
             texture=np.array([part.material.texture for part in parts], dtype=np.float32),
             flow=np.where(is_flowing, np.abs(water), 0).astype(np.float32),
             is_body=np.array([tissue is not Tissue.AIR for tissue in tissues]),
             is_metal=is_metal if np.isin(np.flatnonzero(is_metal), ids).any() else np.zeros_like(is_metal),
-            window=_window(_padded(protocol.shape), protocol.imperfections.resolution),
-            fat_shift=_fat_shift(_padded(protocol.shape), protocol.imperfections),
+            window=_make_window(_pad_shape(protocol.shape), protocol.imperfections.resolution),
+            fat_shift=_make_fat_shift(_pad_shape(protocol.shape), protocol.imperfections),
         )
 
     def slice_signal(self, ids: PartIds, index: int, rng: np.random.Generator) -> _Image:
         """Signed signal of one slice before coil and noise, (rows, columns)."""
-        middle = central(ids, self.factors, index)
-        grain = self._grain(middle, rng)
-        water = mean_of_slice(self.water, ids, index, self.factors, self.profile) * grain
-        fat = mean_of_slice(self.fat, ids, index, self.factors, self.profile) * grain
+        middle = pick_centres(ids, self.factors, index)
+        grain = self._draw_texture(middle, rng)
+        water = average_slice(self.water, ids, index, self.factors, self.profile) * grain
+        fat = average_slice(self.fat, ids, index, self.factors, self.profile) * grain
         if self.is_metal.any():
-            void = self._void(ids, index)
+            void = self._find_metal_void(ids, index)
             water, fat = water * void, fat * void
-        water += self._ghosts(self.flow[middle] + _FAT_GHOST * np.abs(fat), rng)
+        water += self._draw_ghosts(self.flow[middle] + _FAT_GHOST * np.abs(fat), rng)
         water, fat = np.pad(water, _MARGIN, mode="edge"), np.pad(fat, _MARGIN, mode="edge")
         spectrum = fft.rfft2(water) + fft.rfft2(fat) * self.fat_shift
-        return _inner(fft.irfft2(spectrum * self.window, s=water.shape))
+        return _crop_margin(fft.irfft2(spectrum * self.window, s=water.shape))
 
-    def _grain(self, middle: PartIds, rng: np.random.Generator) -> _Image:
+    def _draw_texture(self, middle: PartIds, rng: np.random.Generator) -> _Image:
         """Factor of each pixel: smooth noise on two scales, as strong as each tissue's texture."""
         strength = self.texture[middle] * np.float32(self.protocol.imperfections.texture)
-        noise = sum(_smooth_noise(middle.shape, scale, self.protocol.pixel_mm, rng) for scale in (_FINE_MM, _COARSE_MM))
+        noise = sum(
+            _draw_smooth_noise(middle.shape, scale, self.protocol.pixel_mm, rng) for scale in (_FINE_MM, _COARSE_MM)
+        )
         return np.asarray(np.maximum(1 + strength * noise * np.float32(0.5**0.5), 0), dtype=np.float32)
 
-    def _void(self, ids: PartIds, index: int) -> _Image:
+    def _find_metal_void(self, ids: PartIds, index: int) -> _Image:
         """Factor of each pixel: no signal in metal and around it."""
-        metal = mean_of_slice(self.is_metal.astype(np.float32), ids, index, self.factors)
+        metal = average_slice(self.is_metal.astype(np.float32), ids, index, self.factors)
         if not metal.any():
             return np.ones_like(metal)
-        away_mm = ndimage.distance_transform_edt(metal < _HELD, sampling=self.protocol.pixel_mm)
+        away_mm = ndimage.distance_transform_edt(metal < _METAL_SHARE, sampling=self.protocol.pixel_mm)
         reach_mm = _VOID_MM[self.protocol.sequence.is_gradient_echo]
         return np.asarray(np.clip(2.0 * away_mm / reach_mm - 1.0, 0, 1), dtype=np.float32)
 
-    def _ghosts(self, source: _Image, rng: np.random.Generator) -> _Image:
+    def _draw_ghosts(self, source: _Image, rng: np.random.Generator) -> _Image:
         """Copies of what moves, to both sides along the phase axis, in or out of phase with what they fall on."""
         faults = self.protocol.imperfections
         axis = 0 if faults.is_phase_along_rows else 1
@@ -166,23 +168,23 @@ class _Scanner:
         return np.asarray(strength * (np.roll(source, shift, axis) + np.roll(source, -shift, axis)))
 
 
-def _padded(shape: Shape) -> tuple[int, int]:
+def _pad_shape(shape: GridShape) -> tuple[int, int]:
     return shape[1] + 2 * _MARGIN, shape[2] + 2 * _MARGIN
 
 
-def _inner(image: _Image) -> _Image:
+def _crop_margin(image: _Image) -> _Image:
     """What is left of a slice when its margin is taken away."""
     return np.asarray(image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], dtype=np.float32)
 
 
-def _slice_profile(depth: int) -> _Image:
+def _make_slice_profile(depth: int) -> _Image:
     """Weights of the sub-slices: a Gaussian that has fallen to a half at the slice's faces."""
     place = (np.arange(depth) + 0.5) / depth - 0.5
     weights = np.exp(-4.0 * np.log(2.0) * place**2)
     return np.asarray(weights / weights.sum(), dtype=np.float32)
 
 
-def _window(shape: tuple[int, int], resolution: tuple[float, float]) -> _Image:
+def _make_window(shape: tuple[int, int], resolution: tuple[float, float]) -> _Image:
     """What is kept of k-space, (rows, columns // 2 + 1), in the order of `rfft2`: 1 within, fading to 0 at the edge."""
     rows, columns = (
         np.clip((share / 2 - np.abs(frequency)) / (_EDGE_SHARE * share / 2), 0, 1)
@@ -193,14 +195,14 @@ def _window(shape: tuple[int, int], resolution: tuple[float, float]) -> _Image:
     return np.asarray(np.outer(np.sin(np.pi / 2 * rows), np.sin(np.pi / 2 * columns)), dtype=np.float32)
 
 
-def _fat_shift(shape: tuple[int, int], faults: Imperfections) -> NDArray[np.complex64]:
+def _make_fat_shift(shape: tuple[int, int], faults: Imperfections) -> NDArray[np.complex64]:
     """Phase that moves an image along the frequency axis, for multiplication with its `rfft2`."""
     rows, columns = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]
     along = columns + 0 * rows if faults.is_phase_along_rows else rows + 0 * columns
     return np.asarray(np.exp(-2j * np.pi * along * faults.chemical_shift_px), dtype=np.complex64)
 
 
-def _smooth_noise(
+def _draw_smooth_noise(
     shape: tuple[int, ...], scale_mm: float, pixel_mm: tuple[float, float], rng: np.random.Generator
 ) -> _Image:
     """Gaussian noise of unit variance with this correlation, (rows, columns)."""
@@ -209,7 +211,7 @@ def _smooth_noise(
     return np.asarray(noise / max(float(noise.std()), 1e-6), dtype=np.float32)
 
 
-def _sensitivity(protocol: MrProtocol, rng: np.random.Generator) -> _Image:
+def _draw_sensitivity(protocol: MrProtocol, rng: np.random.Generator) -> _Image:
     """What the coils make of a uniform body, (slices, rows, columns)."""
     slices, rows, columns = (
         (np.arange(size) - (size - 1) / 2) * spacing
@@ -219,20 +221,20 @@ def _sensitivity(protocol: MrProtocol, rng: np.random.Generator) -> _Image:
     from_back_mm = columns[-1] - columns
     depth = 1 - coil.surface_share + coil.surface_share * np.exp(-from_back_mm / coil.depth_mm)
     length = 1 / (1 + (np.abs(rows) / coil.half_length_mm) ** 4)
-    waves = _waves(coil, (slices, rows, columns), rng)
-    kept = _outside_band(columns - columns[0], protocol.imperfections.saturated_mm)
+    waves = _draw_unevenness(coil, (slices, rows, columns), rng)
+    kept = _attenuate_band(columns - columns[0], protocol.imperfections.saturated_mm)
     return np.asarray(np.exp(waves) * (length[:, None] * (depth * kept)[None, :]).astype(np.float32), dtype=np.float32)
 
 
-def _outside_band(from_front_mm: NDArray[np.float64], saturated_mm: float) -> NDArray[np.float64]:
+def _attenuate_band(from_front_mm: NDArray[np.float64], saturated_mm: float) -> NDArray[np.float64]:
     """Factor of each column: a saturation band in front of the spine leaves little of the belly's signal."""
     if saturated_mm == 0:
         return np.ones_like(from_front_mm)
     inside = 1 / (1 + np.exp((from_front_mm - saturated_mm) / _BAND_EDGE_MM))
-    return np.asarray(1 - (1 - _BAND_LEFT) * inside)
+    return np.asarray(1 - (1 - _BAND_REMAINDER) * inside)
 
 
-def _waves(coil: Coil, axes_mm: tuple[NDArray[np.float64], ...], rng: np.random.Generator) -> _Image:
+def _draw_unevenness(coil: Coil, axes_mm: tuple[NDArray[np.float64], ...], rng: np.random.Generator) -> _Image:
     """Three plane waves, 250 to 800 mm long, with the asked standard deviation together."""
     s, r, c = np.ix_(*(axis.astype(np.float32) for axis in axes_mm))
     total = np.zeros((s.size, r.size, c.size), dtype=np.float32)
@@ -243,25 +245,26 @@ def _waves(coil: Coil, axes_mm: tuple[NDArray[np.float64], ...], rng: np.random.
     return np.asarray(np.float32(coil.unevenness * (2 / 3) ** 0.5) * total)
 
 
-def _body_mean(clean: _Image, ids: PartIds, scanner: _Scanner) -> float:
+def _measure_body_signal(clean: _Image, ids: PartIds, scanner: _Scanner) -> float:
     """Mean magnitude where there is a body; 0 where there is none."""
     total, count = 0.0, 0
     for index, image in enumerate(clean):
-        inside = scanner.is_body[central(ids, scanner.factors, index)]
+        inside = scanner.is_body[pick_centres(ids, scanner.factors, index)]
         total, count = total + float(np.abs(image[inside]).sum(dtype=np.float64)), count + int(inside.sum())
     return total / count if count else 0.0
 
 
-def _magnitude(image: _Image, noise: float, window: _Image, rng: np.random.Generator) -> _Image:
+def _add_rician_noise(image: _Image, noise: float, window: _Image, rng: np.random.Generator) -> _Image:
     """Rician noise: Gaussian in both channels, as finely resolved as the image, then the magnitude."""
-    shape = _padded((1, *image.shape))
-    gain = float(np.sqrt(np.mean(_whole_window(window, shape[1]) ** 2)))
+    shape = _pad_shape((1, *image.shape))
+    gain = float(np.sqrt(np.mean(_complete_window(window, shape[1]) ** 2)))
     real, imaginary = (
-        _inner(fft.irfft2(fft.rfft2(rng.standard_normal(shape, dtype=np.float32)) * window, s=shape)) for _ in range(2)
+        _crop_margin(fft.irfft2(fft.rfft2(rng.standard_normal(shape, dtype=np.float32)) * window, s=shape))
+        for _ in range(2)
     )
     return np.asarray(np.hypot(image + noise / gain * real, noise / gain * imaginary), dtype=np.float32)
 
 
-def _whole_window(window: _Image, columns: int) -> _Image:
+def _complete_window(window: _Image, columns: int) -> _Image:
     """The window over all frequencies, of which `rfft2` keeps a half."""
     return np.concatenate([window, window[:, 1 : columns - window.shape[1] + 1]], axis=1)

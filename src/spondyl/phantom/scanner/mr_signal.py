@@ -17,29 +17,29 @@ from spondyl.phantom.scanner.sequence import (
     FAT_T1_MS,
     T1_GAIN_AT_3_T,
     Contrast,
-    Sequence,
+    PulseSequence,
 )
 from spondyl.phantom.scene.material import Material, Tissue
 from spondyl.phantom.scene.scene import Part
-from spondyl.phantom.scene.tissue_table import material
+from spondyl.phantom.scene.tissue_table import get_material
 
-__all__ = ["part_signals", "water_and_fat"]
+__all__ = ["compute_signals", "compute_water_and_fat"]
 
 _FAT_T2_MS = 130.0
 """Of a turbo spin echo, whose pulses undo fat's J-coupling: 165 and 133 ms at 1.5 and 3 T (Gold et al., AJR 183:343,
 2004); single echoes find 60 to 80 ms."""
 
-_FLOW_LEFT = MappingProxyType({Tissue.BLOOD: 0.06, Tissue.VEIN: 0.3, Tissue.CSF: 0.84})
+_FLOW_REMAINDER = MappingProxyType({Tissue.BLOOD: 0.06, Tissue.VEIN: 0.3, Tissue.CSF: 0.84})
 """What a spin echo keeps of the signal of fluid that moves between its pulses (assumed)."""
 
-_RENEWAL = 0.65
+_CSF_T1_SHARE = 0.65
 """Apparent over true T1 of CSF that pulses through a slice, so that it outshines fat in T2 at TR 3 s as in real scans
 (assumed)."""
 
-_ALIKE = 0.12
+_MIN_DIFFERENCE = 0.12
 """Random signals nearer than this look alike; marrow's is between 0 and 1."""
 
-_NEIGHBOURS = (
+_MUST_DIFFER = (
     (Tissue.MARROW, Tissue.ANNULUS),
     (Tissue.MARROW, Tissue.NUCLEUS),
     (Tissue.CSF, Tissue.CORD),
@@ -48,7 +48,7 @@ _NEIGHBOURS = (
 """Pairs that a reader must be able to tell apart in a domain-randomised scan too."""
 
 
-def part_signals(
+def compute_signals(
     parts: tuple[Part, ...], contrast: Contrast, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Signal of the water and of the fat of each part.
@@ -61,47 +61,47 @@ def part_signals(
     Returns:
         water and fat, (parts,) each, relative to the equilibrium signal of CSF, signed.
     """
-    if contrast.sequence is Sequence.RANDOM:
-        water = _random_signals(parts, rng)
+    if contrast.sequence is PulseSequence.RANDOM:
+        water = _draw_random_signals(parts, rng)
         return water, np.zeros_like(water)
-    pairs = np.array([water_and_fat(part.material, contrast) for part in parts], dtype=np.float32)
+    pairs = np.array([compute_water_and_fat(part.material, contrast) for part in parts], dtype=np.float32)
     return pairs[:, 0].copy(), pairs[:, 1].copy()
 
 
-def water_and_fat(stuff: Material, contrast: Contrast) -> tuple[float, float]:
+def compute_water_and_fat(stuff: Material, contrast: Contrast) -> tuple[float, float]:
     """Signals of a material's water and fat as its sequence shows them, signed; 0 for what a Dixon image leaves out."""
-    water = stuff.proton_density * (1 - stuff.fat_fraction) * _water(stuff, contrast)
-    fat = stuff.proton_density * stuff.fat_fraction * _fat(stuff, contrast)
+    water = stuff.proton_density * (1 - stuff.fat_fraction) * _compute_water(stuff, contrast)
+    fat = stuff.proton_density * stuff.fat_fraction * _compute_fat(stuff, contrast)
     return water * contrast.sequence.shows_water, fat * contrast.sequence.shows_fat
 
 
-def _water(stuff: Material, contrast: Contrast) -> float:
+def _compute_water(stuff: Material, contrast: Contrast) -> float:
     t1_ms = _t1_ms(stuff, contrast)
     if contrast.sequence.is_gradient_echo:
-        return _gradient_echo(contrast, t1_ms, _t2_star_ms(stuff, contrast.field_strength_t))
-    kept = _FLOW_LEFT.get(stuff.tissue, 1.0) if stuff.is_flowing else 1.0
-    return kept * _spin_echo(contrast, t1_ms, stuff.t2_ms)
+        return _compute_gradient_echo(contrast, t1_ms, _t2_star_ms(stuff, contrast.field_strength_t))
+    kept = _FLOW_REMAINDER.get(stuff.tissue, 1.0) if stuff.is_flowing else 1.0
+    return kept * _compute_spin_echo(contrast, t1_ms, stuff.t2_ms)
 
 
 def _t1_ms(stuff: Material, contrast: Contrast) -> float:
     """Longer at 3 T, except in CSF, which is renewed between pulses (an inversion reaches it wherever it goes)."""
     if stuff.tissue is Tissue.CSF:
-        return stuff.t1_ms * (_RENEWAL if stuff.is_flowing and contrast.ti_ms == 0 else 1.0)
+        return stuff.t1_ms * (_CSF_T1_SHARE if stuff.is_flowing and contrast.ti_ms == 0 else 1.0)
     return stuff.t1_ms * (T1_GAIN_AT_3_T if contrast.field_strength_t == 3.0 else 1.0)
 
 
-def _fat(stuff: Material, contrast: Contrast) -> float:
+def _compute_fat(stuff: Material, contrast: Contrast) -> float:
     t1_ms = FAT_T1_MS[contrast.field_strength_t]
     if not contrast.sequence.is_gradient_echo:
-        return _spin_echo(contrast, t1_ms, _FAT_T2_MS)
-    size = _gradient_echo(contrast, t1_ms, _t2_star_ms(stuff, contrast.field_strength_t))
-    if contrast.sequence is Sequence.DIXON_FAT:
+        return _compute_spin_echo(contrast, t1_ms, _FAT_T2_MS)
+    size = _compute_gradient_echo(contrast, t1_ms, _t2_star_ms(stuff, contrast.field_strength_t))
+    if contrast.sequence is PulseSequence.DIXON_FAT:
         return size
     turns = FAT_SHIFT_HZ_PER_T * contrast.field_strength_t * contrast.te_ms / 1000.0
     return size * float(np.cos(2 * np.pi * turns))
 
 
-def _spin_echo(contrast: Contrast, t1_ms: float, t2_ms: float) -> float:
+def _compute_spin_echo(contrast: Contrast, t1_ms: float, t2_ms: float) -> float:
     """With an inversion pulse if there is an inversion time."""
     recovered = 1.0 - np.exp(-contrast.tr_ms / t1_ms)
     if contrast.ti_ms > 0:
@@ -109,7 +109,7 @@ def _spin_echo(contrast: Contrast, t1_ms: float, t2_ms: float) -> float:
     return float(recovered * np.exp(-contrast.te_ms / t2_ms))
 
 
-def _gradient_echo(contrast: Contrast, t1_ms: float, t2_star_ms: float) -> float:
+def _compute_gradient_echo(contrast: Contrast, t1_ms: float, t2_star_ms: float) -> float:
     """Spoiled, in the steady state."""
     left, flip = np.exp(-contrast.tr_ms / t1_ms), np.radians(contrast.flip_deg)
     return float(np.sin(flip) * (1 - left) / (1 - np.cos(flip) * left) * np.exp(-contrast.te_ms / t2_star_ms))
@@ -121,24 +121,24 @@ def _t2_star_ms(stuff: Material, field_strength_t: float) -> float:
     return 1.0 / (1.0 / stuff.t2_ms + uneven * field_strength_t / 1.5)
 
 
-def _random_signals(parts: tuple[Part, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+def _draw_random_signals(parts: tuple[Part, ...], rng: np.random.Generator) -> NDArray[np.float32]:
     """A signal for each tissue, bent a little by how far a part's material departs from the tissue's usual one."""
-    base = _told_apart(rng)
+    base = _draw_distinct_signals(rng)
     exponent = rng.uniform(-0.6, 0.6)
-    signals = [base[part.material.tissue] * _departure(part.material) ** exponent for part in parts]
+    signals = [base[part.material.tissue] * _compare_with_usual(part.material) ** exponent for part in parts]
     return np.asarray(np.clip(signals, 0.0, 1.5), dtype=np.float32)
 
 
-def _told_apart(rng: np.random.Generator) -> dict[Tissue, float]:
+def _draw_distinct_signals(rng: np.random.Generator) -> dict[Tissue, float]:
     """Draw until neighbours differ; air and metal stay dark. Each draw succeeds with a chance of about a half."""
     while True:
         drawn = {tissue: float(rng.uniform(0.02, 1.0)) for tissue in Tissue}
         drawn |= {Tissue.AIR: 0.0, Tissue.METAL: 0.0}
-        if all(abs(drawn[one] - drawn[other]) > _ALIKE for one, other in _NEIGHBOURS):
+        if all(abs(drawn[one] - drawn[other]) > _MIN_DIFFERENCE for one, other in _MUST_DIFFER):
             return drawn
 
 
-def _departure(stuff: Material) -> float:
+def _compare_with_usual(stuff: Material) -> float:
     """T2 and fat over those of the tissue's usual material."""
-    usual = material(stuff.tissue)
+    usual = get_material(stuff.tissue)
     return stuff.t2_ms / usual.t2_ms * (1.0 + stuff.fat_fraction) / (1.0 + usual.fat_fraction)

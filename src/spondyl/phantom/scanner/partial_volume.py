@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from spondyl.errors import SettingError
 from spondyl.phantom.scene.scene import PartIds
 
-__all__ = ["central", "mean_of_slice", "supersampling"]
+__all__ = ["average_slice", "find_supersampling", "pick_centres"]
 
 Value = TypeVar("Value", np.float32, np.complex64)
 
 
-def supersampling(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[int, int, int]:
+def find_supersampling(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[int, int, int]:
     """How many sub-voxels a voxel has along each axis.
 
     Args:
@@ -30,7 +30,7 @@ def supersampling(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[int, 
     return fine[0] // coarse[0], fine[1] // coarse[1], fine[2] // coarse[2]
 
 
-def mean_of_slice(
+def average_slice(
     table: NDArray[Value], ids: PartIds, index: int, factors: tuple[int, int, int], weights: ArrayLike | None = None
 ) -> NDArray[Value]:
     """Mean of each voxel's sub-voxels in one slice.
@@ -57,7 +57,7 @@ def mean_of_slice(
     return total
 
 
-def central(ids: PartIds, factors: tuple[int, int, int], index: int) -> PartIds:
+def pick_centres(ids: PartIds, factors: tuple[int, int, int], index: int) -> PartIds:
     """The part in the middle of each voxel of one slice, (rows, columns)."""
     depth, down, across = factors
     return ids[index * depth + depth // 2, down // 2 :: down, across // 2 :: across]

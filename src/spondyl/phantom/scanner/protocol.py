@@ -15,17 +15,26 @@ import numpy as np
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.viewable import MAX_IN_PLANE_MM
-from spondyl.phantom.scanner.sequence import Contrast, Sequence
+from spondyl.phantom.scanner.sequence import Contrast, PulseSequence
 
-__all__ = ["SPACING_RANGE_MM", "Coil", "CtKernel", "CtProtocol", "Field", "Imperfections", "MrProtocol", "Shape"]
+__all__ = [
+    "SPACING_RANGE_MM",
+    "Coil",
+    "CtKernel",
+    "CtProtocol",
+    "FieldOfView",
+    "GridShape",
+    "Imperfections",
+    "MrProtocol",
+]
 
-Shape = tuple[int, int, int]
+GridShape = tuple[int, int, int]
 
 SPACING_RANGE_MM = (0.3, MAX_IN_PLANE_MM)
 """Of rows and columns that may be asked for: the finest of clinical scans, and the coarsest that can be read again."""
 
 
-def _check_grid(affine: Affine, shape: Shape) -> None:
+def _check_grid(affine: Affine, shape: GridShape) -> None:
     for size in shape:
         _check("shape", size, 1, 4096)
     for spacing in affine.spacing_mm:
@@ -37,7 +46,7 @@ def _check(name: str, value: float, low: float, high: float) -> None:
         raise SettingError(f"{name} must be between {low:g} and {high:g}, got {value}")
 
 
-class Field(StrEnum):
+class FieldOfView(StrEnum):
     """What part of the column a scan is meant to show."""
 
     LUMBAR = "lumbar"
@@ -126,7 +135,7 @@ class MrProtocol:
 
     contrast: Contrast
     affine: Affine
-    shape: Shape
+    shape: GridShape
     slice_mm: float
     coil: Coil = Coil()
     imperfections: Imperfections = Imperfections()
@@ -138,7 +147,7 @@ class MrProtocol:
         _check("slice_mm", self.slice_mm, 0.3, float(self.affine.spacing_mm[0]) + 1e-6)
 
     @property
-    def margin(self) -> Shape:
+    def margin(self) -> GridShape:
         """Voxels beyond each end of each axis from which signal comes in."""
         rows = self.imperfections.is_phase_along_rows
         wrapped = self.imperfections.wrapped_px
@@ -158,7 +167,7 @@ class MrProtocol:
         )
 
     @property
-    def sequence(self) -> Sequence:
+    def sequence(self) -> PulseSequence:
         """The name of its sequence."""
         return self.contrast.sequence
 
@@ -193,7 +202,7 @@ class CtProtocol:
     """
 
     affine: Affine
-    shape: Shape
+    shape: GridShape
     kernel: CtKernel = CtKernel.SOFT
     noise_hu: float = 15.0
     gantry_mm: float = 500.0

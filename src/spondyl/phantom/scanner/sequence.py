@@ -23,7 +23,7 @@ __all__ = [
     "T1_GAIN_AT_3_T",
     "WATER_FAT_CYCLE_MS_T",
     "Contrast",
-    "Sequence",
+    "PulseSequence",
     "draw_contrast",
 ]
 
@@ -40,7 +40,7 @@ WATER_FAT_CYCLE_MS_T = 1000.0 / FAT_SHIFT_HZ_PER_T
 """Time after which water and fat are in phase again, times the field strength: 4.6 ms at 1.5 T."""
 
 
-class Sequence(StrEnum):
+class PulseSequence(StrEnum):
     """What a scan is called on the console."""
 
     T1_TSE = "T1 TSE"
@@ -66,22 +66,22 @@ class Sequence(StrEnum):
     @property
     def shows_water(self) -> bool:
         """False for the fat image of a Dixon sequence."""
-        return self is not Sequence.DIXON_FAT
+        return self is not PulseSequence.DIXON_FAT
 
     @property
     def shows_fat(self) -> bool:
         """False for the water image of a Dixon sequence."""
-        return self is not Sequence.DIXON_WATER
+        return self is not PulseSequence.DIXON_WATER
 
 
 _GRADIENT_ECHOES = frozenset(
     (
-        Sequence.DIXON_WATER,
-        Sequence.DIXON_FAT,
-        Sequence.DIXON_IN,
-        Sequence.DIXON_OPPOSED,
-        Sequence.GRE_IN_PHASE,
-        Sequence.GRE_T2STAR,
+        PulseSequence.DIXON_WATER,
+        PulseSequence.DIXON_FAT,
+        PulseSequence.DIXON_IN,
+        PulseSequence.DIXON_OPPOSED,
+        PulseSequence.GRE_IN_PHASE,
+        PulseSequence.GRE_T2STAR,
     )
 )
 
@@ -101,7 +101,7 @@ class Contrast:
         SettingError: a number is outside its range.
     """
 
-    sequence: Sequence
+    sequence: PulseSequence
     field_strength_t: float = 1.5
     tr_ms: float
     te_ms: float
@@ -119,32 +119,37 @@ class Contrast:
             raise SettingError(f"flip_deg must be above 0 and at most 180, got {self.flip_deg}")
 
 
-_TIMES_MS: MappingProxyType[Sequence, tuple[tuple[float, float], tuple[float, float]]] = MappingProxyType(
+_TIMES_MS: MappingProxyType[PulseSequence, tuple[tuple[float, float], tuple[float, float]]] = MappingProxyType(
     {
-        Sequence.T1_TSE: ((446.0, 1000.0), (7.0, 14.0)),
-        Sequence.T2_TSE: ((2800.0, 5570.0), (80.0, 124.0)),
-        Sequence.PD: ((2000.0, 4000.0), (15.0, 40.0)),
-        Sequence.STIR: ((3000.0, 6000.0), (35.0, 75.0)),
-        Sequence.TIRM: ((3000.0, 6000.0), (35.0, 75.0)),
-        Sequence.T1_FLAIR: ((1800.0, 2600.0), (8.0, 25.0)),
-        Sequence.T2_FLAIR: ((8000.0, 10000.0), (90.0, 120.0)),
-        Sequence.DIXON_WATER: ((8.0, 20.0), (1.2, 3.0)),
-        Sequence.DIXON_FAT: ((8.0, 20.0), (1.2, 3.0)),
-        Sequence.DIXON_IN: ((8.0, 20.0), (0.0, 0.0)),
-        Sequence.DIXON_OPPOSED: ((8.0, 20.0), (0.0, 0.0)),
-        Sequence.GRE_IN_PHASE: ((100.0, 300.0), (0.0, 0.0)),
-        Sequence.GRE_T2STAR: ((400.0, 800.0), (0.0, 0.0)),
-        Sequence.RANDOM: ((500.0, 4000.0), (10.0, 100.0)),
+        PulseSequence.T1_TSE: ((446.0, 1000.0), (7.0, 14.0)),
+        PulseSequence.T2_TSE: ((2800.0, 5570.0), (80.0, 124.0)),
+        PulseSequence.PD: ((2000.0, 4000.0), (15.0, 40.0)),
+        PulseSequence.STIR: ((3000.0, 6000.0), (35.0, 75.0)),
+        PulseSequence.TIRM: ((3000.0, 6000.0), (35.0, 75.0)),
+        PulseSequence.T1_FLAIR: ((1800.0, 2600.0), (8.0, 25.0)),
+        PulseSequence.T2_FLAIR: ((8000.0, 10000.0), (90.0, 120.0)),
+        PulseSequence.DIXON_WATER: ((8.0, 20.0), (1.2, 3.0)),
+        PulseSequence.DIXON_FAT: ((8.0, 20.0), (1.2, 3.0)),
+        PulseSequence.DIXON_IN: ((8.0, 20.0), (0.0, 0.0)),
+        PulseSequence.DIXON_OPPOSED: ((8.0, 20.0), (0.0, 0.0)),
+        PulseSequence.GRE_IN_PHASE: ((100.0, 300.0), (0.0, 0.0)),
+        PulseSequence.GRE_T2STAR: ((400.0, 800.0), (0.0, 0.0)),
+        PulseSequence.RANDOM: ((500.0, 4000.0), (10.0, 100.0)),
     }
 )
 """Ranges of TR and TE; an echo time of 0 is set by the phase between water and fat."""
 
 _ECHO_IN_CYCLES = MappingProxyType(
-    {Sequence.DIXON_IN: 1.0, Sequence.DIXON_OPPOSED: 0.5, Sequence.GRE_IN_PHASE: 1.0, Sequence.GRE_T2STAR: 4.0}
+    {
+        PulseSequence.DIXON_IN: 1.0,
+        PulseSequence.DIXON_OPPOSED: 0.5,
+        PulseSequence.GRE_IN_PHASE: 1.0,
+        PulseSequence.GRE_T2STAR: 4.0,
+    }
 )
 """Echo time over the water-fat cycle: whole numbers are in phase; four cycles are 18 ms at 1.5 T."""
 
-_FLIPS_DEG = MappingProxyType({Sequence.GRE_IN_PHASE: (30.0, 70.0), Sequence.GRE_T2STAR: (15.0, 30.0)})
+_FLIPS_DEG = MappingProxyType({PulseSequence.GRE_IN_PHASE: (30.0, 70.0), PulseSequence.GRE_T2STAR: (15.0, 30.0)})
 _DIXON_FLIP_DEG = (3.0, 7.0)
 
 _CSF_T1_MS = 4000.0
@@ -153,7 +158,7 @@ _T1_FLAIR_TI_SHARE = (0.36, 0.42)
 
 
 def draw_contrast(
-    rng: np.random.Generator, sequence: Sequence | None = None, field_strength_t: float | None = None
+    rng: np.random.Generator, sequence: PulseSequence | None = None, field_strength_t: float | None = None
 ) -> Contrast:
     """Draw a sequence and its times as scanners set them.
 
@@ -168,7 +173,7 @@ def draw_contrast(
     tesla = float(rng.choice((1.5, 3.0))) if field_strength_t is None else field_strength_t
     if tesla not in FAT_T1_MS:
         raise SettingError(f"field_strength_t must be 1.5 or 3 tesla, got {tesla}")
-    chosen = _draw_sequence(rng) if sequence is None else Sequence(sequence)
+    chosen = _draw_sequence(rng) if sequence is None else PulseSequence(sequence)
     tr_range, te_range = _TIMES_MS[chosen]
     tr_ms, te_ms = rng.uniform(*tr_range), rng.uniform(*te_range)
     if chosen in _ECHO_IN_CYCLES:
@@ -179,45 +184,45 @@ def draw_contrast(
         field_strength_t=tesla,
         tr_ms=tr_ms,
         te_ms=te_ms,
-        ti_ms=_inversion_time_ms(rng, chosen, tesla, tr_ms),
+        ti_ms=_choose_inversion_time_ms(rng, chosen, tesla, tr_ms),
         flip_deg=flip_deg,
     )
 
 
 _FREQUENCIES = MappingProxyType(
     {
-        Sequence.T2_TSE: 0.38,
-        Sequence.T1_TSE: 0.26,
-        Sequence.STIR: 0.09,
-        Sequence.TIRM: 0.05,
-        Sequence.T1_FLAIR: 0.03,
-        Sequence.T2_FLAIR: 0.01,
-        Sequence.PD: 0.03,
-        Sequence.DIXON_WATER: 0.04,
-        Sequence.DIXON_FAT: 0.01,
-        Sequence.DIXON_IN: 0.03,
-        Sequence.DIXON_OPPOSED: 0.02,
-        Sequence.GRE_IN_PHASE: 0.02,
-        Sequence.GRE_T2STAR: 0.03,
+        PulseSequence.T2_TSE: 0.38,
+        PulseSequence.T1_TSE: 0.26,
+        PulseSequence.STIR: 0.09,
+        PulseSequence.TIRM: 0.05,
+        PulseSequence.T1_FLAIR: 0.03,
+        PulseSequence.T2_FLAIR: 0.01,
+        PulseSequence.PD: 0.03,
+        PulseSequence.DIXON_WATER: 0.04,
+        PulseSequence.DIXON_FAT: 0.01,
+        PulseSequence.DIXON_IN: 0.03,
+        PulseSequence.DIXON_OPPOSED: 0.02,
+        PulseSequence.GRE_IN_PHASE: 0.02,
+        PulseSequence.GRE_T2STAR: 0.03,
     }
 )
 """How often each is met in a folder of spine studies (assumed)."""
 
 
-def _draw_sequence(rng: np.random.Generator) -> Sequence:
+def _draw_sequence(rng: np.random.Generator) -> PulseSequence:
     return list(_FREQUENCIES)[int(rng.choice(len(_FREQUENCIES), p=list(_FREQUENCIES.values())))]
 
 
-def _inversion_time_ms(rng: np.random.Generator, sequence: Sequence, tesla: float, tr_ms: float) -> float:
-    if sequence in (Sequence.STIR, Sequence.TIRM):
-        return _nulling_time_ms(FAT_T1_MS[tesla], tr_ms) * rng.normal(1.0, 0.03)
-    if sequence is Sequence.T1_FLAIR:
+def _choose_inversion_time_ms(rng: np.random.Generator, sequence: PulseSequence, tesla: float, tr_ms: float) -> float:
+    if sequence in (PulseSequence.STIR, PulseSequence.TIRM):
+        return _compute_nulling_time_ms(FAT_T1_MS[tesla], tr_ms) * rng.normal(1.0, 0.03)
+    if sequence is PulseSequence.T1_FLAIR:
         return tr_ms * rng.uniform(*_T1_FLAIR_TI_SHARE)
-    if sequence is Sequence.T2_FLAIR:
-        return _nulling_time_ms(_CSF_T1_MS, tr_ms) * rng.normal(1.0, 0.02)
+    if sequence is PulseSequence.T2_FLAIR:
+        return _compute_nulling_time_ms(_CSF_T1_MS, tr_ms) * rng.normal(1.0, 0.02)
     return 0.0
 
 
-def _nulling_time_ms(t1_ms: float, tr_ms: float) -> float:
+def _compute_nulling_time_ms(t1_ms: float, tr_ms: float) -> float:
     """Where 1 - 2 exp(-TI/T1) + exp(-TR/T1) is 0."""
     return t1_ms * log(2.0 / (1.0 + np.exp(-tr_ms / t1_ms)))

@@ -8,7 +8,7 @@ from spondyl.anatomy.level import Level
 from spondyl.phantom.scene.material import Material, Tissue
 from spondyl.phantom.scene.scene import Backdrop, Part, Scene, Stroke, Structure
 from spondyl.phantom.scene.solids import Solid, Tube
-from spondyl.phantom.scene.tissue_table import material
+from spondyl.phantom.scene.tissue_table import get_material
 
 __all__ = ["Draft"]
 
@@ -33,7 +33,7 @@ class Draft:
         self, made_of: Material | Tissue, structure: Structure = Structure.OTHER, level: Level | None = None
     ) -> int:
         """The number of a part, which is added if it is new."""
-        of = made_of if isinstance(made_of, Material) else material(made_of)
+        of = made_of if isinstance(made_of, Material) else get_material(made_of)
         part = Part(material=of, structure=structure, level=level)
         if part not in self._parts:
             self._parts[part] = self._count
@@ -52,22 +52,22 @@ class Draft:
         self, solids: Iterable[Solid], marrow: Material, structure: Structure, level: Level | None
     ) -> tuple[int, int]:
         """Paint bone: compact outside, marrow inside; returns the parts of both."""
-        shell, core = (self.part(of, structure, level) for of in (material(Tissue.CORTICAL_BONE), marrow))
+        shell, core = (self.part(of, structure, level) for of in (get_material(Tissue.CORTICAL_BONE), marrow))
         self.paint_shelled(solids, shell, core)
         return shell, core
 
     def fused_bone(self, pieces: Iterable[tuple[Structure, Tube]], marrow: Material, level: Level) -> None:
         """Paint pieces of one bone: compact outside, and no wall where they overlap."""
-        pieces, compact = list(pieces), material(Tissue.CORTICAL_BONE)
+        pieces, compact = list(pieces), get_material(Tissue.CORTICAL_BONE)
         for structure, piece in pieces:
             self.paint([piece], self.part(compact, structure, level))
         for structure, piece in pieces:
-            self.paint([piece.thinner(_CORTEX_MM)], self.part(marrow, structure, level))
+            self.paint([piece.shrink(_CORTEX_MM)], self.part(marrow, structure, level))
 
     def join(self, bone: tuple[int, int], pieces: Iterable[Tube]) -> None:
         """Let the marrow of a painted bone run through its shell where pieces that it grows into leave it."""
         shell, core = bone
-        self.paint([piece.thinner(_CORTEX_MM) for piece in pieces], core, over=(shell,))
+        self.paint([piece.shrink(_CORTEX_MM) for piece in pieces], core, over=(shell,))
 
     def to_scene(self) -> Scene:
         """What was drawn."""

@@ -18,9 +18,9 @@ from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine, Float
 from spondyl.phantom.scene.material import Material
-from spondyl.phantom.scene.solids import Points, Solid
+from spondyl.phantom.scene.solids import Coordinates, Solid
 
-__all__ = ["Backdrop", "Grid", "Part", "PartIds", "Scene", "Stroke", "Structure", "voxelise"]
+__all__ = ["Backdrop", "PaintGrid", "Part", "PartIds", "Scene", "Stroke", "Structure", "voxelise"]
 
 PartIds = NDArray[np.uint16]
 """Index into `Scene.parts` of each voxel."""
@@ -121,7 +121,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class PaintGrid:
     """Where a scene is painted: voxels, each split into smaller ones for partial volume.
 
     Args:
@@ -155,7 +155,7 @@ class Grid:
         )
 
 
-def voxelise(scene: Scene, grid: Grid) -> PartIds:
+def voxelise(scene: Scene, grid: PaintGrid) -> PartIds:
     """Paint a scene.
 
     Returns:
@@ -172,11 +172,13 @@ _POINTS_AT_ONCE = 4_000_000
 """Bounds the memory of painting a backdrop."""
 
 
-def _paint_backdrop(backdrop: Backdrop, grid: Grid) -> PartIds:
+def _paint_backdrop(backdrop: Backdrop, grid: PaintGrid) -> PartIds:
     """One point for each voxel: what surrounds the spine has no detail that needs more."""
     i, j, k = (np.arange(n) for n in grid.shape)
     slabs = np.array_split(i, -(-i.size * j.size * k.size // _POINTS_AT_ONCE))
-    ids = np.concatenate([backdrop.paint(*_coordinates(grid.affine.matrix[:3], (slab, j, k))) for slab in slabs])
+    ids = np.concatenate(
+        [backdrop.paint(*_compute_coordinates(grid.affine.matrix[:3], (slab, j, k))) for slab in slabs]
+    )
     for axis, factor in enumerate(grid.supersampling):
         ids = np.repeat(ids, factor, axis=axis) if factor > 1 else ids
     fine = np.ascontiguousarray(ids)
@@ -187,7 +189,9 @@ def _paint_backdrop(backdrop: Backdrop, grid: Grid) -> PartIds:
     return fine
 
 
-def _coordinates(matrix: Float, indices: Sequence[NDArray[np.generic]]) -> tuple[Points, Points, Points]:
+def _compute_coordinates(
+    matrix: Float, indices: Sequence[NDArray[np.generic]]
+) -> tuple[Coordinates, Coordinates, Coordinates]:
     """The three coordinates of a box of indices, each of the box's shape.
 
     Args:
@@ -203,7 +207,7 @@ def _coordinates(matrix: Float, indices: Sequence[NDArray[np.generic]]) -> tuple
 
 def _paint(ids: PartIds, stroke: Stroke, affine: Affine, places: tuple[Float, Float, Float]) -> None:
     frame = stroke.solid.frame
-    box = _box(stroke.solid, affine, places)
+    box = _find_box(stroke.solid, affine, places)
     if any(ends.start >= ends.stop for ends in box):
         return
     to_local = np.concatenate(
@@ -213,7 +217,7 @@ def _paint(ids: PartIds, stroke: Stroke, affine: Affine, places: tuple[Float, Fl
         ],
         axis=1,
     )
-    x, y, z = _coordinates(to_local, [axis[ends] for axis, ends in zip(places, box, strict=True)])
+    x, y, z = _compute_coordinates(to_local, [axis[ends] for axis, ends in zip(places, box, strict=True)])
     depth = stroke.solid.depth_mm(x, y, z)
     view = ids[box]
     inside = depth > 0
@@ -225,7 +229,7 @@ def _paint(ids: PartIds, stroke: Stroke, affine: Affine, places: tuple[Float, Fl
         view[inside] = np.where(depth[inside] > stroke.shell_mm, stroke.core, stroke.part).astype(np.uint16)
 
 
-def _box(solid: Solid, affine: Affine, places: tuple[Float, Float, Float]) -> tuple[slice, slice, slice]:
+def _find_box(solid: Solid, affine: Affine, places: tuple[Float, Float, Float]) -> tuple[slice, slice, slice]:
     """The part of a grid that can hold a solid."""
     corners = np.stack(np.meshgrid(*solid.box_mm.T, indexing="ij"), axis=-1).reshape(8, 3)
     index = affine.to_index(solid.frame.to_world(corners))

@@ -14,14 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from spondyl.geometry.affine import Float
 
-__all__ = ["BodySolid", "DiscSolid", "Ellipsoid", "Frame", "Solid", "Tube", "tube"]
+__all__ = ["BodySolid", "DiscSolid", "Ellipsoid", "LocalFrame", "Solid", "Tube", "make_tube"]
 
-Points = NDArray[np.floating[Any]]
+Coordinates = NDArray[np.floating[Any]]
 """One coordinate of some points, float32 in painting; the three of them broadcast to one shape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class LocalFrame:
     """A place and an orientation.
 
     Args:
@@ -41,7 +41,7 @@ class Solid(Protocol):
     """A shape in a frame."""
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> LocalFrame:
         """Where it lies."""
         ...
 
@@ -50,7 +50,7 @@ class Solid(Protocol):
         """Lowest and highest coordinates in its frame, (2, 3)."""
         ...
 
-    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+    def depth_mm(self, x: Coordinates, y: Coordinates, z: Coordinates) -> Coordinates:
         """How deep points of its frame lie inside it."""
         ...
 
@@ -59,7 +59,7 @@ class Solid(Protocol):
 class Ellipsoid:
     """An ellipsoid with these semi-axes along its frame's axes."""
 
-    frame: Frame
+    frame: LocalFrame
     radii_mm: tuple[float, float, float]
 
     @property
@@ -67,13 +67,13 @@ class Ellipsoid:
         """See `Solid`."""
         return np.array([np.negative(self.radii_mm), self.radii_mm])
 
-    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+    def depth_mm(self, x: Coordinates, y: Coordinates, z: Coordinates) -> Coordinates:
         """See `Solid`."""
         a, b, c = self.radii_mm
         return np.asarray((1 - np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)) * min(self.radii_mm))
 
 
-_THINNEST_MM = 0.4
+_MIN_RADIUS_MM = 0.4
 """Half of the finest detail that a scan could show."""
 
 
@@ -87,14 +87,14 @@ class Tube:
         start_mm, end_mm: semi-axes of the section along x and y at either end.
     """
 
-    frame: Frame
+    frame: LocalFrame
     length_mm: float
     start_mm: tuple[float, float]
     end_mm: tuple[float, float]
 
-    def thinner(self, by_mm: float) -> Tube:
+    def shrink(self, by_mm: float) -> Tube:
         """The same without its outermost layer; something of it always remains."""
-        a, b, c, d = (max(_THINNEST_MM, half_mm - by_mm) for half_mm in (*self.start_mm, *self.end_mm))
+        a, b, c, d = (max(_MIN_RADIUS_MM, half_mm - by_mm) for half_mm in (*self.start_mm, *self.end_mm))
         return replace(self, start_mm=(a, b), end_mm=(c, d))
 
     @property
@@ -103,7 +103,7 @@ class Tube:
         x, y = np.maximum(self.start_mm, self.end_mm)
         return np.array([(-x, -y, -min(self.start_mm)), (x, y, self.length_mm + min(self.end_mm))])
 
-    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+    def depth_mm(self, x: Coordinates, y: Coordinates, z: Coordinates) -> Coordinates:
         """See `Solid`."""
         share = np.clip(z / self.length_mm, 0, 1)
         a = self.start_mm[0] + share * (self.end_mm[0] - self.start_mm[0])
@@ -113,7 +113,7 @@ class Tube:
         return np.asarray((1 - np.sqrt((x / a) ** 2 + (y / b) ** 2 + (beyond / least) ** 2)) * least)
 
 
-def tube(
+def make_tube(
     start_ras_mm: ArrayLike,
     end_ras_mm: ArrayLike,
     start_mm: tuple[float, float],
@@ -135,7 +135,7 @@ def tube(
     if np.linalg.norm(x) < 1e-3:  # it runs along `across`
         x = np.cross(z, (0.0, 1.0, 0.3))
     x = x / np.linalg.norm(x)
-    frame = Frame(origin_ras_mm=start, axes=np.stack([x, np.cross(z, x), z], axis=1))
+    frame = LocalFrame(origin_ras_mm=start, axes=np.stack([x, np.cross(z, x), z], axis=1))
     return Tube(frame=frame, length_mm=length, start_mm=start_mm, end_mm=end_mm or start_mm)
 
 
@@ -146,7 +146,7 @@ _FRONT_SQUARE, _BACK_SQUARE = 0.2, 0.72
 """How far a section is a rectangle (1) rather than an ellipse (0), in front and behind: the posterior wall is flat."""
 
 
-def _section_radius(x: Points, y: Points) -> Points:
+def _section_radius(x: Coordinates, y: Coordinates) -> Coordinates:
     """Norm of points over the section of a body: 1 on its rim; (x, y) over the half width and the depth."""
     forward = y + (_FRONT_SHARE - 0.5)
     is_front = forward > 0
@@ -157,7 +157,7 @@ def _section_radius(x: Points, y: Points) -> Points:
     return np.asarray(round_ + square * (np.maximum(u, v) - round_))
 
 
-def section_rim(n: int) -> Float:
+def trace_section_rim(n: int) -> Float:
     """Points around the rim of a body's section, (n, 2), over the half width and the depth."""
     angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
     direction = np.stack([np.cos(angle), np.sin(angle) * 0.5], axis=1)
@@ -180,7 +180,7 @@ class BodySolid:
         rounding_mm: radius of the rims.
     """
 
-    frame: Frame
+    frame: LocalFrame
     anterior_height_mm: float
     posterior_height_mm: float
     upper_mm: tuple[float, float]
@@ -197,7 +197,7 @@ class BodySolid:
         z = max(self.anterior_height_mm, self.posterior_height_mm) / 2 + self.lip_mm
         return np.array([(-x, -y, -z), (x, y, z)])
 
-    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+    def depth_mm(self, x: Coordinates, y: Coordinates, z: Coordinates) -> Coordinates:
         """See `Solid`."""
         mean_height = (self.anterior_height_mm + self.posterior_height_mm) / 2
         share = np.clip(z / mean_height + 0.5, 0, 1)
@@ -211,12 +211,12 @@ class BodySolid:
         if self.lip_mm:
             above = above + self.lip_mm * np.clip(np.abs(x) / half_width * 2 - 1, 0, 1) ** 2
         below = edge - self.concavity_mm[1] * dent + z
-        return _rounded(np.minimum(above, below), (1 - radius) * (depth / 2), self.rounding_mm)
+        return _round_edge(np.minimum(above, below), (1 - radius) * (depth / 2), self.rounding_mm)
 
     def rim_mm(self, *, upper: bool, n: int = 96) -> Float:
         """The edge of an endplate in the body's frame, (n, 3)."""
         width, depth = self.upper_mm if upper else self.lower_mm
-        around = section_rim(n) * (width / 2, depth)
+        around = trace_section_rim(n) * (width / 2, depth)
         height = self._half_height(around[:, 1]) * (1 if upper else -1)
         return np.concatenate([around, height[:, None]], axis=1)
 
@@ -228,13 +228,13 @@ class BodySolid:
         height = self._half_height(np.array(anterior_mm)) - self.concavity_mm[0 if upper else 1] * dent
         return float(height if upper else -height)
 
-    def _half_height(self, y: Points) -> Points:
+    def _half_height(self, y: Coordinates) -> Coordinates:
         depth = (self.upper_mm[1] + self.lower_mm[1]) / 2
         share = np.clip(y / depth + 0.5, 0, 1)
         return np.asarray((self.posterior_height_mm + share * (self.anterior_height_mm - self.posterior_height_mm)) / 2)
 
 
-def _rounded(first: Points, second: Points, radius_mm: float) -> Points:
+def _round_edge(first: Coordinates, second: Coordinates, radius_mm: float) -> Coordinates:
     """The lesser of two depths, where the edge at which both are small is rounded."""
     least = np.minimum(first, second)
     if not radius_mm:
@@ -257,7 +257,7 @@ class DiscSolid:
         offset: of its middle, over its depth; the nucleus lies a little behind.
     """
 
-    frame: Frame
+    frame: LocalFrame
     anterior_height_mm: float
     posterior_height_mm: float
     size_mm: tuple[float, float]
@@ -273,7 +273,7 @@ class DiscSolid:
         z = max(self.anterior_height_mm, self.posterior_height_mm) / 2 + self.swell_mm + 1
         return np.array([(-x, -y, -z), (x, y, z)])
 
-    def depth_mm(self, x: Points, y: Points, z: Points) -> Points:
+    def depth_mm(self, x: Coordinates, y: Coordinates, z: Coordinates) -> Coordinates:
         """See `Solid`."""
         width, depth = np.array(self.size_mm) + 2 * self.bulge_mm
         radius = _section_radius(x * np.float32(2 / width), y * np.float32(1 / depth) - np.float32(self.offset))

@@ -24,7 +24,7 @@ from types import MappingProxyType
 from spondyl.errors import SettingError
 from spondyl.phantom.scene.material import Material, Tissue
 
-__all__ = ["annulus", "marrow", "material", "modic", "nucleus", "oedema"]
+__all__ = ["get_material", "make_annulus", "make_marrow", "make_modic_change", "make_nucleus", "make_oedema"]
 
 _ROWS: tuple[tuple[Tissue, float, float, float, float, float, float, float, bool], ...] = (
     # tissue, proton density, T1, T2, T2* (ms), fat fraction, HU, texture, flows
@@ -79,12 +79,12 @@ _NUCLEUS_BY_PFIRRMANN = {
 """Proton density, T1 and T2 (ms): water is lost with every grade until the nucleus looks as the annulus does."""
 
 
-def material(tissue: Tissue) -> Material:
+def get_material(tissue: Tissue) -> Material:
     """The usual material of a tissue: adult, healthy."""
     return _TABLE[tissue]
 
 
-def marrow(fat_fraction: float = 0.42, hu: float = 170.0) -> Material:
+def make_marrow(fat_fraction: float = 0.42, hu: float = 170.0) -> Material:
     """Red and yellow marrow between trabeculae.
 
     Args:
@@ -94,15 +94,15 @@ def marrow(fat_fraction: float = 0.42, hu: float = 170.0) -> Material:
     Raises:
         SettingError: the fat fraction is outside 0 to 1.
     """
-    return replace(material(Tissue.MARROW), fat_fraction=fat_fraction, hu=hu)
+    return replace(get_material(Tissue.MARROW), fat_fraction=fat_fraction, hu=hu)
 
 
-def annulus() -> Material:
+def make_annulus() -> Material:
     """The fibrous ring of a disc."""
-    return material(Tissue.ANNULUS)
+    return get_material(Tissue.ANNULUS)
 
 
-def nucleus(pfirrmann: int) -> Material:
+def make_nucleus(pfirrmann: int) -> Material:
     """The nucleus of a disc, the darker in T2 the more it is degenerated.
 
     Args:
@@ -115,23 +115,23 @@ def nucleus(pfirrmann: int) -> Material:
         raise SettingError(f"a Pfirrmann grade must be 1 to 5, got {pfirrmann}")
     proton_density, t1_ms, t2_ms = _NUCLEUS_BY_PFIRRMANN[pfirrmann]
     return replace(
-        material(Tissue.NUCLEUS), proton_density=proton_density, t1_ms=t1_ms, t2_ms=t2_ms, t2_star_ms=0.6 * t2_ms
+        get_material(Tissue.NUCLEUS), proton_density=proton_density, t1_ms=t1_ms, t2_ms=t2_ms, t2_star_ms=0.6 * t2_ms
     )
 
 
-def oedema(healthy: Material | None = None) -> Material:
+def make_oedema(healthy: Material | None = None) -> Material:
     """Marrow swollen with water, as under a recent fracture: dark in T1, bright in T2 and most of all in STIR.
 
     Args:
         healthy: the marrow it replaces.
     """
-    base = healthy or marrow()
+    base = healthy or make_marrow()
     return replace(
         base, proton_density=0.95, t1_ms=1500.0, t2_ms=110.0, t2_star_ms=30.0, fat_fraction=0.3 * base.fat_fraction
     )
 
 
-def modic(type_: int, healthy: Material | None = None) -> Material:
+def make_modic_change(type_: int, healthy: Material | None = None) -> Material:
     """Marrow beside a degenerated disc (Modic et al., Radiology 166:193, 1988).
 
     Args:
@@ -141,10 +141,10 @@ def modic(type_: int, healthy: Material | None = None) -> Material:
     Raises:
         SettingError: no such type.
     """
-    base = healthy or marrow()
+    base = healthy or make_marrow()
     changed = {
         0: base,
-        1: oedema(base),
+        1: make_oedema(base),
         2: replace(base, fat_fraction=min(1.0, base.fat_fraction + 0.35), hu=base.hu - 40.0),
         3: replace(base, proton_density=0.35, t1_ms=600.0, t2_ms=20.0, t2_star_ms=5.0, hu=base.hu + 350.0),
     }

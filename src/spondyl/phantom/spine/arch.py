@@ -10,11 +10,11 @@ import numpy as np
 
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
-from spondyl.phantom.column.column import Vertebra, pedicle_points_ras_mm, pedicle_rise_mm
+from spondyl.phantom.column.column import PlacedVertebra, pedicle_points_ras_mm, pedicle_rise_mm
 from spondyl.phantom.scene.scene import Structure
-from spondyl.phantom.scene.solids import Solid, Tube, tube
+from spondyl.phantom.scene.solids import Solid, Tube, make_tube
 
-__all__ = ["Piece", "arch_solids", "atlas_solids", "broad_processes", "dens", "pedicle_solids", "rib_solids"]
+__all__ = ["Piece", "make_arch", "make_atlas", "make_dens", "make_pedicles", "make_ribs", "make_transitional_processes"]
 
 Piece = tuple[Structure, Tube]
 
@@ -24,7 +24,7 @@ _INFERIOR = {1: Structure.INFERIOR_ARTICULAR_RIGHT, -1: Structure.INFERIOR_ARTIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Style:
+class _ArchStyle:
     """How arches look in one region; lengths in mm, shares of the body's posterior height.
 
     Args:
@@ -47,7 +47,7 @@ class _Style:
 
 
 _STYLES = {
-    Region.CERVICAL: _Style(
+    Region.CERVICAL: _ArchStyle(
         spinous_droop_deg=22,
         spinous_half_height=0.33,
         spinous_half_width_mm=2.8,
@@ -56,7 +56,7 @@ _STYLES = {
         transverse_half_mm=(3.0, 3.0),
         transverse_back=-0.15,
     ),
-    Region.THORACIC: _Style(
+    Region.THORACIC: _ArchStyle(
         spinous_droop_deg=45,
         spinous_half_height=0.24,
         spinous_half_width_mm=2.6,
@@ -65,7 +65,7 @@ _STYLES = {
         transverse_half_mm=(4.0, 4.0),
         transverse_back=0.55,
     ),
-    Region.LUMBAR: _Style(
+    Region.LUMBAR: _ArchStyle(
         spinous_droop_deg=8,
         spinous_half_height=0.38,
         spinous_half_width_mm=3.2,
@@ -77,47 +77,47 @@ _STYLES = {
 }
 """Shapes after the usual atlases; sizes that differ by level come from the plan of the column."""
 
-_STEEP = {Level.T1: 25.0, Level.T2: 32.0, Level.T10: 32.0, Level.T11: 18.0, Level.T12: 10.0, Level.T13: 9.0}
+_SPINOUS_DROOP_DEG = {Level.T1: 25.0, Level.T2: 32.0, Level.T10: 32.0, Level.T11: 18.0, Level.T12: 10.0, Level.T13: 9.0}
 """Spinous processes near the ends of the chest are less steep than those between."""
 
 
-def arch_solids(vertebra: Vertebra) -> Iterator[Piece]:
+def make_arch(vertebra: PlacedVertebra) -> Iterator[Piece]:
     """The arch of a vertebra from C2 to L6, or of a lumbarised S1."""
-    size, style = vertebra.size, _style(vertebra.level)
+    size, style = vertebra.size, _get_style(vertebra.level)
     back = -size.depth_mm / 2
     behind = back - size.canal_depth_mm
     height, apart = size.posterior_height_mm, size.pedicle_distance_mm / 2
     rise, joint = pedicle_rise_mm(vertebra), back - 0.6 * size.canal_depth_mm
     x, _, z = vertebra.axes.T
     at = vertebra.to_world
-    for side, pedicle in zip((1, -1), pedicle_solids(vertebra), strict=True):
+    for side, pedicle in zip((1, -1), make_pedicles(vertebra), strict=True):
         yield Structure.ARCH, pedicle
         middle = pedicle.frame.to_world((0, 0, pedicle.length_mm))
-        yield Structure.ARCH, tube(middle, at((side * apart, joint, rise)), pedicle.end_mm, across=x)
+        yield Structure.ARCH, make_tube(middle, at((side * apart, joint, rise)), pedicle.end_mm, across=x)
         top, bottom = at((side * (apart + 1), joint, 0.3 * height)), at((side * apart, joint - 3, -0.4 * height))
-        yield Structure.ARCH, tube(top, bottom, style.joint_half_mm, across=x)
+        yield Structure.ARCH, make_tube(top, bottom, style.joint_half_mm, across=x)
         above = at((side * (apart + 3), joint + 2, 0.5 * height + style.joint_reach_mm[0]))
         below = at((side * (apart - 2.5), joint - 6, -0.5 * height - style.joint_reach_mm[1]))
         slim = (0.75 * style.joint_half_mm[0], 0.7 * style.joint_half_mm[1])
-        yield _SUPERIOR[side], tube(top, above, style.joint_half_mm, slim, across=x)
-        yield _INFERIOR[side], tube(bottom, below, style.joint_half_mm, slim, across=x)
+        yield _SUPERIOR[side], make_tube(top, above, style.joint_half_mm, slim, across=x)
+        yield _INFERIOR[side], make_tube(bottom, below, style.joint_half_mm, slim, across=x)
         root, ridge = at((side * (apart - 1), joint - 2, -0.08 * height)), at((side * 1.5, behind - 2, -0.22 * height))
-        yield Structure.ARCH, tube(root, ridge, (0.3 * height, 2.6), (0.26 * height, 2.8), across=z)
-        yield _TRANSVERSE[side], _transverse(vertebra, style, side, joint, rise)
-    yield Structure.SPINOUS, _spinous(vertebra, style, behind)
+        yield Structure.ARCH, make_tube(root, ridge, (0.3 * height, 2.6), (0.26 * height, 2.8), across=z)
+        yield _TRANSVERSE[side], _make_transverse(vertebra, style, side, joint, rise)
+    yield Structure.SPINOUS, _make_spinous(vertebra, style, behind)
 
 
 _PEDICLE_ROOT = 0.38
 """A pedicle's axis enters the body within this share of its width from the midline; in the neck it runs inward."""
 
 
-def pedicle_solids(vertebra: Vertebra) -> tuple[Tube, Tube]:
+def make_pedicles(vertebra: PlacedVertebra) -> tuple[Tube, Tube]:
     """The right and the left pedicle, from inside the body to the pedicle's middle."""
     size = vertebra.size
     half = (size.pedicle_width_mm / 2, size.pedicle_height_mm / 2)
     root = min(size.pedicle_distance_mm / 2, _PEDICLE_ROOT * size.lower_width_mm)
     right, left = (
-        tube(
+        make_tube(
             vertebra.to_world((side * root, 3 - size.depth_mm / 2, pedicle_rise_mm(vertebra))),
             middle,
             half,
@@ -128,11 +128,11 @@ def pedicle_solids(vertebra: Vertebra) -> tuple[Tube, Tube]:
     return right, left
 
 
-_BROAD_MM = 10.0
+_TRANSITIONAL_HALF_HEIGHT_MM = 10.0
 """Half height of a transitional vertebra's processes: 19 mm or more (Castellvi et al. 1984, Spine 9:493)."""
 
 
-def broad_processes(vertebra: Vertebra, below: Vertebra) -> Iterator[Piece]:
+def make_transitional_processes(vertebra: PlacedVertebra, below: PlacedVertebra) -> Iterator[Piece]:
     """The processes by which a transitional vertebra leans on the sacral wings.
 
     Args:
@@ -145,71 +145,74 @@ def broad_processes(vertebra: Vertebra, below: Vertebra) -> Iterator[Piece]:
         tip = below.to_world(
             (side * (wing.upper_width_mm / 2 + 18), -0.3 * wing.upper_depth_mm, 0.5 * wing.posterior_height_mm)
         )
-        half = (_BROAD_MM, 6.0)
-        yield _TRANSVERSE[side], tube(root, tip, half, (1.2 * half[0], 8.0), across=vertebra.axes[:, 2])
+        half = (_TRANSITIONAL_HALF_HEIGHT_MM, 6.0)
+        yield _TRANSVERSE[side], make_tube(root, tip, half, (1.2 * half[0], 8.0), across=vertebra.axes[:, 2])
 
 
-def _style(level: Level) -> _Style:
+def _get_style(level: Level) -> _ArchStyle:
     return _STYLES[level.region] if level.region is not Region.SACRAL else _STYLES[Region.LUMBAR]
 
 
-def _transverse(vertebra: Vertebra, style: _Style, side: int, joint: float, rise: float) -> Tube:
+def _make_transverse(vertebra: PlacedVertebra, style: _ArchStyle, side: int, joint: float, rise: float) -> Tube:
     size = vertebra.size
     root, tip = size.pedicle_distance_mm / 2 + 2, max(size.transverse_span_mm / 2, size.pedicle_distance_mm / 2 + 6)
     length = tip - root
     start = vertebra.to_world((side * root, joint + 2, rise))
     end = vertebra.to_world((side * tip, joint + 2 - style.transverse_back * length, rise - 0.05 * length))
     narrow = (0.7 * style.transverse_half_mm[0], 0.8 * style.transverse_half_mm[1])
-    return tube(start, end, style.transverse_half_mm, narrow, across=vertebra.axes[:, 2])
+    return make_tube(start, end, style.transverse_half_mm, narrow, across=vertebra.axes[:, 2])
 
 
-def _spinous(vertebra: Vertebra, style: _Style, behind: float) -> Tube:
+def _make_spinous(vertebra: PlacedVertebra, style: _ArchStyle, behind: float) -> Tube:
     size = vertebra.size
-    droop = np.radians(_STEEP.get(vertebra.level, style.spinous_droop_deg))
+    droop = np.radians(_SPINOUS_DROOP_DEG.get(vertebra.level, style.spinous_droop_deg))
     length, low = size.spinous_length_mm, -0.22 * size.posterior_height_mm
     half = (style.spinous_half_width_mm, style.spinous_half_height * size.posterior_height_mm)
     start = vertebra.to_world((0, behind - 1, low))
     end = vertebra.to_world((0, behind - length * np.cos(droop), low - length * np.sin(droop)))
-    return tube(start, end, half, (half[0] * 1.25, half[1] * 0.9), across=vertebra.axes[:, 0])
+    return make_tube(start, end, half, (half[0] * 1.25, half[1] * 0.9), across=vertebra.axes[:, 0])
 
 
 _DENS_MM = 5.0
 """Half of the dens's diameter (Xu 1995: 9 to 12 mm)."""
 
 
-def dens(axis: Vertebra, atlas: Vertebra) -> Tube:
+def make_dens(axis: PlacedVertebra, atlas: PlacedVertebra) -> Tube:
     """The dens, from C2's body through the ring of C1."""
     start = axis.to_world((0, 1, axis.size.posterior_height_mm / 2 - 4))
     end = atlas.to_world((0, 0, 3))
-    return tube(
+    return make_tube(
         start, end, (_DENS_MM * 1.15, _DENS_MM * 1.15), (_DENS_MM * 0.85, _DENS_MM * 0.85), across=axis.axes[:, 0]
     )
 
 
-def atlas_solids(atlas: Vertebra) -> Iterator[Piece]:
+def make_atlas(atlas: PlacedVertebra) -> Iterator[Piece]:
     """The ring of C1 around the dens, which lies at its origin."""
     half_width = atlas.size.pedicle_distance_mm / 2 if atlas.size.pedicle_distance_mm > 30 else 18.0
     front, back = _DENS_MM + 4, -(_DENS_MM + 4 + min(atlas.size.canal_depth_mm, 20.0))
     at, up = atlas.to_world, atlas.axes[:, 2]
-    yield Structure.ARCH, tube(at((-9, front - 2, 0)), at((9, front - 2, 0)), (5.0, 2.8), across=up)
+    yield Structure.ARCH, make_tube(at((-9, front - 2, 0)), at((9, front - 2, 0)), (5.0, 2.8), across=up)
     for side in (1, -1):
         mass = at((side * half_width * 0.9, -2, 2)), at((side * half_width, -5, -3))
-        yield Structure.ARCH, tube(*mass, (7.0, 8.0), across=atlas.axes[:, 0])
+        yield Structure.ARCH, make_tube(*mass, (7.0, 8.0), across=atlas.axes[:, 0])
         yield (
             Structure.ARCH,
-            tube(at((side * 9, front - 2, 0)), at((side * half_width * 0.85, 2, 0)), (4.0, 3.0), across=up),
+            make_tube(at((side * 9, front - 2, 0)), at((side * half_width * 0.85, 2, 0)), (4.0, 3.0), across=up),
         )
         corners = [(side * half_width, -7, 0), (side * half_width * 0.75, 0.7 * back, 0), (0, back, 0)]
         for start, end in pairwise(corners):
-            yield Structure.ARCH, tube(at(start), at(end), (3.6, 2.6), across=up)
-        yield _TRANSVERSE[side], tube(at((side * half_width, -4, 0)), at((side * 37, -6, -2)), (3.5, 3.5), across=up)
+            yield Structure.ARCH, make_tube(at(start), at(end), (3.6, 2.6), across=up)
+        yield (
+            _TRANSVERSE[side],
+            make_tube(at((side * half_width, -4, 0)), at((side * 37, -6, -2)), (3.5, 3.5), across=up),
+        )
 
 
 _RIB_REACH_DEG = {Level.T11: 75.0, Level.T12: 48.0, Level.T13: 30.0}
 """How far around the chest a rib runs; the last ones end in the muscles, a lumbar rib beside its vertebra."""
 
 
-def rib_solids(vertebra: Vertebra, *, is_last: bool) -> Iterator[Solid]:
+def make_ribs(vertebra: PlacedVertebra, *, is_last: bool) -> Iterator[Solid]:
     """The ribs of a thoracic vertebra, as far as the side of the chest; the last pair is short, whatever its number."""
     number = vertebra.level.rank - Level.T1.rank + 1
     half_width = float(np.interp(number, (1, 2, 4, 7, 10, 13), (48, 72, 98, 118, 122, 112)))
@@ -221,12 +224,12 @@ def rib_solids(vertebra: Vertebra, *, is_last: bool) -> Iterator[Solid]:
         tubercle = np.array(
             [side * (size.transverse_span_mm / 2 - 1), back - 0.45 * size.transverse_span_mm / 2 - 2, 0.0]
         )
-        path = [head, tubercle, *_shaft(tubercle, half_width, reach_deg, side)]
+        path = [head, tubercle, *_trace_rib_shaft(tubercle, half_width, reach_deg, side)]
         for start, end in pairwise(vertebra.to_world(path)):
-            yield tube(start, end, (5.5, 3.2), across=vertebra.axes[:, 2])
+            yield make_tube(start, end, (5.5, 3.2), across=vertebra.axes[:, 2])
 
 
-def _shaft(tubercle: Float, half_width: float, reach_deg: float, side: int) -> Float:
+def _trace_rib_shaft(tubercle: Float, half_width: float, reach_deg: float, side: int) -> Float:
     """Points along an ellipse around the chest, sinking forward, (n, 3)."""
     first = np.degrees(np.arcsin(min(0.8, abs(tubercle[0]) / half_width)))
     turn = np.radians(np.linspace(first, max(first + 10, reach_deg), 7)[1:])

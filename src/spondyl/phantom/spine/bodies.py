@@ -9,14 +9,14 @@ import numpy as np
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.instance import VertebraInstance
-from spondyl.phantom.column.column import Vertebra, disc_depth_mm
-from spondyl.phantom.scene.solids import BodySolid, Frame
+from spondyl.phantom.column.column import PlacedVertebra, disc_depth_mm
+from spondyl.phantom.scene.solids import BodySolid, LocalFrame
 
-__all__ = ["DiscPlace", "body_outlines", "body_solid", "disc_place"]
+__all__ = ["DiscSpace", "locate_disc_space", "make_body", "outline_body"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiscPlace:
+class DiscSpace:
     """Where a disc lies.
 
     Args:
@@ -24,7 +24,7 @@ class DiscPlace:
         depth_mm, width_mm: of the neighbouring endplates, in the mean.
     """
 
-    frame: Frame
+    frame: LocalFrame
     depth_mm: float
     width_mm: float
 
@@ -34,28 +34,28 @@ class DiscPlace:
         return self.frame.to_world((0.0, -self.depth_mm / 2, 0.0))
 
 
-def disc_place(upper: Vertebra, lower: Vertebra) -> DiscPlace:
+def locate_disc_space(upper: PlacedVertebra, lower: PlacedVertebra) -> DiscSpace:
     """The space between two vertebrae."""
     middle = (upper.endplate_centre(upper=False) + lower.endplate_centre(upper=True)) / 2
-    return DiscPlace(
-        frame=Frame(origin_ras_mm=middle, axes=_middle_axes(upper.axes, lower.axes)),
+    return DiscSpace(
+        frame=LocalFrame(origin_ras_mm=middle, axes=_average_axes(upper.axes, lower.axes)),
         depth_mm=disc_depth_mm(upper.size, lower.size),
         width_mm=(upper.size.lower_width_mm + lower.size.upper_width_mm) / 2,
     )
 
 
-def _middle_axes(first: Float, second: Float) -> Float:
+def _average_axes(first: Float, second: Float) -> Float:
     """The orientation halfway between two that are near each other: the rotation nearest to their mean."""
     left, _, right = np.linalg.svd(first + second)
     return np.asarray(left @ right)
 
 
-def body_solid(vertebra: Vertebra) -> BodySolid:
+def make_body(vertebra: PlacedVertebra) -> BodySolid:
     """The body of a vertebra."""
     size, region = vertebra.size, vertebra.level.region
     is_neck = Level.C3.rank <= vertebra.level.rank <= Level.T1.rank
     return BodySolid(
-        frame=Frame(origin_ras_mm=vertebra.centre_ras_mm, axes=vertebra.axes),
+        frame=LocalFrame(origin_ras_mm=vertebra.centre_ras_mm, axes=vertebra.axes),
         anterior_height_mm=size.anterior_height_mm,
         posterior_height_mm=size.posterior_height_mm,
         upper_mm=(size.upper_width_mm, size.upper_depth_mm),
@@ -67,8 +67,8 @@ def body_solid(vertebra: Vertebra) -> BodySolid:
     )
 
 
-def body_outlines(
-    vertebra: Vertebra, affine: Affine, shape: tuple[int, int, int], *, least_share: float = 0.5
+def outline_body(
+    vertebra: PlacedVertebra, affine: Affine, shape: tuple[int, int, int], *, min_share: float = 0.5
 ) -> VertebraInstance | None:
     """The quadrilateral that a body shows in each sagittal slice, as the published networks are taught it.
 
@@ -84,23 +84,23 @@ def body_outlines(
     """
     if vertebra.level is Level.C1:
         return None
-    solid = body_solid(vertebra)
+    solid = make_body(vertebra)
     rims = [affine.to_index(solid.frame.to_world(solid.rim_mm(upper=upper))) for upper in (True, False)]
     found: dict[int, Float] = {}
     for k in range(shape[0]):
-        chords = [_chord(rim, k) for rim in rims]
+        chords = [_find_chord(rim, k) for rim in rims]
         if chords[0] is not None and chords[1] is not None:
             (front_high, back_high), (front_low, back_low) = chords[0], chords[1]
             found[k] = np.stack([back_high, back_low, front_low, front_high])
     lengths = {k: float(np.linalg.norm(quad[:2] - quad[2:][::-1], axis=1).mean()) for k, quad in found.items()}
     longest = max(lengths.values(), default=0.0)
-    seen = [k for k in found if lengths[k] >= least_share * longest]
+    seen = [k for k in found if lengths[k] >= min_share * longest]
     if not seen:
         return None
     return VertebraInstance(slices=tuple(seen), outlines=np.stack([found[k] for k in seen]), score=1.0)
 
 
-def _chord(rim_index: Float, k: int) -> tuple[Float, Float] | None:
+def _find_chord(rim_index: Float, k: int) -> tuple[Float, Float] | None:
     """Where an endplate's rim crosses a slice: the (row, column) in front and behind; None where it does not."""
     offset = rim_index[:, 0] - k
     following = np.roll(offset, -1)

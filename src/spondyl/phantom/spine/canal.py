@@ -10,10 +10,18 @@ import numpy as np
 
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
-from spondyl.phantom.column.column import Column, Vertebra
-from spondyl.phantom.scene.solids import Solid, Tube, tube
+from spondyl.phantom.column.column import Column, PlacedVertebra
+from spondyl.phantom.scene.solids import Solid, Tube, make_tube
 
-__all__ = ["CanalLine", "canal_line", "cauda_tubes", "cord_tubes", "fat_tubes", "foramina", "sac_tubes"]
+__all__ = [
+    "CanalPath",
+    "draw_cauda_equina",
+    "draw_cord",
+    "make_dural_sac",
+    "make_epidural_fat",
+    "make_foramina",
+    "trace_canal",
+]
 
 _CORD_MM: tuple[tuple[Level, float, float], ...] = (
     (Level.C1, 5.6, 4.2),
@@ -38,7 +46,7 @@ _CORD_ABOVE_MM, _SAC_ABOVE_MM = 30.0, 14.0
 """How far above the atlas the cord runs into the backdrop's medulla, and where the sac opens into its cisterns."""
 
 _BEHIND_DENS_MM = -6.0
-_DEEPEST_MM, _WIDEST_MM = 20.0, 26.0
+_MAX_CANAL_DEPTH_MM, _MAX_CANAL_WIDTH_MM = 20.0, 26.0
 """The ring of the atlas holds the dens as well, and the foramen magnum is wider than the sac."""
 
 _SAC_END = Level.S2
@@ -46,7 +54,7 @@ _SAC_END = Level.S2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CanalLine:
+class CanalPath:
     """The middle of the canal from above the atlas to the end of the sac, two points for each vertebra.
 
     Args:
@@ -65,27 +73,27 @@ class CanalLine:
     remaining: Float
 
 
-def canal_line(column: Column, remaining: Mapping[Level, float]) -> CanalLine:
+def trace_canal(column: Column, remaining: Mapping[Level, float]) -> CanalPath:
     """The canal of a column.
 
     Args:
         column: in its place.
         remaining: share of the sac's size left at the disc below a level; 1 where it is missing.
     """
-    points = [_point(column.vertebrae[0], _CORD_ABOVE_MM, column.vertebrae[0].level.rank - 1.0)]
+    points = [_locate_canal(column.vertebrae[0], _CORD_ABOVE_MM, column.vertebrae[0].level.rank - 1.0)]
     for upper, lower in pairwise(column.vertebrae):
-        points.append(_point(upper, 0.0, upper.level.rank))
+        points.append(_locate_canal(upper, 0.0, upper.level.rank))
         ends = (
-            _point(upper, -upper.size.posterior_height_mm / 2, upper.level.rank),
-            _point(lower, lower.size.posterior_height_mm / 2, lower.level.rank),
+            _locate_canal(upper, -upper.size.posterior_height_mm / 2, upper.level.rank),
+            _locate_canal(lower, lower.size.posterior_height_mm / 2, lower.level.rank),
         )
         points.append(np.mean(ends, axis=0))
-    points.append(_point(column.vertebrae[-1], 0.0, column.vertebrae[-1].level.rank))
+    points.append(_locate_canal(column.vertebrae[-1], 0.0, column.vertebrae[-1].level.rank))
     at_discs = [remaining.get(vertebra.level, 1.0) for vertebra in column.vertebrae[:-1]]
     left = np.ones(len(points))
     left[2:-1:2] = at_discs
     table = np.stack(points)
-    return CanalLine(
+    return CanalPath(
         points_ras_mm=table[:, :3],
         place=table[:, 3],
         half_mm=table[:, 4:6],
@@ -95,24 +103,24 @@ def canal_line(column: Column, remaining: Mapping[Level, float]) -> CanalLine:
     )
 
 
-def _point(vertebra: Vertebra, height_mm: float, place: float) -> Float:
+def _locate_canal(vertebra: PlacedVertebra, height_mm: float, place: float) -> Float:
     """Middle of the canal, place, half width and depth, right and posterior direction, (12,)."""
     size = vertebra.size
-    depth = min(size.canal_depth_mm, _DEEPEST_MM)
+    depth = min(size.canal_depth_mm, _MAX_CANAL_DEPTH_MM)
     wall = _BEHIND_DENS_MM if vertebra.level is Level.C1 else -size.depth_mm / 2
     middle = vertebra.to_world((0.0, wall - 0.5 - depth / 2, height_mm))
-    half = (min(size.canal_width_mm, _WIDEST_MM) / 2, depth / 2)
+    half = (min(size.canal_width_mm, _MAX_CANAL_WIDTH_MM) / 2, depth / 2)
     return np.concatenate([middle, (place, *half), vertebra.axes[:, 0], -vertebra.axes[:, 1]])
 
 
-def _chain(points: Float, half_mm: Float, across: Float) -> Iterator[Tube]:
+def _chain_tubes(points: Float, half_mm: Float, across: Float) -> Iterator[Tube]:
     """Tubes from point to point, of these semi-axes along `across` and at right angles to it."""
     rows = list(zip(points, half_mm, across, strict=True))
     for (start, start_mm, x), (end, end_mm, _) in pairwise(rows):
-        yield tube(start, end, tuple(start_mm), tuple(end_mm), across=x)
+        yield make_tube(start, end, tuple(start_mm), tuple(end_mm), across=x)
 
 
-def sac_tubes(line: CanalLine) -> Iterator[Tube]:
+def make_dural_sac(line: CanalPath) -> Iterator[Tube]:
     """The dural sac, with CSF."""
     upper = line.place <= _SAC_END.rank
     half = line.half_mm * _SAC_SHARE * np.stack([line.remaining**0.5, line.remaining], axis=1)
@@ -122,10 +130,10 @@ def sac_tubes(line: CanalLine) -> Iterator[Tube]:
     forward = np.maximum(line.half_mm[:, 1] - half[:, 1] - 0.2, 0) * np.clip(line.remaining * 2 - 1, 0, 1)
     points = line.points_ras_mm - line.posterior * forward[:, None]
     points[0] = points[1] + (points[0] - points[1]) * (_SAC_ABOVE_MM / _CORD_ABOVE_MM)
-    return _chain(points[upper], half[upper], line.right[upper])
+    return _chain_tubes(points[upper], half[upper], line.right[upper])
 
 
-def fat_tubes(line: CanalLine) -> Iterator[Tube]:
+def make_epidural_fat(line: CanalPath) -> Iterator[Tube]:
     """Epidural fat and veins: whatever the sac leaves of the canal, and the hollow behind the middle of each body.
 
     There is none in the skull: it begins at the atlas.
@@ -133,10 +141,10 @@ def fat_tubes(line: CanalLine) -> Iterator[Tube]:
     ahead = np.interp(line.place, (Level.C7.rank, Level.L1.rank), (0.04, 0.12))
     points = line.points_ras_mm - line.posterior * (ahead * line.half_mm[:, 1])[:, None]
     half = line.half_mm * np.stack([np.full(len(ahead), 0.9), 1 + ahead], axis=1)
-    return _chain(points[1:], half[1:], line.right[1:])
+    return _chain_tubes(points[1:], half[1:], line.right[1:])
 
 
-def cord_tubes(line: CanalLine, rng: np.random.Generator) -> tuple[list[Tube], float]:
+def draw_cord(line: CanalPath, rng: np.random.Generator) -> tuple[list[Tube], float]:
     """The cord from the medulla to the conus, and the place (in ranks of levels) of its tip."""
     ranks, a, b = (np.array(column) for column in zip(*((lv.rank, x, y) for lv, x, y in _CORD_MM), strict=True))
     tip = float(rng.normal(*_CONUS_LEVEL))
@@ -148,10 +156,10 @@ def cord_tubes(line: CanalLine, rng: np.random.Generator) -> tuple[list[Tube], f
     taper = np.clip((tip - places) / 1.2, 0.12, 1)[:, None]
     space = np.stack([np.interp(places, line.place, line.half_mm[:, i] * line.remaining) for i in range(2)], axis=1)
     half = np.minimum(half * taper, 0.8 * space)
-    return list(_chain(points, half, right)), tip
+    return list(_chain_tubes(points, half, right)), tip
 
 
-def cauda_tubes(line: CanalLine, tip: float, rng: np.random.Generator, *, n: int = 14) -> Iterator[Tube]:
+def draw_cauda_equina(line: CanalPath, tip: float, rng: np.random.Generator, *, n: int = 14) -> Iterator[Tube]:
     """Roots that hang from the conus behind and beside the middle of the sac."""
     below = np.flatnonzero((line.place > tip - 0.8) & (line.place <= _SAC_END.rank))
     angle = rng.uniform(-0.15 * np.pi, 1.15 * np.pi, n)
@@ -164,10 +172,10 @@ def cauda_tubes(line: CanalLine, tip: float, rng: np.random.Generator, *, n: int
         across = (np.cos(angle[root]) * spread * half[:, 0])[:, None] * line.right[last]
         back = (np.sin(angle[root]) * spread * half[:, 1])[:, None] * line.posterior[last]
         thick = np.full((len(last), 2), rng.uniform(0.5, 0.9))
-        yield from _chain(line.points_ras_mm[last] + across + back, thick, line.right[last])
+        yield from _chain_tubes(line.points_ras_mm[last] + across + back, thick, line.right[last])
 
 
-def foramina(upper: Vertebra, openness: Mapping[int, float]) -> Iterator[tuple[Solid, Solid]]:
+def make_foramina(upper: PlacedVertebra, openness: Mapping[int, float]) -> Iterator[tuple[Solid, Solid]]:
     """The fat and the root in the two foramina below a vertebra.
 
     Args:
@@ -185,6 +193,6 @@ def foramina(upper: Vertebra, openness: Mapping[int, float]) -> Iterator[tuple[S
         inner = upper.to_world((side * (apart - 4), back - 4.5, low))
         outer = upper.to_world((side * (apart + 7), back - 2.5, low - 2))
         left = openness.get(side, 1.0)
-        fat = tube(inner, outer, (fat_mm[0] * left, fat_mm[1] * left), across=upper.axes[:, 1])
+        fat = make_tube(inner, outer, (fat_mm[0] * left, fat_mm[1] * left), across=upper.axes[:, 1])
         lift = upper.axes[:, 2] * (0.0 if is_neck else 1.5)
-        yield fat, tube(inner + lift, outer + lift - upper.axes[:, 2] * 4, root_mm, across=upper.axes[:, 1])
+        yield fat, make_tube(inner + lift, outer + lift - upper.axes[:, 2] * 4, root_mm, across=upper.axes[:, 1])

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from spondyl.geometry.affine import Float
-from spondyl.phantom.column.column import Vertebra
-from spondyl.phantom.scene.solids import Ellipsoid, Frame, Solid, Tube, tube
+from spondyl.phantom.column.column import PlacedVertebra
+from spondyl.phantom.scene.solids import Ellipsoid, LocalFrame, Solid, Tube, make_tube
 
-__all__ = ["bridge_solids", "coccyx_solids", "sacral_tail", "wing_solids"]
+__all__ = ["extrapolate_sacrum", "make_coccyx", "make_sacral_wings", "make_wing_bridges"]
 
 _TURN_DEG = (11.0, 14.0, 14.0)
 """How much farther forward S3, S4 and S5 point than the one above; a sacral kyphosis of some 60 degrees in all."""
@@ -23,7 +23,7 @@ _WINGS_MM = (30.0, 24.0, 17.0, 10.0)
 """How far the wings of the upper four sacral vertebrae reach beyond the bodies; about 115 mm in all, as is usual."""
 
 
-def sacral_tail(second: Vertebra) -> tuple[Vertebra, ...]:
+def extrapolate_sacrum(second: PlacedVertebra) -> tuple[PlacedVertebra, ...]:
     """S3 to S5, extrapolated from S2; they keep its level, for they have no name of their own here."""
     tail = []
     above = second
@@ -37,7 +37,7 @@ def sacral_tail(second: Vertebra) -> tuple[Vertebra, ...]:
             upper_width_mm=above.size.lower_width_mm,
             lower_width_mm=_TAPER * above.size.lower_width_mm,
         )
-        axes = above.axes @ _pitch(-np.radians(turn_deg))
+        axes = above.axes @ _make_pitch(-np.radians(turn_deg))
         half = (above.size.posterior_height_mm + above.size.anterior_height_mm) / 4 + _GAP_MM / 2
         below = (size.posterior_height_mm + size.anterior_height_mm) / 4 + _GAP_MM / 2
         centre = above.centre_ras_mm - above.axes[:, 2] * half - axes[:, 2] * below
@@ -46,13 +46,13 @@ def sacral_tail(second: Vertebra) -> tuple[Vertebra, ...]:
     return tuple(tail)
 
 
-def _pitch(angle: float) -> Float:
+def _make_pitch(angle: float) -> Float:
     """Turn about the right axis; a positive angle lowers the front."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([(1, 0, 0), (0, c, s), (0, -s, c)])
 
 
-def wing_solids(sacrum: tuple[Vertebra, ...]) -> Iterator[Tube]:
+def make_sacral_wings(sacrum: tuple[PlacedVertebra, ...]) -> Iterator[Tube]:
     """The wings and the lateral mass beside S1 to S4, and the laminae behind the canal."""
     for number, (vertebra, reach) in enumerate(zip(sacrum[:4], _WINGS_MM, strict=True)):
         size, at = vertebra.size, vertebra.to_world
@@ -63,29 +63,33 @@ def wing_solids(sacrum: tuple[Vertebra, ...]) -> Iterator[Tube]:
             inner = at((side * half * 0.7, -size.upper_depth_mm * 0.15, 0))
             outer = at((side * (half + reach), -size.upper_depth_mm * 0.35, -2))
             thick = (max(5.0, 13.0 - 2.5 * number), height * 1.35)
-            yield tube(inner, outer, thick, (0.85 * thick[0], thick[1]), across=vertebra.axes[:, 1])
+            yield make_tube(inner, outer, thick, (0.85 * thick[0], thick[1]), across=vertebra.axes[:, 1])
             mass = at((side * half * 0.9, -size.upper_depth_mm * 0.5, 0)), at((side * 9, behind - 2, 0))
-            yield tube(*mass, (height, 3.5), across=vertebra.axes[:, 2])
-        yield tube(at((-9, behind - 2, 0)), at((9, behind - 2, 0)), (0.8 * height, 2.5), across=vertebra.axes[:, 2])
+            yield make_tube(*mass, (height, 3.5), across=vertebra.axes[:, 2])
+        yield make_tube(
+            at((-9, behind - 2, 0)), at((9, behind - 2, 0)), (0.8 * height, 2.5), across=vertebra.axes[:, 2]
+        )
         crest = at((0, behind - 2, 0)), at((0, behind - 9 + 1.5 * number, -2))
-        yield tube(*crest, (2.5, 0.6 * height), across=vertebra.axes[:, 0])
+        yield make_tube(*crest, (2.5, 0.6 * height), across=vertebra.axes[:, 0])
 
 
-def bridge_solids(vertebra: Vertebra) -> Iterator[Tube]:
+def make_wing_bridges(vertebra: PlacedVertebra) -> Iterator[Tube]:
     """What joins the body of a sacral vertebra and its wings."""
     size, at = vertebra.size, vertebra.to_world
     half = (size.upper_width_mm + size.lower_width_mm) / 4
     for side in (1, -1):
         inner, outer = (at((side * share * half, -0.15 * size.upper_depth_mm, 0)) for share in (0.6, 1.2))
         thick = (0.3 * size.upper_depth_mm, 0.35 * size.posterior_height_mm)
-        yield tube(inner, outer, thick, across=vertebra.axes[:, 1])
+        yield make_tube(inner, outer, thick, across=vertebra.axes[:, 1])
 
 
-def coccyx_solids(last: Vertebra) -> Iterator[Solid]:
+def make_coccyx(last: PlacedVertebra) -> Iterator[Solid]:
     """Three small bodies below the sacrum, curving forward."""
     axes, centre, half = last.axes, last.centre_ras_mm, last.size.posterior_height_mm / 2
     for radius in (6.0, 5.0, 4.0):
-        axes = axes @ _pitch(-np.radians(14.0))
+        axes = axes @ _make_pitch(-np.radians(14.0))
         centre = centre - axes[:, 2] * (half + radius)
-        yield Ellipsoid(frame=Frame(origin_ras_mm=centre, axes=axes), radii_mm=(1.5 * radius, 0.75 * radius, radius))
+        yield Ellipsoid(
+            frame=LocalFrame(origin_ras_mm=centre, axes=axes), radii_mm=(1.5 * radius, 0.75 * radius, radius)
+        )
         half = radius

@@ -11,25 +11,32 @@ import numpy as np
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
-from spondyl.phantom.column.column import Column, Transition, Vertebra
+from spondyl.phantom.column.column import Column, PlacedVertebra, Transition
 from spondyl.phantom.pathology.pathology import DiscState, Pathology
 from spondyl.phantom.scene.draft import Draft
 from spondyl.phantom.scene.material import Material, Tissue
 from spondyl.phantom.scene.scene import Backdrop, Scene, Structure
-from spondyl.phantom.scene.solids import DiscSolid, Ellipsoid, Frame, Solid, tube
-from spondyl.phantom.scene.tissue_table import annulus, marrow, modic, nucleus, oedema
+from spondyl.phantom.scene.solids import DiscSolid, Ellipsoid, LocalFrame, Solid, make_tube
+from spondyl.phantom.scene.tissue_table import make_annulus, make_marrow, make_modic_change, make_nucleus, make_oedema
 from spondyl.phantom.spine.arch import (
     Piece,
-    arch_solids,
-    atlas_solids,
-    broad_processes,
-    dens,
-    pedicle_solids,
-    rib_solids,
+    make_arch,
+    make_atlas,
+    make_dens,
+    make_pedicles,
+    make_ribs,
+    make_transitional_processes,
 )
-from spondyl.phantom.spine.bodies import DiscPlace, body_solid, disc_place
-from spondyl.phantom.spine.canal import canal_line, cauda_tubes, cord_tubes, fat_tubes, foramina, sac_tubes
-from spondyl.phantom.spine.sacrum import bridge_solids, coccyx_solids, sacral_tail, wing_solids
+from spondyl.phantom.spine.bodies import DiscSpace, locate_disc_space, make_body
+from spondyl.phantom.spine.canal import (
+    draw_cauda_equina,
+    draw_cord,
+    make_dural_sac,
+    make_epidural_fat,
+    make_foramina,
+    trace_canal,
+)
+from spondyl.phantom.spine.sacrum import extrapolate_sacrum, make_coccyx, make_sacral_wings, make_wing_bridges
 
 __all__ = ["build_scene"]
 
@@ -42,7 +49,7 @@ _DURA_MM = 0.5
 _REMNANT_SHARE = 0.45
 """Of a disc's section that the nucleus takes where two vertebrae have grown together or hardly move."""
 
-_FORAMEN_LEFT = (1.0, 0.8, 0.55, 0.3)
+_FORAMEN_FAT_SHARE = (1.0, 0.8, 0.55, 0.3)
 """Share of a foramen's fat that is left, by grade of stenosis."""
 
 
@@ -56,45 +63,45 @@ def build_scene(column: Column, pathology: Pathology, backdrop: Backdrop, rng: n
         rng: of textures and small parts.
     """
     draft = Draft(backdrop)
-    bones = _marrows(column, rng)
-    free, sacrum = _parted(column)
+    bones = _draw_marrow(column, rng)
+    free, sacrum = _split_at_sacrum(column)
     _draw_foramina(draft, column, pathology)
     _draw_sacrum(draft, sacrum, bones)
     for vertebra, below in pairwise((*free, sacrum[0])):
         _draw_arch(draft, vertebra, bones[vertebra.level], has_last_ribs=below.level.region is Region.LUMBAR)
     if column.plan.transition is not Transition.NONE:
-        _draw_pieces(draft, free[-1], broad_processes(free[-1], sacrum[0]), bones[free[-1].level])
+        _draw_pieces(draft, free[-1], make_transitional_processes(free[-1], sacrum[0]), bones[free[-1].level])
     _draw_canal(draft, column, pathology, rng)
     for upper, lower in pairwise(column.vertebrae[1:]):
         state = pathology.discs.get(Disc(upper.level, lower.level), DiscState())
         _draw_disc(draft, column, upper, lower, state)
     _draw_sacral_remnants(draft, sacrum[-4:])
     atlas, axis = column.vertebrae[:2]
-    draft.bone([dens(axis, atlas)], bones[Level.C2], Structure.BODY, Level.C2)
+    draft.bone([make_dens(axis, atlas)], bones[Level.C2], Structure.BODY, Level.C2)
     for vertebra in (*free[1:], *sacrum):
         own = _draw_body(draft, vertebra, bones[vertebra.level], pathology, rng)
         is_free = vertebra.level.rank < sacrum[0].level.rank
-        draft.join(own, pedicle_solids(vertebra) if is_free else bridge_solids(vertebra))
+        draft.join(own, make_pedicles(vertebra) if is_free else make_wing_bridges(vertebra))
     _draw_screws(draft, column, pathology)
     return draft.to_scene()
 
 
-def _parted(column: Column) -> tuple[tuple[Vertebra, ...], tuple[Vertebra, ...]]:
+def _split_at_sacrum(column: Column) -> tuple[tuple[PlacedVertebra, ...], tuple[PlacedVertebra, ...]]:
     """The vertebrae that move, from C1, and those that have grown together, to S5."""
     is_lumbarised = column.plan.transition is Transition.LUMBARISED
     count = column.plan.numbering.levels.index(Level.S2 if is_lumbarised else Level.S1)
     free, fused = column.vertebrae[:count], column.vertebrae[count:]
-    return free, (*fused, *sacral_tail(fused[-1]))
+    return free, (*fused, *extrapolate_sacrum(fused[-1]))
 
 
-def _marrows(column: Column, rng: np.random.Generator) -> dict[Level, Material]:
+def _draw_marrow(column: Column, rng: np.random.Generator) -> dict[Level, Material]:
     """Marrow of each vertebra: one patient's, with small differences."""
     fat, hu = rng.uniform(0.2, 0.62), float(np.clip(rng.normal(165, 45), 50, 300))
     texture = rng.uniform(0.04, 0.14)
     of = {}
     for vertebra in column.vertebrae:
         share = float(np.clip(fat + rng.normal(0, 0.03), 0.1, 0.75))
-        of[vertebra.level] = replace(marrow(share, hu * float(np.exp(rng.normal(0, 0.06)))), texture=texture)
+        of[vertebra.level] = replace(make_marrow(share, hu * float(np.exp(rng.normal(0, 0.06)))), texture=texture)
     return of
 
 
@@ -104,52 +111,52 @@ def _draw_foramina(draft: Draft, column: Column, pathology: Pathology) -> None:
     for vertebra in column.vertebrae[1:-1]:
         state = states.get(vertebra.level, DiscState())
         left = {
-            1: _FORAMEN_LEFT[state.right_foraminal_stenosis],
-            -1: _FORAMEN_LEFT[state.left_foraminal_stenosis],
+            1: _FORAMEN_FAT_SHARE[state.right_foraminal_stenosis],
+            -1: _FORAMEN_FAT_SHARE[state.left_foraminal_stenosis],
         }
-        for around, inside in foramina(vertebra, left):
+        for around, inside in make_foramina(vertebra, left):
             draft.paint([around], fat)
             draft.paint([inside], root)
 
 
-def _draw_sacrum(draft: Draft, sacrum: tuple[Vertebra, ...], bones: Mapping[Level, Material]) -> None:
+def _draw_sacrum(draft: Draft, sacrum: tuple[PlacedVertebra, ...], bones: Mapping[Level, Material]) -> None:
     """Everything of sacrum and coccyx but the bodies of the former."""
     first = sacrum[0].level
-    draft.fused_bone(((Structure.SACRUM, piece) for piece in wing_solids(sacrum)), bones[first], first)
-    draft.bone(coccyx_solids(sacrum[-1]), bones[Level.S2], Structure.COCCYX, None)
+    draft.fused_bone(((Structure.SACRUM, piece) for piece in make_sacral_wings(sacrum)), bones[first], first)
+    draft.bone(make_coccyx(sacrum[-1]), bones[Level.S2], Structure.COCCYX, None)
 
 
-def _draw_arch(draft: Draft, vertebra: Vertebra, bone: Material, *, has_last_ribs: bool) -> None:
-    pieces = atlas_solids(vertebra) if vertebra.level is Level.C1 else arch_solids(vertebra)
+def _draw_arch(draft: Draft, vertebra: PlacedVertebra, bone: Material, *, has_last_ribs: bool) -> None:
+    pieces = make_atlas(vertebra) if vertebra.level is Level.C1 else make_arch(vertebra)
     _draw_pieces(draft, vertebra, pieces, bone)
     if vertebra.level.region is Region.THORACIC:
-        draft.bone(rib_solids(vertebra, is_last=has_last_ribs), bone, Structure.RIB, vertebra.level)
+        draft.bone(make_ribs(vertebra, is_last=has_last_ribs), bone, Structure.RIB, vertebra.level)
 
 
-def _draw_pieces(draft: Draft, vertebra: Vertebra, pieces: Iterable[Piece], bone: Material) -> None:
-    own = [(_structure(vertebra, structure), piece) for structure, piece in pieces]
+def _draw_pieces(draft: Draft, vertebra: PlacedVertebra, pieces: Iterable[Piece], bone: Material) -> None:
+    own = [(_mask_subregion(vertebra, structure), piece) for structure, piece in pieces]
     draft.fused_bone(own, bone, vertebra.level)
 
 
-def _structure(vertebra: Vertebra, structure: Structure) -> Structure:
+def _mask_subregion(vertebra: PlacedVertebra, structure: Structure) -> Structure:
     """What a piece of a vertebra is in masks, which know the sacrum as a whole."""
     return Structure.SACRUM if vertebra.level.region is Region.SACRAL else structure
 
 
 def _draw_canal(draft: Draft, column: Column, pathology: Pathology, rng: np.random.Generator) -> None:
-    line = canal_line(column, {disc.upper: state.canal_factor for disc, state in pathology.discs.items()})
-    draft.paint(_flava(column), draft.part(Tissue.LIGAMENT))
-    draft.paint(fat_tubes(line), draft.part(Tissue.EPIDURAL_FAT, Structure.CANAL))
+    line = trace_canal(column, {disc.upper: state.canal_factor for disc, state in pathology.discs.items()})
+    draft.paint(_make_ligamenta_flava(column), draft.part(Tissue.LIGAMENT))
+    draft.paint(make_epidural_fat(line), draft.part(Tissue.EPIDURAL_FAT, Structure.CANAL))
     dura, csf = (draft.part(tissue, Structure.CANAL) for tissue in (Tissue.LIGAMENT, Tissue.CSF))
-    sac = list(sac_tubes(line))
+    sac = list(make_dural_sac(line))
     draft.paint(sac, dura)
-    draft.paint([piece.thinner(_DURA_MM) for piece in sac], csf)
-    cord, tip = cord_tubes(line, rng)
-    draft.paint(cauda_tubes(line, tip, rng), draft.part(Tissue.NERVE, Structure.CANAL))
+    draft.paint([piece.shrink(_DURA_MM) for piece in sac], csf)
+    cord, tip = draw_cord(line, rng)
+    draft.paint(draw_cauda_equina(line, tip, rng), draft.part(Tissue.NERVE, Structure.CANAL))
     draft.paint(cord, draft.part(Tissue.CORD, Structure.CORD))
 
 
-def _flava(column: Column) -> Iterator[Solid]:
+def _make_ligamenta_flava(column: Column) -> Iterator[Solid]:
     """The yellow ligaments between neighbouring laminae."""
     for upper, lower in pairwise(v for v in column.vertebrae[1:] if v.level.rank <= Level.S1.rank):
         ends = []
@@ -159,11 +166,11 @@ def _flava(column: Column) -> Iterator[Solid]:
             ends.append((vertebra, back - 0.8, height * size.posterior_height_mm))
         for side in (1, -1):
             start, end = (vertebra.to_world((side * 4.0, y, z)) for vertebra, y, z in ends)
-            yield tube(start, end, (4.5, 1.8), across=upper.axes[:, 0])
+            yield make_tube(start, end, (4.5, 1.8), across=upper.axes[:, 0])
 
 
-def _draw_disc(draft: Draft, column: Column, upper: Vertebra, lower: Vertebra, state: DiscState) -> None:
-    place = disc_place(upper, lower)
+def _draw_disc(draft: Draft, column: Column, upper: PlacedVertebra, lower: PlacedVertebra, state: DiscState) -> None:
+    place = locate_disc_space(upper, lower)
     size = column.plan.discs[column.vertebrae.index(upper)]
     swell = (upper.size.concavity_mm + lower.size.concavity_mm) / 2
     plates = DiscSolid(  # thicker than the gap: the bodies cut it to size
@@ -185,42 +192,42 @@ def _draw_disc(draft: Draft, column: Column, upper: Vertebra, lower: Vertebra, s
     is_reduced = upper.level is Level.L5 and column.plan.transition is Transition.SACRALISED
     share = _REMNANT_SHARE if is_remnant or is_reduced else 0.84 - 0.04 * grade
     core = replace(ring, bulge_mm=0.0, share=share, offset=-0.05)
-    outer = draft.part(annulus(), Structure.ANNULUS, upper.level)
-    inner = draft.part(nucleus(grade), Structure.NUCLEUS, upper.level)
+    outer = draft.part(make_annulus(), Structure.ANNULUS, upper.level)
+    inner = draft.part(make_nucleus(grade), Structure.NUCLEUS, upper.level)
     draft.paint([plates], draft.part(Tissue.ENDPLATE, Structure.ANNULUS, upper.level))
     draft.paint([ring], outer)
     draft.paint([core], inner)
     if state.herniation_mm > 0:
-        draft.paint([_herniation(place, state, max(2.0, size.posterior_height_mm))], outer)
+        draft.paint([_make_herniation(place, state, max(2.0, size.posterior_height_mm))], outer)
 
 
-def _herniation(place: DiscPlace, state: DiscState, height_mm: float) -> Ellipsoid:
+def _make_herniation(place: DiscSpace, state: DiscState, height_mm: float) -> Ellipsoid:
     origin = place.frame.to_world((state.herniation_right_mm, -place.depth_mm / 2 + 1, 0))
-    frame = Frame(origin_ras_mm=origin, axes=place.frame.axes)
+    frame = LocalFrame(origin_ras_mm=origin, axes=place.frame.axes)
     reach = state.herniation_mm + 1
     return Ellipsoid(frame=frame, radii_mm=(4 + reach, reach, height_mm / 2 + 0.35 * reach))
 
 
-def _draw_sacral_remnants(draft: Draft, sacrum: tuple[Vertebra, ...]) -> None:
+def _draw_sacral_remnants(draft: Draft, sacrum: tuple[PlacedVertebra, ...]) -> None:
     """Thin dark remnants of discs between S2 and S5."""
     part = draft.part(Tissue.CARTILAGE, Structure.SACRUM, Level.S2)
     for upper, lower in pairwise(sacrum):
-        place = disc_place(upper, lower)
+        place = locate_disc_space(upper, lower)
         draft.paint([Ellipsoid(frame=place.frame, radii_mm=(0.35 * place.width_mm, 0.5 * place.depth_mm, 1.3))], part)
 
 
 def _draw_body(
-    draft: Draft, vertebra: Vertebra, bone: Material, pathology: Pathology, rng: np.random.Generator
+    draft: Draft, vertebra: PlacedVertebra, bone: Material, pathology: Pathology, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Draw a body, with oedema where it broke of late, and return the parts of its shell and its marrow."""
-    solid, level = body_solid(vertebra), vertebra.level
-    structure, fracture = _structure(vertebra, Structure.BODY), pathology.fractures.get(level)
+    solid, level = make_body(vertebra), vertebra.level
+    structure, fracture = _mask_subregion(vertebra, Structure.BODY), pathology.fractures.get(level)
     if fracture is not None and fracture.is_recent:
-        bone = oedema(bone)
+        bone = make_oedema(bone)
     own = draft.bone([solid], bone, structure, level)
     size = vertebra.size
     if structure is Structure.BODY:
-        at = Frame(origin_ras_mm=vertebra.to_world((0, -size.upper_depth_mm / 2 + 2, 0)), axes=vertebra.axes)
+        at = LocalFrame(origin_ras_mm=vertebra.to_world((0, -size.upper_depth_mm / 2 + 2, 0)), axes=vertebra.axes)
         vein = Ellipsoid(
             frame=at, radii_mm=(0.18 * size.upper_width_mm, 0.17 * size.upper_depth_mm, rng.uniform(0.8, 2.0))
         )
@@ -233,7 +240,7 @@ def _draw_body(
 
 def _draw_endplate_changes(
     draft: Draft,
-    vertebra: Vertebra,
+    vertebra: PlacedVertebra,
     bone: Material,
     own: tuple[int, int],
     disc: Disc,
@@ -241,7 +248,7 @@ def _draw_endplate_changes(
     rng: np.random.Generator,
 ) -> None:
     """Marrow changes, defects and nodes at the endplate beside a disc."""
-    size, level, solid = vertebra.size, vertebra.level, body_solid(vertebra)
+    size, level, solid = vertebra.size, vertebra.level, make_body(vertebra)
     is_below = level is disc.lower
     type_ = state.lower_modic if is_below else state.upper_modic
 
@@ -258,10 +265,10 @@ def _draw_endplate_changes(
         )
         draft.paint(
             [at(0, shift, reach)],
-            draft.part(modic(type_, bone), _structure(vertebra, Structure.BODY), level),
+            draft.part(make_modic_change(type_, bone), _mask_subregion(vertebra, Structure.BODY), level),
             over=own[1:],
         )
-    filler = draft.part(nucleus(max(3, state.pfirrmann)), Structure.NUCLEUS, disc.upper)
+    filler = draft.part(make_nucleus(max(3, state.pfirrmann)), Structure.NUCLEUS, disc.upper)
     if state.lower_endplate_defect if is_below else state.upper_endplate_defect:
         places = rng.uniform(-0.3, 0.3, (3, 2)) * size.upper_depth_mm
         dents = [at(right, anterior, (5.0, rng.uniform(3, 6), 2.4)) for right, anterior in places]
@@ -287,6 +294,6 @@ def _draw_screws(draft: Draft, column: Column, pathology: Pathology) -> None:
             )
             tip = vertebra.to_world((side * 0.55 * apart, 0.2 * size.upper_depth_mm, 0.15 * size.posterior_height_mm))
             heads[side].append(head)
-            draft.paint([tube(head, tip, (3.0, 3.0), (2.4, 2.4))], part)
+            draft.paint([make_tube(head, tip, (3.0, 3.0), (2.4, 2.4))], part)
     for chain in heads.values():
-        draft.paint([tube(start, end, (2.8, 2.8)) for start, end in pairwise(chain)], part)
+        draft.paint([make_tube(start, end, (2.8, 2.8)) for start, end in pairwise(chain)], part)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondyl.phantom.scene.scene import PartIds
-from spondyl.phantom.surroundings.frame import Curve, Field, Guide, Points, Waves, draw_waves
+from spondyl.phantom.surroundings.frame import Curve, Guide, Points, PointValues, Waves, draw_waves
 from spondyl.phantom.surroundings.shapes import Paint
 from spondyl.phantom.surroundings.wall import Habitus
 
@@ -44,7 +44,7 @@ class Back:
     streaks: Waves
     patches: Waves
 
-    def paint(self, points: Points, ids: PartIds, wall: Field, cavity: Field) -> None:
+    def paint(self, points: Points, ids: PartIds, wall: PointValues, cavity: PointValues) -> None:
         """Paint over the muscles behind the column.
 
         Args:
@@ -63,7 +63,9 @@ class Back:
         self._paint_midline(some, part, depth, patch, streak)
         ids[near] = part
 
-    def _paint_muscles(self, points: Points, ids: PartIds, depth: Field, noise: tuple[Field, Field, Field]) -> None:
+    def _paint_muscles(
+        self, points: Points, ids: PartIds, depth: PointValues, noise: tuple[PointValues, PointValues, PointValues]
+    ) -> None:
         row, x = points.row, np.abs(points.x)
         bend, streak, patch = noise
         fatness = self.fatness[row]
@@ -84,7 +86,9 @@ class Back:
         on_laminae = trunk & (x < 16 + 10 * fatness) & (depth < 12 + 24 * fatness)
         ids[on_laminae & (patch + 0.5 * streak > 1.5 - 1.8 * fatness)] = Paint.FAT
 
-    def _paint_midline(self, points: Points, ids: PartIds, depth: Field, patch: Field, streak: Field) -> None:
+    def _paint_midline(
+        self, points: Points, ids: PartIds, depth: PointValues, patch: PointValues, streak: PointValues
+    ) -> None:
         """Ligaments between spinous processes, over their tips, and the nuchal ligament."""
         row, x = points.row, np.abs(points.x)
         beyond = points.y - self.guide.tip_mm[row]
@@ -104,9 +108,9 @@ def draw_back(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Back:
     bulk = np.float32(habitus.muscle)
     return Back(
         guide=guide,
-        multifidus_mm=guide.by_level(_MULTIFIDUS_MM) * bulk,
-        longissimus_mm=guide.by_level(_LONGISSIMUS_MM) * bulk,
-        fatness=guide.by_level(
+        multifidus_mm=guide.curve_through(_MULTIFIDUS_MM) * bulk,
+        longissimus_mm=guide.curve_through(_LONGISSIMUS_MM) * bulk,
+        fatness=guide.curve_through(
             {
                 "C2": 0.3 + 0.3 * s,
                 "C7": 0.2 + 0.4 * s,
@@ -117,7 +121,7 @@ def draw_back(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Back:
                 "S2": 0.4 + 0.6 * s,
             }
         ),
-        neck=guide.by_level({"T1": 1, "T3": 0}),
+        neck=guide.curve_through({"T1": 1, "T3": 0}),
         bending=draw_waves(rng, 45.0),
         streaks=draw_waves(rng, 12.0, 12.0, 55.0),
         patches=draw_waves(rng, 14.0, 14.0, 26.0),

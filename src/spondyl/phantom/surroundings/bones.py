@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spondyl.phantom.scene.scene import PartIds
-from spondyl.phantom.surroundings.frame import Curve, Field, Guide, Points
-from spondyl.phantom.surroundings.shapes import Ellipsoid, Paint
+from spondyl.phantom.surroundings.frame import Curve, Guide, Points, PointValues
+from spondyl.phantom.surroundings.shapes import Paint, PaintedEllipsoid
 
 __all__ = ["Bones", "Plate", "draw_bones"]
 
@@ -70,9 +70,9 @@ class Bones:
 
     guide: Guide
     plates: tuple[Plate, ...]
-    heads: tuple[Ellipsoid, ...]
+    heads: tuple[PaintedEllipsoid, ...]
 
-    def paint(self, points: Points, ids: PartIds, outside_mm: Field) -> None:
+    def paint(self, points: Points, ids: PartIds, outside_mm: PointValues) -> None:
         """Paint ribs, breastbone and plates over the walls.
 
         Args:
@@ -83,7 +83,7 @@ class Bones:
         for plate in self.plates:
             plate.paint(points, ids)
 
-    def _paint_ribs(self, points: Points, ids: PartIds, outside_mm: Field) -> None:
+    def _paint_ribs(self, points: Points, ids: PartIds, outside_mm: PointValues) -> None:
         """The ribs' front, which sinks forward and then rises as cartilage to the breastbone."""
         place = self.guide.place[points.row]
         ahead = points.y - self.guide.axis_mm[points.row]
@@ -91,10 +91,10 @@ class Bones:
         x = np.abs(points.x)
         sunk = 0.45 * np.clip(ahead, 0, None) - 0.6 * np.clip(70 - x, 0, None)
         phase = np.abs(np.mod(self.guide.place[self.guide.row(points.z + sunk)], 1) - 0.5)
-        is_rib, is_gristle = chest & (phase > 0.2) & (x > 20), x < 68
+        is_rib, is_costal_cartilage = chest & (phase > 0.2) & (x > 20), x < 68
         ids[is_rib] = Paint.BONE
         ids[is_rib & (phase > 0.27) & (np.abs(outside_mm - 5.5) < 4)] = Paint.MARROW
-        ids[is_rib & is_gristle] = Paint.CARTILAGE
+        ids[is_rib & is_costal_cartilage] = Paint.CARTILAGE
         sternum = chest & (x < 18) & (place > 9.3) & (place < 17.0)
         ids[sternum] = Paint.BONE
         gaps = np.abs(np.mod(place, 2.0) - 1.2) > 0.05
@@ -111,14 +111,16 @@ def draw_bones(guide: Guide, rng: np.random.Generator) -> Bones:
     ):
         z = guide.height_mm(level, below + float(rng.normal(0, 0.15)))
         y = float(guide.axis_mm[guide.row(np.array(z))]) + forward + float(rng.normal(0, 3))
-        bone = Ellipsoid(part=Paint.BONE, centre_mm=(x, y, z), radii_mm=radii, core=Paint.MARROW, shell_mm=_CORTEX_MM)
+        bone = PaintedEllipsoid(
+            part=Paint.BONE, centre_mm=(x, y, z), radii_mm=radii, core=Paint.MARROW, shell_mm=_CORTEX_MM
+        )
         heads += [bone, replace(bone, centre_mm=(-x, y, z))]
-    return Bones(guide=guide, plates=(_plate(guide, _ILIUM), _plate(guide, _SCAPULA)), heads=tuple(heads))
+    return Bones(guide=guide, plates=(_make_plate(guide, _ILIUM), _make_plate(guide, _SCAPULA)), heads=tuple(heads))
 
 
-def _plate(guide: Guide, table: Mapping[str, tuple[float, float, float, float, float]]) -> Plate:
+def _make_plate(guide: Guide, table: Mapping[str, tuple[float, float, float, float, float]]) -> Plate:
     levels = list(table)
-    x0, y0, x1, y1, half = (guide.by_level({level: table[level][i] for level in levels}) for i in range(5))
+    x0, y0, x1, y1, half = (guide.curve_through({level: table[level][i] for level in levels}) for i in range(5))
     # Below the promontory the column recedes, but the hips do not follow it.
     recede = np.minimum(guide.canal_mm - guide.at(guide.canal_mm, "S2"), 0) * (guide.place > 25)
     there = guide.is_between(levels[0], levels[-1])

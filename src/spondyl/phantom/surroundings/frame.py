@@ -17,15 +17,25 @@ from scipy.ndimage import gaussian_filter1d
 
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
-from spondyl.phantom.column.column import Column, Vertebra
-from spondyl.phantom.spine.sacrum import sacral_tail
+from spondyl.phantom.column.column import Column, PlacedVertebra
+from spondyl.phantom.spine.sacrum import extrapolate_sacrum
 
-__all__ = ["STEP_MM", "Curve", "Field", "Guide", "Points", "Waves", "atlas_canal_mm", "draw_waves", "make_guide"]
+__all__ = [
+    "STEP_MM",
+    "Curve",
+    "Guide",
+    "PointValues",
+    "Points",
+    "Waves",
+    "atlas_canal_ras_mm",
+    "draw_waves",
+    "make_guide",
+]
 
 Curve = NDArray[np.float32]
 """One value for every row of a guide, (rows,)."""
 
-Field = NDArray[np.float32]
+PointValues = NDArray[np.float32]
 """One value for every point, (n,)."""
 
 STEP_MM = 0.5
@@ -34,7 +44,7 @@ STEP_MM = 0.5
 _ABOVE_MM, _BELOW_MM = 330.0, 420.0
 """How far rows reach above C1 and below S2: past the vertex and past the hips."""
 
-_PLACES = (
+_PLACE_OF_LEVEL = (
     {"O": 0.0, "Co": 30.0}
     | {f"C{n}": float(n) for n in range(1, 8)}
     | {f"T{n}": n + 7.0 for n in range(1, 13)}
@@ -92,20 +102,20 @@ class Guide:
 
     def height_mm(self, level: str, levels_below: float = 0.0) -> float:
         """Superior coordinate of the middle of a level, or of a place so many levels below it."""
-        return float(np.interp(_PLACES[level] + levels_below, self.place[::-1], self.heights_mm[::-1]))
+        return float(np.interp(_PLACE_OF_LEVEL[level] + levels_below, self.place[::-1], self.heights_mm[::-1]))
 
     def at(self, curve: Curve, level: str) -> float:
         """A curve's value at a level."""
-        return float(np.interp(_PLACES[level], self.place[::-1], curve[::-1]))
+        return float(np.interp(_PLACE_OF_LEVEL[level], self.place[::-1], curve[::-1]))
 
-    def by_level(self, table: Mapping[str, float]) -> Curve:
+    def curve_through(self, table: Mapping[str, float]) -> Curve:
         """A smooth curve through values at some levels, constant beyond the first and last."""
-        places, values = zip(*sorted((_PLACES[name], value) for name, value in table.items()), strict=True)
+        places, values = zip(*sorted((_PLACE_OF_LEVEL[name], value) for name, value in table.items()), strict=True)
         return _smooth(np.interp(self.place, places, values), 5.0)
 
     def is_between(self, upper: str, lower: str) -> NDArray[np.bool_]:
         """Rows from the middle of one level down to that of another."""
-        return np.asarray((self.place >= _PLACES[upper]) & (self.place <= _PLACES[lower]))
+        return np.asarray((self.place >= _PLACE_OF_LEVEL[upper]) & (self.place <= _PLACE_OF_LEVEL[lower]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +129,9 @@ class Points:
         row: of the guide.
     """
 
-    x: Field
-    y: Field
-    z: Field
+    x: PointValues
+    y: PointValues
+    z: PointValues
     row: NDArray[np.intp]
 
     def take(self, where: NDArray[np.intp]) -> Points:
@@ -154,7 +164,7 @@ class Waves:
     vectors: NDArray[np.float32]
     phases: NDArray[np.float32]
 
-    def at(self, points: Points) -> Field:
+    def at(self, points: Points) -> PointValues:
         """The noise at each point."""
         total = np.zeros(points.x.shape, dtype=np.float32)
         for (a, b, c), phase in zip(self.vectors, self.phases, strict=True):
@@ -179,7 +189,7 @@ def draw_waves(rng: np.random.Generator, *wavelengths_mm: float, count: int = 6)
     )
 
 
-def atlas_canal_mm(atlas: Vertebra) -> Float:
+def atlas_canal_ras_mm(atlas: PlacedVertebra) -> Float:
     """Middle of the canal in the ring of C1, whose origin is in the dens, RAS mm."""
     behind_the_dens_mm = 8.0
     return atlas.to_world((0, -behind_the_dens_mm - min(atlas.size.canal_depth_mm, 20.0) / 2, 0))
@@ -188,46 +198,48 @@ def atlas_canal_mm(atlas: Vertebra) -> Float:
 def make_guide(column: Column) -> Guide:
     """Run curves along a column and beyond its ends."""
     atlas, last = column.vertebrae[0], column.vertebrae[-1]
-    chain = (*column.vertebrae, *sacral_tail(last))
+    chain = (*column.vertebrae, *extrapolate_sacrum(last))
     coccyx = chain[-1].to_world((0, 4, -2.0 * chain[-1].size.posterior_height_mm))
     top = atlas.to_world((0, 0, _FORAMEN_MAGNUM_MM))
     anchors = np.vstack([top, *(vertebra.centre_ras_mm for vertebra in chain), coccyx])
     heights = np.arange(last.centre_ras_mm[2] - _BELOW_MM, atlas.centre_ras_mm[2] + _ABOVE_MM, STEP_MM)
     below = np.arange(1.0, len(anchors) - len(column.vertebrae))
-    place = _extended(heights, anchors[:, 2], np.concatenate([[0.0], _places(column), _PLACES["S2"] + below]))
+    place = _extrapolate_places(
+        heights, anchors[:, 2], np.concatenate([[0.0], _place_levels(column), _PLACE_OF_LEVEL["S2"] + below])
+    )
 
-    walls = [_walls(vertebra) for vertebra in chain]
+    walls = [_locate_walls(vertebra) for vertebra in chain]
     half_coccyx = np.array([0, 4.0, 0])
-    front = _curve(heights, np.vstack([*(wall[0] for wall in walls), coccyx + half_coccyx]), 3.0)
-    back = _curve(heights, np.vstack([*(wall[1] for wall in walls), coccyx - half_coccyx]), 3.0)
-    canals = np.vstack([atlas_canal_mm(atlas), *(wall[2] for wall in walls[1:]), coccyx - half_coccyx])
-    tips = np.vstack([*(_tip(vertebra) for vertebra in chain), coccyx - 2 * half_coccyx])
-    canal, midline = _curve(heights, canals, 5.0), _curve(heights, canals, 5.0, axis=0)
-    leaning = _curve(heights, anchors, 12.0, axis=0) - midline
+    front = _run_curve(heights, np.vstack([*(wall[0] for wall in walls), coccyx + half_coccyx]), 3.0)
+    back = _run_curve(heights, np.vstack([*(wall[1] for wall in walls), coccyx - half_coccyx]), 3.0)
+    canals = np.vstack([atlas_canal_ras_mm(atlas), *(wall[2] for wall in walls[1:]), coccyx - half_coccyx])
+    tips = np.vstack([*(_locate_spinous_tip(vertebra) for vertebra in chain), coccyx - 2 * half_coccyx])
+    canal, midline = _run_curve(heights, canals, 5.0), _run_curve(heights, canals, 5.0, axis=0)
+    leaning = _run_curve(heights, anchors, 12.0, axis=0) - midline
     widths = np.array([(0, (v.size.upper_width_mm + v.size.lower_width_mm) / 4, v.centre_ras_mm[2]) for v in chain[1:]])
-    least_mm = 12.0  # of bone and ligament behind the canal's middle, and of the lever of a twist
+    min_lever_mm = 12.0  # of bone and ligament behind the canal's middle, and of the lever of a twist
     return Guide(
         lowest_mm=float(heights[0]),
         place=place.astype(np.float32),
         midline_mm=midline,
-        twist=(leaning / np.maximum(_curve(heights, anchors, 12.0) - canal, least_mm)).astype(np.float32),
+        twist=(leaning / np.maximum(_run_curve(heights, anchors, 12.0) - canal, min_lever_mm)).astype(np.float32),
         front_mm=front,
         back_mm=back,
         canal_mm=canal,
-        tip_mm=np.minimum(_envelope(heights, tips), canal - np.float32(least_mm)),
-        axis_mm=_axis(front, place),
-        half_width_mm=_curve(heights, widths, 10.0),
+        tip_mm=np.minimum(_run_envelope(heights, tips), canal - np.float32(min_lever_mm)),
+        axis_mm=_straighten_axis(front, place),
+        half_width_mm=_run_curve(heights, widths, 10.0),
     )
 
 
-def _axis(front: Curve, place: Float) -> Curve:
-    promontory = np.interp(_PLACES["S1"], place[::-1], front[::-1])
-    straight = np.where(place > _PLACES["S1"], promontory, front)
-    in_neck = np.clip((_PLACES["T3"] - place) / 3, 0, 1)
+def _straighten_axis(front: Curve, place: Float) -> Curve:
+    promontory = np.interp(_PLACE_OF_LEVEL["S1"], place[::-1], front[::-1])
+    straight = np.where(place > _PLACE_OF_LEVEL["S1"], promontory, front)
+    in_neck = np.clip((_PLACE_OF_LEVEL["T3"] - place) / 3, 0, 1)
     return np.asarray(in_neck * _smooth(front, 8.0) + (1 - in_neck) * _smooth(straight, 45.0), dtype=np.float32)
 
 
-def _places(column: Column) -> Float:
+def _place_levels(column: Column) -> Float:
     """Where each vertebra lies among the levels of a regular column: the last thoracic at T12, whatever its name."""
     levels = np.array([vertebra.level.region for vertebra in column.vertebrae])
     ends = {
@@ -238,13 +250,13 @@ def _places(column: Column) -> Float:
     }
     return np.concatenate(
         [
-            np.linspace(_PLACES[first], _PLACES[last], int((levels == region).sum()))
+            np.linspace(_PLACE_OF_LEVEL[first], _PLACE_OF_LEVEL[last], int((levels == region).sum()))
             for region, (first, last) in ends.items()
         ]
     )
 
 
-def _extended(heights: Float, known_mm: Float, places: Float) -> Float:
+def _extrapolate_places(heights: Float, known_mm: Float, places: Float) -> Float:
     """Places at heights, at the same pace beyond both ends."""
     order = np.argsort(known_mm)
     inside = np.interp(heights, known_mm[order], places[order])
@@ -253,7 +265,7 @@ def _extended(heights: Float, known_mm: Float, places: Float) -> Float:
     return np.asarray(inside - np.maximum(above, 0) / mm_per_level + np.maximum(below, 0) / mm_per_level)
 
 
-def _walls(vertebra: Vertebra) -> tuple[Float, Float, Float]:
+def _locate_walls(vertebra: PlacedVertebra) -> tuple[Float, Float, Float]:
     """Front wall, back wall and canal of a vertebra at both endplates, each (2, 3) in RAS mm."""
     size = vertebra.size
     halves = np.array([size.upper_depth_mm, size.lower_depth_mm]) / 2
@@ -264,11 +276,11 @@ def _walls(vertebra: Vertebra) -> tuple[Float, Float, Float]:
     return front, back, canal
 
 
-def _tip(vertebra: Vertebra) -> Float:
+def _locate_spinous_tip(vertebra: PlacedVertebra) -> Float:
     """The tip of the spinous process, RAS mm, (3,)."""
     size = vertebra.size
     if vertebra.level is Level.C1:
-        return atlas_canal_mm(vertebra) - vertebra.axes[:, 1] * (min(size.canal_depth_mm, 20.0) / 2 + 6)
+        return atlas_canal_ras_mm(vertebra) - vertebra.axes[:, 1] * (min(size.canal_depth_mm, 20.0) / 2 + 6)
     behind = (size.upper_depth_mm + size.lower_depth_mm) / 4 + min(size.canal_depth_mm, 20.0)
     if vertebra.level.region is Region.SACRAL:
         return vertebra.to_world((0, -behind - _CREST_MM, -2))
@@ -277,15 +289,15 @@ def _tip(vertebra: Vertebra) -> Float:
     return vertebra.to_world((0, -behind - back, -0.22 * size.posterior_height_mm - down))
 
 
-def _curve(heights: Float, points: Float, smooth_mm: float, axis: int = 1) -> Curve:
+def _run_curve(heights: Float, points: Float, smooth_mm: float, axis: int = 1) -> Curve:
     """One coordinate of points (n, 3) as a smooth curve of height, level beyond the ends."""
     order = np.argsort(points[:, 2])
     return _smooth(np.interp(heights, points[order, 2], points[order, axis]), smooth_mm)
 
 
-def _envelope(heights: Float, points: Float) -> Curve:
+def _run_envelope(heights: Float, points: Float) -> Curve:
     """A smooth curve that passes behind points (n, 3), or through them."""
-    hull = np.minimum(_curve(heights, points, 1.0), _curve(heights, points, 12.0))
+    hull = np.minimum(_run_curve(heights, points, 1.0), _run_curve(heights, points, 12.0))
     return np.minimum(_smooth(hull, 6.0), hull)
 
 

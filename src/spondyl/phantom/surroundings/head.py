@@ -14,33 +14,33 @@ from numpy.typing import NDArray
 from spondyl.geometry.affine import Float
 from spondyl.phantom.column.column import Column
 from spondyl.phantom.scene.scene import PartIds
-from spondyl.phantom.surroundings.frame import Curve, Field, Guide, Points, Waves, draw_waves
-from spondyl.phantom.surroundings.shapes import Ellipsoid, Paint, paint_shapes
+from spondyl.phantom.surroundings.frame import Curve, Guide, Points, PointValues, Waves, draw_waves
+from spondyl.phantom.surroundings.shapes import Paint, PaintedEllipsoid, paint_shapes
 
 __all__ = ["Head", "draw_head"]
 
-_Row = tuple[Paint, tuple[float, float, float], tuple[float, float, float], float]
+_EllipsoidRow = tuple[Paint, tuple[float, float, float], tuple[float, float, float], float]
 """Part, centre, semi-axes (mm), and how far the y axis rises forward (degrees)."""
 
 
-def _both_sides(*rows: _Row) -> tuple[Ellipsoid, ...]:
+def _mirror_pairs(*rows: _EllipsoidRow) -> tuple[PaintedEllipsoid, ...]:
     """Ellipsoids in the order of painting; what lies to the right of the midline is there on the left as well."""
     return tuple(
-        Ellipsoid(part=part, centre_mm=(side * x, y, z), radii_mm=radii, pitch_deg=pitch)
+        PaintedEllipsoid(part=part, centre_mm=(side * x, y, z), radii_mm=radii, pitch_deg=pitch)
         for part, (x, y, z), radii, pitch in rows
         for side in ((1, -1) if x > 0 else (1,))
     )
 
 
-_VAULT = Ellipsoid(part=Paint.BONE, centre_mm=(0.0, 12.0, 59.0), radii_mm=(73.0, 92.0, 73.0))
-_FACE = _both_sides(
+_VAULT = PaintedEllipsoid(part=Paint.BONE, centre_mm=(0.0, 12.0, 59.0), radii_mm=(73.0, 92.0, 73.0))
+_FACE = _mirror_pairs(
     (Paint.SKIN, (0, 46, 4), (66, 68, 72), 0),
     (Paint.SKIN, (0, 62, -42), (58, 54, 34), -12),
     (Paint.SKIN, (0, 112, 10), (12, 13, 17), 0),
 )
 _FACE_SKIN_MM = 2.0
 
-_INSIDE_FACE = _both_sides(
+_INSIDE_FACE = _mirror_pairs(
     (Paint.MUSCLE, (0, 42, -8), (52, 50, 52), 0),
     (Paint.FAT, (52, 50, -12), (10, 24, 20), 0),
     (Paint.GLAND, (55, 16, -18), (10, 15, 24), 0),
@@ -76,7 +76,7 @@ _INSIDE_FACE = _both_sides(
     (Paint.AIR, (0, 30, -32), (11, 5, 20), -8),
 )
 
-_SKULL_BASE = _both_sides(
+_SKULL_BASE = _mirror_pairs(
     (Paint.BONE, (52, -2, 2), (13, 17, 19), 0),
     (Paint.BONE, (35, 14, 14), (24, 10, 10), 0),
     (Paint.BONE, (17, 6, -8), (8, 13, 8), 0),
@@ -87,13 +87,13 @@ _SKULL_BASE = _both_sides(
     (Paint.AIR, (0, 54, 29), (14, 12, 11), 0),
 )
 
-_MASTOID_CELLS = _both_sides((Paint.AIR, (52, -2, 2), (11, 15, 17), 0))
+_MASTOID_CELLS = _mirror_pairs((Paint.AIR, (52, -2, 2), (11, 15, 17), 0))
 
-_CISTERNS = _both_sides(
+_CISTERNS = _mirror_pairs(
     (Paint.CSF, (0, 12, 24), (24, 25, 34), 0),
     (Paint.CSF, (0, -18, 2), (16, 15, 11), 0),
 )
-_STEM = _both_sides(
+_STEM = _mirror_pairs(
     (Paint.GREY_MATTER, (8, -17, 5), (7, 8, 10), 0),
     (Paint.WHITE_MATTER, (0, 16, 54), (15, 11, 12), 0),
     (Paint.WHITE_MATTER, (0, 20, 35), (17, 13, 15), -12),
@@ -101,8 +101,8 @@ _STEM = _both_sides(
     (Paint.CSF, (0, 4, 36), (6, 4.5, 12), -12),
     (Paint.CSF, (0, 10, 53), (1.2, 1.2, 12), -25),
 )
-_CEREBELLUM = Ellipsoid(part=Paint.GREY_MATTER, centre_mm=(0.0, -37.0, 25.0), radii_mm=(51.0, 33.0, 25.0))
-_FOREBRAIN = _both_sides(
+_CEREBELLUM = PaintedEllipsoid(part=Paint.GREY_MATTER, centre_mm=(0.0, -37.0, 25.0), radii_mm=(51.0, 33.0, 25.0))
+_FOREBRAIN = _mirror_pairs(
     (Paint.WHITE_MATTER, (0, 12, 82), (16, 42, 14), 0),
     (Paint.CSF, (12, 8, 82), (7, 38, 8), 0),
     (Paint.GREY_MATTER, (10, 22, 68), (9, 16, 9), 0),
@@ -130,7 +130,7 @@ class Head:
     folds: Waves
     cells: Waves
 
-    def paint(self, points: Points, ids: PartIds, right_mm: Field) -> None:
+    def paint(self, points: Points, ids: PartIds, right_mm: PointValues) -> None:
         """Paint the head; what the neck has painted behind the throat stays.
 
         Args:
@@ -146,7 +146,7 @@ class Head:
         self._paint_skull(own, part)
         ids[near] = part
 
-    def _to_head(self, points: Points, right_mm: Field) -> Points:
+    def _to_head(self, points: Points, right_mm: PointValues) -> Points:
         offset = [
             value - np.float32(origin)
             for value, origin in zip((right_mm, points.y, points.z), self.origin_ras_mm, strict=True)
@@ -163,7 +163,7 @@ class Head:
                 share = 1 - shrink / min(solid.radii_mm)
                 is_inside = solid.radius2(points) < share * share
                 ids[is_inside & (outside | (ids == Paint.SKIN))] = part
-        front = np.flatnonzero((points.y > _THROAT_MM) & is_before_column & (ids > Paint.SKIN))
+        front = np.flatnonzero((points.y > _PHARYNX_MM) & is_before_column & (ids > Paint.SKIN))
         if front.size:
             inner, some = ids[front], points.take(front)
             paint_shapes(_INSIDE_FACE, some, inner)
@@ -172,7 +172,7 @@ class Head:
             ids[front] = inner
 
     def _paint_skull(self, points: Points, ids: PartIds) -> None:
-        above = points.z - _base_mm(points)
+        above = points.z - _measure_floor_mm(points)
         is_near = (_VAULT.radius2(points) < _SCALP) & ((above > -12) | (points.y < _BASION_MM))
         near = np.flatnonzero(is_near)
         if not near.size:
@@ -202,7 +202,7 @@ class Head:
             some = points.take(near)
             ids[near[(solid.radius2(some) < 1) & (self.cells.at(some) > -0.2)]] = Paint.AIR
 
-    def _paint_brain(self, points: Points, ids: PartIds, depth: Field) -> None:
+    def _paint_brain(self, points: Points, ids: PartIds, depth: PointValues) -> None:
         folds = self.folds.at(points)
         ids[:] = Paint.GREY_MATTER
         ids[depth + 2.5 * folds > 12] = Paint.WHITE_MATTER
@@ -219,7 +219,7 @@ class Head:
 _REACH_MM = 115.0
 """No part of the head lies farther below the foramen magnum, however it nods."""
 
-_THROAT_MM = 12.0
+_PHARYNX_MM = 12.0
 """What lies in front of this is face; behind it are column and neck."""
 
 _BASION_MM = 15.0
@@ -231,7 +231,7 @@ _VAULT_MM, _SCALP_MM = 78.0, 6.5
 _SCALP = (1 + _SCALP_MM / _VAULT_MM) ** 2
 
 
-def _paint_clivus(points: Points, ids: PartIds, above: Field) -> None:
+def _paint_clivus(points: Points, ids: PartIds, above: PointValues) -> None:
     """The slope of bone in front of the brain stem, some 10 mm thick.
 
     Args:
@@ -244,7 +244,7 @@ def _paint_clivus(points: Points, ids: PartIds, above: Field) -> None:
     ids[is_slope & (above < -1.5) & (above > -9)] = Paint.MARROW
 
 
-def _paint_cerebellum(points: Points, ids: PartIds, radius2: Field) -> None:
+def _paint_cerebellum(points: Points, ids: PartIds, radius2: PointValues) -> None:
     """Leaves that fan out from the fourth ventricle around the white middle."""
     angle = np.arctan2(points.z - 28, -points.y - 12)
     leaves = np.sin(22 * angle + 0.06 * np.abs(points.x))
@@ -254,7 +254,7 @@ def _paint_cerebellum(points: Points, ids: PartIds, radius2: Field) -> None:
     ids[radius2 < 0.3] = Paint.WHITE_MATTER
 
 
-def _base_mm(points: Points) -> Field:
+def _measure_floor_mm(points: Points) -> PointValues:
     """Height of the floor of the cranial cavity: clivus, middle and anterior fossa."""
     clivus = np.minimum((points.y - _BASION_MM) * 1.5, 45)
     beside = 10 - 0.1 * np.abs(points.x) + 42 * np.clip((points.y - 56) / 12, 0, 1)

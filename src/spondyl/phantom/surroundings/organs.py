@@ -8,14 +8,14 @@ import numpy as np
 
 from spondyl.phantom.scene.scene import PartIds
 from spondyl.phantom.surroundings.bones import Bones, draw_bones
-from spondyl.phantom.surroundings.frame import Curve, Field, Guide, Points, Waves, draw_waves
-from spondyl.phantom.surroundings.shapes import Ellipsoid, Paint, paint_shapes
-from spondyl.phantom.surroundings.wall import Body, Habitus
+from spondyl.phantom.surroundings.frame import Curve, Guide, Points, PointValues, Waves, draw_waves
+from spondyl.phantom.surroundings.shapes import Paint, PaintedEllipsoid, paint_shapes
+from spondyl.phantom.surroundings.wall import BodyLayers, Habitus
 
 __all__ = ["Trunk", "draw_trunk"]
 
 
-_MM_OUTSIDE = 45.0
+_MM_PER_UNIT_OUTSIDE = 45.0
 """Distance to the cavity over how far outside it `Shell.within` says, for a chest's usual breadth and depth."""
 
 
@@ -39,19 +39,19 @@ class Trunk:
     """
 
     guide: Guide
-    body: Body
+    body: BodyLayers
     bones: Bones
-    domes_mm: tuple[float, float]
+    dome_heights_mm: tuple[float, float]
     mediastinum_mm: Curve
     liver_low_mm: float
     liver_reach_mm: float
-    organs: tuple[Ellipsoid, ...]
-    loops: tuple[Waves, Waves]
-    contents: Waves
-    loop_radius: float
-    vessels: tuple[Waves, Waves]
+    organs: tuple[PaintedEllipsoid, ...]
+    bowel_loops: tuple[Waves, Waves]
+    bowel_contents: Waves
+    bowel_loop_radius: float
+    vessel_waves: tuple[Waves, Waves]
 
-    def paint(self, points: Points, ids: PartIds, wall: Field, cavity: Field) -> None:
+    def paint(self, points: Points, ids: PartIds, wall: PointValues, cavity: PointValues) -> None:
         """Paint over the layers of the body.
 
         Args:
@@ -65,9 +65,9 @@ class Trunk:
             self._paint_cavity(some, part)
             ids[inside] = part
 
-    def _diaphragm_mm(self, points: Points) -> Field:
+    def _measure_diaphragm_mm(self, points: Points) -> PointValues:
         """Height of the diaphragm over each point: two domes, low at the sides and lowest behind."""
-        right, left = self.domes_mm
+        right, left = self.dome_heights_mm
         middle = self.body.cavity.middle_mm[points.row]
         half_depth = np.maximum(self.body.cavity.front_mm[points.row] - middle, 20)
         aside = np.abs(points.x) - 62
@@ -78,19 +78,19 @@ class Trunk:
 
     def _paint_cavity(self, points: Points, ids: PartIds) -> None:
         ids[:] = Paint.FAT
-        over = points.z - self._diaphragm_mm(points)
-        chest, belly = np.flatnonzero(over > 0), np.flatnonzero(over <= 0)
-        for where, paint in ((chest, self._paint_chest), (belly, self._paint_belly)):
+        over = points.z - self._measure_diaphragm_mm(points)
+        chest, abdomen = np.flatnonzero(over > 0), np.flatnonzero(over <= 0)
+        for where, paint in ((chest, self._paint_chest), (abdomen, self._paint_abdomen)):
             if where.size:
                 part = ids[where]
                 paint(points.take(where), part, over[where])
                 ids[where] = part
         ids[np.abs(over) < 1.5] = Paint.MUSCLE
 
-    def _paint_chest(self, points: Points, ids: PartIds, over: Field) -> None:
+    def _paint_chest(self, points: Points, ids: PartIds, over: PointValues) -> None:
         row, guide = points.row, self.guide
         ahead = points.y - guide.front_mm[row]
-        lobes = self.contents.at(points)
+        lobes = self.bowel_contents.at(points)
         narrow = np.clip(1 - np.abs(ahead - 55) / 90, 0.25, 1)
         mediastinum = np.where(ahead > 4, self.mediastinum_mm[row] * narrow + 3 * lobes, 0)
         beside_spine = (
@@ -100,39 +100,41 @@ class Trunk:
         ids[is_lung] = Paint.LUNG
         where = np.flatnonzero(is_lung)
         some = points.take(where)
-        branches = np.square(self.vessels[0].at(some)) + np.square(self.vessels[1].at(some))
+        branches = np.square(self.vessel_waves[0].at(some)) + np.square(self.vessel_waves[1].at(some))
         hilum = np.clip(1.2 - np.hypot(np.abs(some.x) - 25, some.y - guide.axis_mm[some.row] - 30) / 130, 0.1, 1)
         ids[where[branches < 0.03 * hilum]] = Paint.VEIN
         paint_shapes(self.organs, points, ids)
 
-    def _paint_belly(self, points: Points, ids: PartIds, over: Field) -> None:
-        first, second = (waves.at(points) for waves in self.loops)
-        contents = self.contents.at(points)
+    def _paint_abdomen(self, points: Points, ids: PartIds, over: PointValues) -> None:
+        first, second = (waves.at(points) for waves in self.bowel_loops)
+        bowel_contents = self.bowel_contents.at(points)
         ahead = points.y - self.guide.front_mm[points.row]
-        self._paint_loops(points, ids, ahead, np.hypot(first, second), contents)
-        branches = np.hypot(self.vessels[0].at(points), first)
+        self._paint_loops(points, ids, ahead, np.hypot(first, second), bowel_contents)
+        branches = np.hypot(self.vessel_waves[0].at(points), first)
         ids[(ids == Paint.FAT) & (branches < 0.1) & (ahead > 15)] = Paint.VEIN
-        lower = self.liver_low_mm + np.clip(95 - points.x, 0, None) * 0.6 + 6 * contents
+        lower = self.liver_low_mm + np.clip(95 - points.x, 0, None) * 0.6 + 6 * bowel_contents
         is_liver = (points.z > lower) & (points.x > -self.liver_reach_mm) & (over < -3)
         behind = 30 - 75 * np.clip((50 - points.x) / 35, 0, 1)
         is_liver &= points.y > self.guide.canal_mm[points.row] - behind
         ids[is_liver] = Paint.LIVER
-        ids[is_liver & (np.hypot(first, contents) < 0.13)] = Paint.VEIN
+        ids[is_liver & (np.hypot(first, bowel_contents) < 0.13)] = Paint.VEIN
         paint_shapes(self.organs, points, ids)
 
-    def _paint_loops(self, points: Points, ids: PartIds, ahead: Field, radius: Field, contents: Field) -> None:
+    def _paint_loops(
+        self, points: Points, ids: PartIds, ahead: PointValues, radius: PointValues, bowel_contents: PointValues
+    ) -> None:
         """Bowel in front of the column and beside it, with its wall and what it holds."""
         room = np.clip((ahead - 16) / 16, 0, 1) + np.clip((np.abs(points.x) - 70) / 20, 0, 1)
-        size = np.float32(self.loop_radius) * np.minimum(room, 1)
+        size = np.float32(self.bowel_loop_radius) * np.minimum(room, 1)
         is_loop = radius < size
         ids[is_loop] = Paint.BOWEL_WALL
         lumen = radius < size - 0.16
         ids[lumen] = Paint.BOWEL_FLUID
-        ids[lumen & (contents < -0.55)] = Paint.STOOL
-        ids[lumen & (contents > 0.9 - 0.004 * ahead)] = Paint.AIR
-        ids[lumen & (np.abs(contents) < 0.25)] = Paint.BOWEL_WALL
+        ids[lumen & (bowel_contents < -0.55)] = Paint.STOOL
+        ids[lumen & (bowel_contents > 0.9 - 0.004 * ahead)] = Paint.AIR
+        ids[lumen & (np.abs(bowel_contents) < 0.25)] = Paint.BOWEL_WALL
 
-    def _paint_wall(self, points: Points, ids: PartIds, wall: Field, cavity: Field) -> None:
+    def _paint_wall(self, points: Points, ids: PartIds, wall: PointValues, cavity: PointValues) -> None:
         """Muscle layers of the belly's wall, ribs and breastbone in the chest's, pelvic bones below."""
         is_wall = (wall > 0.03) & (cavity < 0)
         where = np.flatnonzero(is_wall)
@@ -143,38 +145,38 @@ class Trunk:
         place = self.guide.place[some.row]
         x = np.abs(some.x)
         ahead = some.y - self.guide.canal_mm[some.row]
-        belly = (place > 18.5) & (place < 25.5) & (ahead > 0)
-        part[belly & (x > 70) & (np.abs(share - 0.36) < 0.05)] = Paint.FAT
-        part[belly & (x > 70) & (np.abs(share - 0.7) < 0.05)] = Paint.FAT
-        midline = belly & (ahead > 50) & (x < 5 + 3 * self.contents.at(some))
+        abdomen = (place > 18.5) & (place < 25.5) & (ahead > 0)
+        part[abdomen & (x > 70) & (np.abs(share - 0.36) < 0.05)] = Paint.FAT
+        part[abdomen & (x > 70) & (np.abs(share - 0.7) < 0.05)] = Paint.FAT
+        midline = abdomen & (ahead > 50) & (x < 5 + 3 * self.bowel_contents.at(some))
         part[midline] = np.where(share > 0.35, Paint.FAT, Paint.FASCIA)[midline]
-        part[belly & (x > 62) & (x < 70) & (ahead > 50)] = Paint.FASCIA
-        self.bones.paint(some, part, -_MM_OUTSIDE * cavity[where])
+        part[abdomen & (x > 62) & (x < 70) & (ahead > 50)] = Paint.FASCIA
+        self.bones.paint(some, part, -_MM_PER_UNIT_OUTSIDE * cavity[where])
         ids[where] = part
 
 
-def draw_trunk(guide: Guide, body: Body, habitus: Habitus, rng: np.random.Generator) -> Trunk:
+def draw_trunk(guide: Guide, body: BodyLayers, habitus: Habitus, rng: np.random.Generator) -> Trunk:
     """Draw the contents of a patient's trunk."""
     breath = rng.normal(0, 0.5)
     return Trunk(
         guide=guide,
         body=body,
         bones=draw_bones(guide, rng),
-        domes_mm=(guide.height_mm("T9", 0.1 + breath), guide.height_mm("T9", 0.6 + breath)),
-        mediastinum_mm=guide.by_level({"C7": 60, "T1": 34, "T3": 30, "T6": 36, "T8": 48, "T10": 56}),
+        dome_heights_mm=(guide.height_mm("T9", 0.1 + breath), guide.height_mm("T9", 0.6 + breath)),
+        mediastinum_mm=guide.curve_through({"C7": 60, "T1": 34, "T3": 30, "T6": 36, "T8": 48, "T10": 56}),
         liver_low_mm=guide.height_mm("L2", rng.normal(0.2, 0.5)),
         liver_reach_mm=rng.uniform(20, 75),
         organs=_draw_organs(guide, habitus, rng),
-        loops=(draw_waves(rng, 75.0), draw_waves(rng, 75.0)),
-        contents=draw_waves(rng, 55.0),
-        loop_radius=rng.uniform(1.0, 1.6),
-        vessels=(draw_waves(rng, 45.0), draw_waves(rng, 45.0)),
+        bowel_loops=(draw_waves(rng, 75.0), draw_waves(rng, 75.0)),
+        bowel_contents=draw_waves(rng, 55.0),
+        bowel_loop_radius=rng.uniform(1.0, 1.6),
+        vessel_waves=(draw_waves(rng, 45.0), draw_waves(rng, 45.0)),
     )
 
 
-def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tuple[Ellipsoid, ...]:
+def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tuple[PaintedEllipsoid, ...]:
     """Heart, kidneys in their fat, spleen, stomach, bladder, and what lies behind the bladder."""
-    organs: list[Ellipsoid] = []
+    organs: list[PaintedEllipsoid] = []
 
     def add(
         part: Paint, level: str, below: float, offset: tuple[float, float], *radii: float, pitch: float = 0.0
@@ -183,7 +185,7 @@ def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tu
         x, forward = offset
         y = float(guide.axis_mm[guide.row(np.array([z]))[0]]) + forward
         organs.append(
-            Ellipsoid(part=part, centre_mm=(x, y, z), radii_mm=(radii[0], radii[1], radii[2]), pitch_deg=pitch)
+            PaintedEllipsoid(part=part, centre_mm=(x, y, z), radii_mm=(radii[0], radii[1], radii[2]), pitch_deg=pitch)
         )
 
     chest = habitus.chest_mm
@@ -202,7 +204,7 @@ def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tu
         add(Paint.KIDNEY, level, below, (x, back), 27 * size[1], 25 * size[1], 54 * size[1])
         add(Paint.FAT, level, below, (x - side * 10, back + 5), 14, 8, 22)
     add(Paint.SPLEEN, "T12", -0.4, (-98 + shift[1], -2), 22, 40, 52 * size[2])
-    stomach = (-52 + shift[2], 0.45 * habitus.belly_mm)
+    stomach = (-52 + shift[2], 0.45 * habitus.abdomen_mm)
     add(Paint.BOWEL_WALL, "T11", 0.6, stomach, 40, 36, 50)
     add(Paint.BOWEL_FLUID, "T11", 0.6, stomach, 37, 33, 47)
     add(Paint.AIR, "T11", 0.5, (stomach[0], stomach[1] + 12), 26, 18, 38)
@@ -213,18 +215,18 @@ def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tu
     add(Paint.URINE, "Co", 0.5 - 1.2 * fill, bladder, 42 * fill + 4, 38 * fill + 2, 30 * fill + 2)
     add(Paint.MUSCLE, "Co", 1.8, (0, 22), 22, 18, 20)
     if rng.random() < 0.5:  # a womb, or in the others nothing but bowel above the bladder
-        womb = (rng.normal(0, 6), -2.0)
-        add(Paint.MUSCLE, "S5", 0.2, womb, 26, 22, 36, pitch=40)
-        add(Paint.MUCOSA, "S5", 0.2, womb, 10, 4, 24, pitch=40)
+        uterus = (rng.normal(0, 6), -2.0)
+        add(Paint.MUSCLE, "S5", 0.2, uterus, 26, 22, 36, pitch=40)
+        add(Paint.MUCOSA, "S5", 0.2, uterus, 10, 4, 24, pitch=40)
     for level in ("S3", "S5"):  # rectum
         before = guide.at(guide.front_mm, level) - guide.at(guide.axis_mm, level) + rng.uniform(16, 24)
         radii = (rng.uniform(14, 22), rng.uniform(11, 16), 26.0)
         add(Paint.BOWEL_WALL, level, 0.0, (rng.normal(0, 5), before), *radii)
-        organs.append(_inside(organs[-1], Paint.AIR if rng.random() < 0.4 else Paint.STOOL))
+        organs.append(_fill_organ(organs[-1], Paint.AIR if rng.random() < 0.4 else Paint.STOOL))
     return tuple(organs)
 
 
-def _inside(organ: Ellipsoid, part: Paint, wall_mm: float = 3.0) -> Ellipsoid:
+def _fill_organ(organ: PaintedEllipsoid, part: Paint, wall_mm: float = 3.0) -> PaintedEllipsoid:
     """What a hollow organ holds."""
     a, b, c = organ.radii_mm
     return replace(organ, part=part, radii_mm=(a - wall_mm, b - wall_mm, c - wall_mm))

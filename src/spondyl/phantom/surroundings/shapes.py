@@ -14,10 +14,20 @@ from numpy.typing import NDArray
 from spondyl.geometry.affine import Float
 from spondyl.phantom.scene.material import Material, Tissue
 from spondyl.phantom.scene.scene import Part, PartIds
-from spondyl.phantom.scene.tissue_table import marrow, material
-from spondyl.phantom.surroundings.frame import Curve, Field, Guide, Points
+from spondyl.phantom.scene.tissue_table import get_material, make_marrow
+from spondyl.phantom.surroundings.frame import Curve, Guide, Points, PointValues
 
-__all__ = ["Ellipsoid", "Paint", "Shape", "Shell", "Tube", "do_meet", "draw_parts", "make_tube", "paint_shapes"]
+__all__ = [
+    "LongitudinalTube",
+    "Paint",
+    "PaintedEllipsoid",
+    "PaintedShape",
+    "Shell",
+    "boxes_overlap",
+    "draw_parts",
+    "make_longitudinal_tube",
+    "paint_shapes",
+]
 
 
 class Paint(IntEnum):
@@ -52,30 +62,30 @@ class Paint(IntEnum):
 
 def draw_parts(rng: np.random.Generator) -> tuple[Part, ...]:
     """The material of each `Paint`: the usual one of its tissue, or one that is near it, and a patient's own marrow."""
-    muscle, organ, bowel = material(Tissue.MUSCLE), material(Tissue.ORGAN), material(Tissue.BOWEL)
-    brain = material(Tissue.BRAIN)
+    muscle, organ, bowel = get_material(Tissue.MUSCLE), get_material(Tissue.ORGAN), get_material(Tissue.BOWEL)
+    brain = get_material(Tissue.BRAIN)
     # Relaxation of liver, spleen and kidney: de Bazelaire et al., Radiology 230:652 (2004), T1 brought to 1.5 T.
     # Brain: Stanisz et al., Magn Reson Med 54:507 (2005). The other departures are chosen to look as real scans do.
     of: dict[Paint, Material] = {
-        Paint.AIR: material(Tissue.AIR),
-        Paint.SKIN: material(Tissue.SKIN),
-        Paint.FAT: material(Tissue.FAT),
+        Paint.AIR: get_material(Tissue.AIR),
+        Paint.SKIN: get_material(Tissue.SKIN),
+        Paint.FAT: get_material(Tissue.FAT),
         Paint.MUSCLE: muscle,
         Paint.FATTY_MUSCLE: replace(muscle, fat_fraction=0.4, hu=5.0),
-        Paint.FASCIA: material(Tissue.LIGAMENT),
+        Paint.FASCIA: get_material(Tissue.LIGAMENT),
         Paint.INTERSPINOUS: replace(
-            material(Tissue.LIGAMENT), proton_density=0.65, t2_ms=28.0, t2_star_ms=14.0, fat_fraction=0.3, hu=40.0
+            get_material(Tissue.LIGAMENT), proton_density=0.65, t2_ms=28.0, t2_star_ms=14.0, fat_fraction=0.3, hu=40.0
         ),
-        Paint.BONE: material(Tissue.CORTICAL_BONE),
-        Paint.MARROW: marrow(rng.uniform(0.35, 0.7), rng.uniform(80.0, 200.0)),
-        Paint.CARTILAGE: material(Tissue.CARTILAGE),
+        Paint.BONE: get_material(Tissue.CORTICAL_BONE),
+        Paint.MARROW: make_marrow(rng.uniform(0.35, 0.7), rng.uniform(80.0, 200.0)),
+        Paint.CARTILAGE: get_material(Tissue.CARTILAGE),
         Paint.MUCOSA: replace(organ, t1_ms=1000.0, t2_ms=80.0, hu=45.0),
-        Paint.CSF: material(Tissue.CSF),
+        Paint.CSF: get_material(Tissue.CSF),
         Paint.WHITE_MATTER: replace(brain, proton_density=0.72, t1_ms=884.0, t2_ms=72.0, hu=32.0, texture=0.04),
         Paint.GREY_MATTER: replace(brain, proton_density=0.84, t1_ms=1124.0, t2_ms=95.0, hu=38.0, texture=0.04),
-        Paint.ARTERY: material(Tissue.BLOOD),
-        Paint.VEIN: material(Tissue.VEIN),
-        Paint.LUNG: material(Tissue.LUNG),
+        Paint.ARTERY: get_material(Tissue.BLOOD),
+        Paint.VEIN: get_material(Tissue.VEIN),
+        Paint.LUNG: get_material(Tissue.LUNG),
         Paint.LIVER: replace(organ, t1_ms=586.0, t2_ms=46.0, t2_star_ms=26.0, hu=60.0),
         Paint.SPLEEN: replace(organ, t1_ms=1057.0, t2_ms=79.0, t2_star_ms=40.0, hu=48.0),
         Paint.KIDNEY: replace(organ, t1_ms=966.0, t2_ms=87.0, t2_star_ms=45.0, hu=34.0),
@@ -84,7 +94,13 @@ def draw_parts(rng: np.random.Generator) -> tuple[Part, ...]:
         Paint.BOWEL_FLUID: bowel,
         Paint.STOOL: replace(bowel, proton_density=0.6, t1_ms=500.0, t2_ms=45.0, fat_fraction=0.15, hu=-40.0),
         Paint.URINE: replace(
-            material(Tissue.CSF), t1_ms=3000.0, t2_ms=900.0, t2_star_ms=300.0, hu=5.0, is_flowing=False, texture=0.01
+            get_material(Tissue.CSF),
+            t1_ms=3000.0,
+            t2_ms=900.0,
+            t2_star_ms=300.0,
+            hu=5.0,
+            is_flowing=False,
+            texture=0.01,
         ),
     }
     return tuple(Part(material=of[paint]) for paint in Paint)
@@ -110,7 +126,7 @@ class Shell:
         """Halfway between its front and its back."""
         return np.asarray((self.front_mm + self.back_mm) / 2)
 
-    def within(self, points: Points) -> Field:
+    def within(self, points: Points) -> PointValues:
         """How far inside points are: 1 in the middle, 0 on the surface, negative outside.
 
         A squircle after Fernandez-Guasti, Int J Math Educ Sci Technol 23:895 (1992), which needs no powers.
@@ -122,12 +138,12 @@ class Shell:
         return np.asarray(1 - across - along + np.float32(self.square) * np.minimum(across * along, 1))
 
 
-def do_meet(box_mm: Float, other_mm: Float) -> bool:
+def boxes_overlap(box_mm: Float, other_mm: Float) -> bool:
     """Say whether two boxes (2, 3) share a place."""
     return bool((box_mm[0] < other_mm[1]).all() and (other_mm[0] < box_mm[1]).all())
 
 
-class Shape(Protocol):
+class PaintedShape(Protocol):
     """Something that is painted with one part, or with one inside another."""
 
     @property
@@ -140,11 +156,11 @@ class Shape(Protocol):
         ...
 
 
-def paint_shapes(shapes: Iterable[Shape], points: Points, ids: PartIds) -> None:
+def paint_shapes(shapes: Iterable[PaintedShape], points: Points, ids: PartIds) -> None:
     """Paint shapes one over another, each on the points near it."""
     box = points.box_mm()
     for shape in shapes:
-        if do_meet(shape.box_mm, box):
+        if boxes_overlap(shape.box_mm, box):
             near = points.inside(shape.box_mm)
             part = ids[near]
             shape.paint(points.take(near), part)
@@ -152,14 +168,14 @@ def paint_shapes(shapes: Iterable[Shape], points: Points, ids: PartIds) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tube:
+class LongitudinalTube:
     """Something that runs along the spine with an elliptic section: a vessel, a muscle, an airway.
 
     Args:
         part: what it is made of.
         rows: x, y, and one over the semi-axes along both of its section at each row, (rows, 4); y is infinite where
             there is none of it.
-        box_mm: see `Shape`.
+        box_mm: see `PaintedShape`.
         lumen: what it holds; `part` as well when None.
         lumen_share: of its radius.
     """
@@ -179,7 +195,7 @@ class Tube:
             ids[radius2 < self.lumen_share**2] = self.lumen
 
 
-def make_tube(
+def make_longitudinal_tube(
     guide: Guide,
     part: Paint,
     anchor: Curve,
@@ -188,7 +204,7 @@ def make_tube(
     side: int = 1,
     lumen: Paint | None = None,
     lumen_share: float = 0.0,
-) -> Tube:
+) -> LongitudinalTube:
     """Run a tube with round ends along a column.
 
     Args:
@@ -197,10 +213,10 @@ def make_tube(
         anchor: the curve that its places are told from.
         table: level to x, distance in front of the anchor, and the semi-axes along x and y, mm.
         side: -1 mirrors it.
-        lumen, lumen_share: see `Tube`.
+        lumen, lumen_share: see `LongitudinalTube`.
     """
     levels = list(table)
-    x, forward, a, b = (guide.by_level({level: table[level][i] for level in levels}) for i in range(4))
+    x, forward, a, b = (guide.curve_through({level: table[level][i] for level in levels}) for i in range(4))
     z = guide.heights_mm
     beyond = np.maximum(z - guide.height_mm(levels[0]), guide.height_mm(levels[-1]) - z)
     taper = np.sqrt(np.clip(1 - np.square(np.maximum(beyond, 0) / np.minimum(a, b)), 0, 1))
@@ -209,11 +225,11 @@ def make_tube(
     ends = [np.stack([x + sign * a, y + sign * b, z], axis=1)[there] for sign in (-1, 1)]
     box = np.array([ends[0].min(axis=0), ends[1].max(axis=0)])
     rows = np.stack([x, np.where(there, y, np.inf), 1 / a, 1 / b], axis=1).astype(np.float32)
-    return Tube(part=part, rows=rows, box_mm=box, lumen=lumen, lumen_share=lumen_share)
+    return LongitudinalTube(part=part, rows=rows, box_mm=box, lumen=lumen, lumen_share=lumen_share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ellipsoid:
+class PaintedEllipsoid:
     """An ellipsoid.
 
     Args:
@@ -234,14 +250,14 @@ class Ellipsoid:
 
     @property
     def box_mm(self) -> Float:
-        """See `Shape`."""
+        """See `PaintedShape`."""
         a, b, c = self.radii_mm
         cosine, sine = math.cos(math.radians(self.pitch_deg)), math.sin(math.radians(self.pitch_deg))
         reach = (a, math.hypot(b * cosine, c * sine), math.hypot(b * sine, c * cosine))
         ends = [(middle - away, middle + away) for middle, away in zip(self.centre_mm, reach, strict=True)]
         return np.array(ends).T
 
-    def radius2(self, points: Points) -> Field:
+    def radius2(self, points: Points) -> PointValues:
         """Squared distance from its centre, 1 on the surface."""
         axes = zip((points.x, points.y, points.z), self.centre_mm, strict=True)
         x, y, z = (value - np.float32(centre) for value, centre in axes)

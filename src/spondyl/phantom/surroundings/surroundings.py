@@ -13,13 +13,13 @@ from spondyl.phantom.surroundings.back import Back, draw_back
 from spondyl.phantom.surroundings.frame import Guide, Points, make_guide
 from spondyl.phantom.surroundings.head import Head, draw_head
 from spondyl.phantom.surroundings.organs import Trunk, draw_trunk
-from spondyl.phantom.surroundings.shapes import Paint, Tube, draw_parts, paint_shapes
-from spondyl.phantom.surroundings.vessels import draw_runners
-from spondyl.phantom.surroundings.wall import Body, draw_body, draw_habitus
+from spondyl.phantom.surroundings.shapes import LongitudinalTube, Paint, draw_parts, paint_shapes
+from spondyl.phantom.surroundings.vessels import draw_tubes
+from spondyl.phantom.surroundings.wall import BodyLayers, draw_habitus, draw_layers
 
 __all__ = ["Surroundings", "draw_surroundings"]
 
-_AT_ONCE = 1 << 16
+_POINTS_PER_CHUNK = 1 << 16
 """Points painted together: few enough that what is computed of them stays in the processor's cache."""
 
 _TWIST_BACK_MM, _TWIST_FRONT_MM = 80.0, 25.0
@@ -38,11 +38,11 @@ class Surroundings:
 
     parts: tuple[Part, ...]
     guide: Guide
-    body: Body
+    body: BodyLayers
     trunk: Trunk
     back: Back
     head: Head
-    runners: tuple[Tube, ...]
+    tubes: tuple[LongitudinalTube, ...]
 
     def paint(
         self, right_mm: NDArray[np.float32], anterior_mm: NDArray[np.float32], superior_mm: NDArray[np.float32]
@@ -51,13 +51,13 @@ class Surroundings:
         shape = np.broadcast_shapes(right_mm.shape, anterior_mm.shape, superior_mm.shape)
         axes = [np.broadcast_to(axis, shape).reshape(-1) for axis in (right_mm, anterior_mm, superior_mm)]
         ids = np.zeros(int(np.prod(shape)), dtype=np.uint16)
-        for start in range(0, ids.size, _AT_ONCE):
-            chunk = slice(start, start + _AT_ONCE)
+        for start in range(0, ids.size, _POINTS_PER_CHUNK):
+            chunk = slice(start, start + _POINTS_PER_CHUNK)
             right, y, z = (axis[chunk] for axis in axes)
-            self._paint(self._points(right, y, z), right, ids[chunk])
+            self._paint(self._to_points(right, y, z), right, ids[chunk])
         return ids.reshape(shape)
 
-    def _points(self, right: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]) -> Points:
+    def _to_points(self, right: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]) -> Points:
         """Points with their distances from the midline, which turns with the vertebrae."""
         row = self.guide.row(z)
         lever = np.clip(y - self.guide.canal_mm[row], -_TWIST_BACK_MM, _TWIST_FRONT_MM)
@@ -71,7 +71,7 @@ class Surroundings:
         self.head.paint(points, ids, right_mm)
         outside = np.flatnonzero((wall <= 0) & (ids <= Paint.FAT))
         kept = ids[outside]
-        paint_shapes(self.runners, points, ids)
+        paint_shapes(self.tubes, points, ids)
         paint_shapes(self.trunk.bones.heads, points, ids)
         ids[outside] = kept  # in a slender body nothing stands out of the wall
 
@@ -85,7 +85,7 @@ def draw_surroundings(column: Column, rng: np.random.Generator) -> Surroundings:
     """
     guide = make_guide(column)
     habitus = draw_habitus(rng)
-    body = draw_body(guide, habitus, rng)
+    body = draw_layers(guide, habitus, rng)
     return Surroundings(
         parts=draw_parts(rng),
         guide=guide,
@@ -93,5 +93,5 @@ def draw_surroundings(column: Column, rng: np.random.Generator) -> Surroundings:
         trunk=draw_trunk(guide, body, habitus, rng),
         back=draw_back(guide, habitus, rng),
         head=draw_head(column, guide, rng),
-        runners=draw_runners(guide, habitus, rng),
+        tubes=draw_tubes(guide, habitus, rng),
     )

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.phantom.scene.scene import PartIds
-from spondyl.phantom.surroundings.frame import Curve, Field, Guide, Points, Waves, draw_waves
+from spondyl.phantom.surroundings.frame import Curve, Guide, Points, PointValues, Waves, draw_waves
 from spondyl.phantom.surroundings.shapes import Paint, Shell
 
-__all__ = ["Body", "Habitus", "draw_body", "draw_habitus"]
+__all__ = ["BodyLayers", "Habitus", "draw_habitus", "draw_layers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Habitus:
     """
 
     fat: float
-    belly_mm: float
+    abdomen_mm: float
     chest_mm: float
     breadth: float
     muscle: float
@@ -40,7 +40,7 @@ def draw_habitus(rng: np.random.Generator) -> Habitus:
     fat = float(np.clip(np.exp(rng.normal(0, 0.45)), 0.4, 2.6))
     return Habitus(
         fat=fat,
-        belly_mm=float(np.clip(rng.normal(55 + 32 * fat, 14), 45, 170)),
+        abdomen_mm=float(np.clip(rng.normal(55 + 32 * fat, 14), 45, 170)),
         chest_mm=float(np.clip(rng.normal(112 + 10 * fat, 10), 90, 160)),
         breadth=float(rng.normal(1, 0.05)),
         muscle=float(np.clip(rng.normal(1, 0.15), 0.7, 1.4)),
@@ -59,7 +59,7 @@ _FAT_FRONT_MM = {"C3": 4, "T1": 5, "T5": 12, "T10": 9, "L1": 15, "L4": 20, "S2":
 _FAT_SIDE_MM = {"C3": 4, "C7": 6, "T3": 12, "T9": 9, "L3": 14, "S1": 20, "Co": 26}
 """Subcutaneous fat of a patient with the usual amount; as seen in the sagittal and axial scans that we have."""
 
-_MOUND_MM = {
+_MUSCLE_BULGE_MM = {
     "C2": 4,
     "C5": 4,
     "C7": 1,
@@ -89,7 +89,7 @@ _SKIN_MM = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class BodyLayers:
     """The layers of a body.
 
     Args:
@@ -97,7 +97,7 @@ class Body:
         fat: below the skin.
         wall: below the subcutaneous fat.
         cavity: of chest, belly and pelvis.
-        mound_mm: see `_MOUND_MM`.
+        mound_mm: see `_MUSCLE_BULGE_MM`.
         throat_mm: anterior coordinate of the column's front in the neck, beyond which fat fills what nothing else
             does; far in front of the trunk.
         top_mm: height where the head takes over.
@@ -109,20 +109,20 @@ class Body:
     fat: Shell
     wall: Shell
     cavity: Shell
-    mound_mm: Curve
-    throat_mm: Curve
+    muscle_bulge_mm: Curve
+    pharynx_mm: Curve
     top_mm: float
     waves: Waves
     septa: Waves
 
-    def paint(self, points: Points, ids: PartIds) -> tuple[Field, Field]:
+    def paint(self, points: Points, ids: PartIds) -> tuple[PointValues, PointValues]:
         """Paint the layers; the rest is painted over them.
 
         Returns:
             how far inside wall and cavity the points are, see `Shell.within`.
         """
         uneven = self.waves.at(points)
-        bump = np.exp(-np.square(points.x * np.float32(1 / 15))) * self.mound_mm[points.row]
+        bump = np.exp(-np.square(points.x * np.float32(1 / 15))) * self.muscle_bulge_mm[points.row]
         bump *= points.y < self.wall.middle_mm[points.row]
         shallow = Points(x=points.x, y=points.y - np.float32(0.55) * bump, z=points.z, row=points.row)
         deep = Points(x=points.x, y=points.y - bump + uneven, z=points.z, row=points.row)
@@ -137,7 +137,7 @@ class Body:
         ids[wall > 0.03] = Paint.MUSCLE
         self._paint_sheets(points, ids, is_fat & (wall <= 0) & (uneven > 0.4), is_muscle & (uneven > -0.2))
         ids[
-            (wall > 0.1) & (np.abs(points.x) < 44 + 9 * uneven) & (points.y + 3 * uneven > self.throat_mm[points.row])
+            (wall > 0.1) & (np.abs(points.x) < 44 + 9 * uneven) & (points.y + 3 * uneven > self.pharynx_mm[points.row])
         ] = Paint.FAT
         return wall, cavity
 
@@ -151,16 +151,16 @@ class Body:
         ids[where[(sheet < 0.06) & is_muscle[where]]] = Paint.FAT
 
 
-def draw_body(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Body:
+def draw_layers(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> BodyLayers:
     """Draw the layers of a patient's body."""
     fat, width = habitus.fat, habitus.breadth
-    mound = guide.by_level(_MOUND_MM) * np.float32(habitus.muscle)
-    wall_back = guide.tip_mm - 2 - mound
-    wall_front = _wall_front(guide, habitus, rng)
-    half_width = guide.by_level(_HALF_WIDTH_MM) * np.float32(width)
-    cavity_half_width = np.minimum(guide.by_level(_CAVITY_HALF_WIDTH_MM), half_width - 14)
+    muscle_bulge = guide.curve_through(_MUSCLE_BULGE_MM) * np.float32(habitus.muscle)
+    wall_back = guide.tip_mm - 2 - muscle_bulge
+    wall_front = _run_wall_front(guide, habitus, rng)
+    half_width = guide.curve_through(_HALF_WIDTH_MM) * np.float32(width)
+    cavity_half_width = np.minimum(guide.curve_through(_CAVITY_HALF_WIDTH_MM), half_width - 14)
     fat_back, fat_front, fat_side = (
-        guide.by_level(table) * np.float32(fat) for table in (_FAT_BACK_MM, _FAT_FRONT_MM, _FAT_SIDE_MM)
+        guide.curve_through(table) * np.float32(fat) for table in (_FAT_BACK_MM, _FAT_FRONT_MM, _FAT_SIDE_MM)
     )
 
     def shell(outer_mm: float) -> Shell:
@@ -171,41 +171,41 @@ def draw_body(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Body:
             square=0.35,
         )
 
-    return Body(
+    return BodyLayers(
         skin=shell(_SKIN_MM),
         fat=shell(0.0),
         wall=Shell(front_mm=wall_front, back_mm=wall_back, half_width_mm=half_width, square=0.4),
-        cavity=_cavity(guide, wall_front, cavity_half_width, habitus),
-        mound_mm=mound,
+        cavity=_make_cavity(guide, wall_front, cavity_half_width, habitus),
+        muscle_bulge_mm=muscle_bulge,
         top_mm=guide.height_mm("O", -1.0),
         waves=draw_waves(rng, 40.0),
-        throat_mm=guide.front_mm - 12 + guide.by_level({"T1": 0, "T3": 150}),
+        pharynx_mm=guide.front_mm - 12 + guide.curve_through({"T1": 0, "T3": 150}),
         septa=draw_waves(rng, 70.0, 26.0, 90.0),
     )
 
 
-def _wall_front(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Curve:
+def _run_wall_front(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Curve:
     """Anterior coordinate of the front of the muscular wall."""
-    chest, belly = habitus.chest_mm, habitus.belly_mm - 20 * habitus.fat
+    chest, abdomen = habitus.chest_mm, habitus.abdomen_mm - 20 * habitus.fat
     droop = rng.normal(0, 8)
     in_front = _NECK_FRONT_MM | {
         "T3": 0.65 * chest,
         "T5": 0.85 * chest,
         "T8": chest,
-        "T11": 0.4 * chest + 0.6 * belly + 14,
-        "L1": belly + 8,
-        "L3": belly,
-        "L5": belly + droop,
-        "S2": max(belly, 62.0) + droop,
+        "T11": 0.4 * chest + 0.6 * abdomen + 14,
+        "L1": abdomen + 8,
+        "L3": abdomen,
+        "L5": abdomen + droop,
+        "S2": max(abdomen, 62.0) + droop,
         "Co": 82.0,
     }
-    return np.asarray(guide.axis_mm + guide.by_level(in_front), dtype=np.float32)
+    return np.asarray(guide.axis_mm + guide.curve_through(in_front), dtype=np.float32)
 
 
-def _cavity(guide: Guide, wall_front: Curve, half_width: Curve, habitus: Habitus) -> Shell:
-    thickness = guide.by_level({"C7": 30, "T2": 24, "T5": 17, "T12": 15, "L3": 11 * habitus.muscle, "Co": 16})
-    back = guide.back_mm + guide.by_level(_CAVITY_BACK_MM)
-    presacral = guide.by_level({"L5": 0, "S1": 1}).clip(0, 1)
+def _make_cavity(guide: Guide, wall_front: Curve, half_width: Curve, habitus: Habitus) -> Shell:
+    thickness = guide.curve_through({"C7": 30, "T2": 24, "T5": 17, "T12": 15, "L3": 11 * habitus.muscle, "Co": 16})
+    back = guide.back_mm + guide.curve_through(_CAVITY_BACK_MM)
+    presacral = guide.curve_through({"L5": 0, "S1": 1}).clip(0, 1)
     back = back + presacral * (guide.front_mm + 3 - back)
     open_ = guide.is_between("C7", "Co") | (guide.place > 30)
     front = np.where(open_, wall_front - thickness, back)
