@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from phantoms import lumbar, made
-from spondyl.anatomy.codes import VERSE, disc_code, verse_code
+from spondyl.anatomy.codes import VERSE, Subregion, disc_code, verse_code
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
@@ -27,7 +27,7 @@ from spondyl.phantom.patient import (
 )
 from spondyl.phantom.scanner.protocol import FieldOfView, MrProtocol
 from spondyl.phantom.scene.material import Tissue
-from spondyl.phantom.scene.scene import Part, Structure, voxelise
+from spondyl.phantom.scene.scene import Part, voxelise
 from spondyl.phantom.scene.tissue_table import get_material
 from spondyl.phantom.truth import make_masks
 
@@ -237,27 +237,27 @@ def test_pathology_without_a_field_of_view_is_refused_before_the_scan_is_drawn()
 # Masks of painted parts, worked out on paper
 
 
-def a_part(structure: Structure, level: Level | None, tissue: Tissue = Tissue.MARROW) -> Part:
-    return Part(material=get_material(tissue), structure=structure, level=level)
+def a_part(subregion: Subregion, level: Level | None, tissue: Tissue = Tissue.MARROW) -> Part:
+    return Part(material=get_material(tissue), subregion=subregion, level=level)
 
 
 @pytest.mark.parametrize(
     ("part", "instance", "subregion"),
     [
-        (a_part(Structure.OTHER, None, Tissue.AIR), 0, 0),
-        (a_part(Structure.BODY, Level.L1), 20, 49),
-        (a_part(Structure.BODY, Level.T13), 28, 49),
-        (a_part(Structure.SPINOUS, Level.C7), 7, 42),
-        (a_part(Structure.RIB, Level.T12), 0, 0),
-        (a_part(Structure.SACRUM, Level.S2), 26, 26),
-        (a_part(Structure.COCCYX, None), 27, 0),
-        (a_part(Structure.NUCLEUS, Level.L5, Tissue.NUCLEUS), 124, 101),
-        (a_part(Structure.ANNULUS, Level.C2, Tissue.ANNULUS), 102, 100),
-        (a_part(Structure.ANNULUS, Level.S1, Tissue.ANNULUS), 26, 26),
-        (a_part(Structure.CORD, None, Tissue.CORD), 0, 60),
-        (a_part(Structure.CANAL, None, Tissue.CSF), 0, 61),
-        (a_part(Structure.IMPLANT, Level.L4, Tissue.METAL), 0, 0),
-        (a_part(Structure.BODY, Level.L1, Tissue.ENDPLATE), 20, 62),
+        (a_part(None, None, Tissue.AIR), 0, 0),
+        (a_part(Subregion.BODY, Level.L1), 20, 49),
+        (a_part(Subregion.BODY, Level.T13), 28, 49),
+        (a_part(Subregion.SPINOUS, Level.C7), 7, 42),
+        (a_part(Subregion.RIB, Level.T12), 0, 0),
+        (a_part(Subregion.SACRUM, Level.S2), 26, 26),
+        (a_part(Subregion.COCCYX, None), 27, 0),
+        (a_part(Subregion.NUCLEUS, Level.L5, Tissue.NUCLEUS), 124, 101),
+        (a_part(Subregion.ANNULUS, Level.C2, Tissue.ANNULUS), 102, 100),
+        (a_part(Subregion.ANNULUS, Level.S1, Tissue.ANNULUS), 26, 26),
+        (a_part(Subregion.CORD, None, Tissue.CORD), 0, 60),
+        (a_part(Subregion.CANAL, None, Tissue.CSF), 0, 61),
+        (a_part(Subregion.IMPLANT, Level.L4, Tissue.METAL), 0, 0),
+        (a_part(Subregion.BODY, Level.L1, Tissue.ENDPLATE), 20, 62),
     ],
 )
 def test_a_part_has_the_codes_of_what_it_is(part: Part, instance: int, subregion: int) -> None:

@@ -5,10 +5,9 @@ Points are RAS mm. Vertebrae and discs count as in view where their middle lies 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,33 +29,15 @@ from spondyl.phantom.column.column import Column, CurveAngles, Transition, corne
 from spondyl.phantom.pathology.pathology import DiscState, Fracture, Pathology
 from spondyl.phantom.scanner.protocol import GridShape
 from spondyl.phantom.scene.material import Tissue
-from spondyl.phantom.scene.scene import Part, PartIds, Structure
+from spondyl.phantom.scene.scene import Part, PartIds
 from spondyl.phantom.spine.bodies import locate_disc_space, outline_body
 
 __all__ = ["DiscTruth", "Masks", "PhantomTruth", "VertebraTruth", "collect_truth", "make_masks"]
 
 Codes = NDArray[np.uint8]
 
-_SUBREGION_OF: Mapping[Structure, Subregion] = MappingProxyType(
-    {
-        Structure.BODY: Subregion.BODY,
-        Structure.ARCH: Subregion.ARCH,
-        Structure.SPINOUS: Subregion.SPINOUS,
-        Structure.TRANSVERSE_LEFT: Subregion.TRANSVERSE_LEFT,
-        Structure.TRANSVERSE_RIGHT: Subregion.TRANSVERSE_RIGHT,
-        Structure.SUPERIOR_ARTICULAR_LEFT: Subregion.SUPERIOR_ARTICULAR_LEFT,
-        Structure.SUPERIOR_ARTICULAR_RIGHT: Subregion.SUPERIOR_ARTICULAR_RIGHT,
-        Structure.INFERIOR_ARTICULAR_LEFT: Subregion.INFERIOR_ARTICULAR_LEFT,
-        Structure.INFERIOR_ARTICULAR_RIGHT: Subregion.INFERIOR_ARTICULAR_RIGHT,
-        Structure.SACRUM: Subregion.SACRUM,
-        Structure.NUCLEUS: Subregion.NUCLEUS,
-        Structure.ANNULUS: Subregion.ANNULUS,
-        Structure.CANAL: Subregion.CANAL,
-        Structure.CORD: Subregion.CORD,
-    }
-)
-_DISC = frozenset((Structure.NUCLEUS, Structure.ANNULUS))
-_NOT_OF_VERTEBRA = frozenset((Structure.RIB, Structure.IMPLANT, Structure.CANAL, Structure.CORD, Structure.OTHER))
+_DISC = frozenset((Subregion.NUCLEUS, Subregion.ANNULUS))
+_NOT_OF_VERTEBRA = frozenset((Subregion.RIB, Subregion.IMPLANT, Subregion.CANAL, Subregion.CORD, None))
 """Structures that may know a vertebra and yet are none of it; VerSe's masks leave them out."""
 
 
@@ -176,20 +157,20 @@ def make_masks(centres: PartIds, parts: tuple[Part, ...], transition: Transition
 
 
 def _get_instance_code(part: Part, is_sacral_disc: bool) -> int:
-    if part.structure is Structure.COCCYX:
+    if part.subregion is Subregion.COCCYX:
         return VERSE_COCCYX
-    if part.level is None or part.structure in _NOT_OF_VERTEBRA:
+    if part.level is None or part.subregion in _NOT_OF_VERTEBRA:
         return 0
-    is_disc = part.structure in _DISC and (part.level is not Level.S1 or is_sacral_disc)
+    is_disc = part.subregion in _DISC and (part.level is not Level.S1 or is_sacral_disc)
     return verse_code(part.level) + DISC_OFFSET * is_disc
 
 
 def _get_subregion_code(part: Part, is_sacral_disc: bool) -> int:
-    if part.structure in _DISC and part.level is Level.S1 and not is_sacral_disc:
+    if part.subregion in _DISC and part.level is Level.S1 and not is_sacral_disc:
         return VERSE_SACRUM
     if part.material.tissue is Tissue.ENDPLATE:
         return subregion_code(Subregion.ENDPLATE)
-    return subregion_code(_SUBREGION_OF[part.structure]) if part.structure in _SUBREGION_OF else 0
+    return 0 if part.subregion is None else subregion_code(part.subregion)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

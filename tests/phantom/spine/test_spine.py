@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from spondyl.anatomy.codes import Subregion
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import ELEVEN_THORACIC, REGULAR, SIX_LUMBAR, THIRTEEN_THORACIC, Numbering
@@ -16,7 +17,7 @@ from spondyl.phantom.column.column import Column, Transition, corners_ras_mm, pe
 from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.pathology.pathology import DiscState, Fracture, FractureKind, Pathology, SchmorlNode
 from spondyl.phantom.scene.material import Tissue
-from spondyl.phantom.scene.scene import PaintGrid, Part, PartIds, Scene, Structure, voxelise
+from spondyl.phantom.scene.scene import PaintGrid, Part, PartIds, Scene, voxelise
 from spondyl.phantom.scene.solids import Coordinates
 from spondyl.phantom.scene.tissue_table import get_material, make_nucleus
 from spondyl.phantom.spine.arch import make_transitional_processes
@@ -58,15 +59,15 @@ def around(level: Level, *, half_mm: float = 35.0, pixel_mm: float = 1.0) -> Pai
     )
 
 
-def where(scene: Scene, ids: PartIds, structure: Structure, level: Level | None = None) -> np.ndarray:
-    wanted = [p.structure is structure and (level is None or p.level is level) for p in scene.parts]
+def where(scene: Scene, ids: PartIds, subregion: Subregion, level: Level | None = None) -> np.ndarray:
+    wanted = [p.subregion is subregion and (level is None or p.level is level) for p in scene.parts]
     return np.array(wanted)[ids]
 
 
 @pytest.mark.parametrize("level", [Level.C4, Level.T6, Level.L3])
 def test_a_painted_body_lies_at_the_centre_that_the_column_says(level: Level) -> None:
     scene, grid = drawn(), around(level)
-    body = where(scene, voxelise(scene, grid), Structure.BODY, level)
+    body = where(scene, voxelise(scene, grid), Subregion.BODY, level)
     vertebra = next(v for v in column().vertebrae if v.level is level)
     middle = vertebra.to_local(grid.affine.to_world(ndimage.center_of_mass(body)))
     assert middle[0] == pytest.approx(0, abs=0.3)
@@ -80,7 +81,7 @@ def test_every_vertebra_is_one_piece_with_an_arch_around_the_canal() -> None:
     scene, grid = drawn(), around(Level.L3, half_mm=50)
     ids = voxelise(scene, grid)
     own = np.array(
-        [p.level is Level.L3 and p.structure not in (Structure.ANNULUS, Structure.NUCLEUS) for p in scene.parts]
+        [p.level is Level.L3 and p.subregion not in (Subregion.ANNULUS, Subregion.NUCLEUS) for p in scene.parts]
     )
     labels, _ = ndimage.label(own[ids])
     sizes = np.bincount(labels.ravel())[1:]
@@ -109,7 +110,7 @@ def test_the_last_ribs_are_short_whatever_their_number(numbering: Numbering, las
     reach_mm = {}
     for stroke in scene.strokes:
         part = scene.parts[stroke.part]
-        if part.structure is Structure.RIB:
+        if part.subregion is Subregion.RIB:
             far_mm = float(np.abs(stroke.solid.frame.origin_ras_mm[0]))
             reach_mm[part.level] = max(far_mm, reach_mm.get(part.level, 0.0))
     assert max(reach_mm, key=lambda level: level.rank) is last
@@ -144,16 +145,16 @@ def test_a_lumbarised_first_sacral_vertebra_has_no_wings() -> None:
             affine=Affine.from_axes(np.eye(3), (1.0,) * 3, first.to_world([38.0, 0.0, 2.0])), shape=(1, 1, 1)
         )
         scene = build_scene(changed, HEALTHY, Flesh(), np.random.default_rng(0))
-        beside[transition] = scene.parts[voxelise(scene, grid).item()].structure
-    assert beside == {Transition.NONE: Structure.SACRUM, Transition.LUMBARISED: Structure.OTHER}
+        beside[transition] = scene.parts[voxelise(scene, grid).item()].subregion
+    assert beside == {Transition.NONE: Subregion.SACRUM, Transition.LUMBARISED: None}
 
 
 def test_the_cord_ends_near_the_first_lumbar_vertebra_and_lies_inside_the_canal() -> None:
     scene, grid = drawn(), around(Level.T12)
     ids = voxelise(scene, grid)
-    cord, canal = where(scene, ids, Structure.CORD), where(scene, ids, Structure.CANAL)
+    cord, canal = where(scene, ids, Subregion.CORD), where(scene, ids, Subregion.CANAL)
     assert cord.any()
-    assert not where(scene, voxelise(scene, around(Level.L4)), Structure.CORD).any()
+    assert not where(scene, voxelise(scene, around(Level.L4)), Subregion.CORD).any()
     ring = ndimage.binary_dilation(cord) & ~cord
     assert canal[ring].mean() > 0.97
 
@@ -169,7 +170,7 @@ def test_no_body_or_disc_reaches_into_the_cord() -> None:
     scene = drawn()
     for level in (Level.C5, Level.T6, Level.T12):
         ids = voxelise(scene, around(level))
-        line = ndimage.label(where(scene, ids, Structure.CORD).any(axis=(0, 2)))[1]
+        line = ndimage.label(where(scene, ids, Subregion.CORD).any(axis=(0, 2)))[1]
         assert line == 1, f"the cord is broken near {level}"
 
 
@@ -181,8 +182,8 @@ def test_a_disc_fills_the_space_between_its_bodies() -> None:
     along = grid.affine.to_index(between.frame.to_world([(0, 0, z) for z in np.linspace(-25, 25, 201)]))
     inside = ((along > 0) & (along < np.array(grid.shape) - 1)).all(1)
     seen = [scene.parts[i] for i in ids[tuple(along[inside].round().astype(int).T)]]
-    assert {p.structure for p in seen} <= {Structure.BODY, Structure.ANNULUS, Structure.NUCLEUS}
-    assert {p.level for p in seen if p.structure is Structure.NUCLEUS} == {Level.L3}
+    assert {p.subregion for p in seen} <= {Subregion.BODY, Subregion.ANNULUS, Subregion.NUCLEUS}
+    assert {p.level for p in seen if p.subregion is Subregion.NUCLEUS} == {Level.L3}
 
 
 def test_outlines_in_the_midline_are_the_corners_of_the_column() -> None:
@@ -196,7 +197,7 @@ def test_outlines_in_the_midline_are_the_corners_of_the_column() -> None:
 
 def test_outlines_enclose_what_is_painted() -> None:
     scene, grid = drawn(), around(Level.T6)
-    body = where(scene, voxelise(scene, grid), Structure.BODY, Level.T6)
+    body = where(scene, voxelise(scene, grid), Subregion.BODY, Level.T6)
     vertebra = next(v for v in column().vertebrae if v.level is Level.T6)
     seen = outline_body(vertebra, grid.affine, grid.shape)
     assert seen is not None
@@ -224,7 +225,7 @@ def sick(state: DiscState) -> tuple[Scene, PartIds, PartIds]:
 
 def test_a_herniation_takes_room_from_the_canal() -> None:
     scene, ids, healthy = sick(DiscState(pfirrmann=4, herniation_mm=5.0))
-    assert where(scene, ids, Structure.CANAL).sum() < where(drawn(), healthy, Structure.CANAL).sum() - 50
+    assert where(scene, ids, Subregion.CANAL).sum() < where(drawn(), healthy, Subregion.CANAL).sum() - 50
 
 
 def test_central_stenosis_narrows_the_sac() -> None:
@@ -235,18 +236,18 @@ def test_central_stenosis_narrows_the_sac() -> None:
 
 def test_a_dark_disc_has_the_nucleus_of_its_grade() -> None:
     scene, ids, _ = sick(DiscState(pfirrmann=5))
-    cores = {p.material.t2_ms for p in scene.parts if p.structure is Structure.NUCLEUS and p.level is Level.L3}
+    cores = {p.material.t2_ms for p in scene.parts if p.subregion is Subregion.NUCLEUS and p.level is Level.L3}
     assert cores == {make_nucleus(5).t2_ms}
-    assert where(scene, ids, Structure.NUCLEUS, Level.L3).sum() > 100
+    assert where(scene, ids, Subregion.NUCLEUS, Level.L3).sum() > 100
 
 
 def test_a_node_and_marrow_changes_lie_in_the_vertebra_that_they_name() -> None:
     node = SchmorlNode(right_mm=0, anterior_mm=0, radius_mm=6, depth_mm=6, is_below=True)
     scene, ids, healthy = sick(DiscState(pfirrmann=3, schmorl_nodes=(node,), upper_modic=1))
-    lost = where(drawn(), healthy, Structure.BODY) & ~where(scene, ids, Structure.BODY)
+    lost = where(drawn(), healthy, Subregion.BODY) & ~where(scene, ids, Subregion.BODY)
     assert lost.any()
-    assert not (lost & where(drawn(), healthy, Structure.BODY, Level.L3)).any()
-    changed = [p.level for p in scene.parts if p.structure is Structure.BODY and p.material.t1_ms == 1500.0]
+    assert not (lost & where(drawn(), healthy, Subregion.BODY, Level.L3)).any()
+    changed = [p.level for p in scene.parts if p.subregion is Subregion.BODY and p.material.t1_ms == 1500.0]
     assert set(changed) <= {Level.L3}
 
 
@@ -254,7 +255,7 @@ def test_a_node_and_marrow_changes_lie_in_the_vertebra_that_they_name() -> None:
 def test_a_node_is_as_deep_as_it_says_below_a_hollow_endplate(is_below: bool) -> None:
     node = SchmorlNode(right_mm=3, anterior_mm=-2, radius_mm=6, depth_mm=6, is_below=is_below)
     scene, ids, healthy = sick(DiscState(pfirrmann=3, schmorl_nodes=(node,)))
-    lost = where(drawn(), healthy, Structure.BODY) & where(scene, ids, Structure.NUCLEUS, Level.L3)
+    lost = where(drawn(), healthy, Subregion.BODY) & where(scene, ids, Subregion.NUCLEUS, Level.L3)
     assert lost.sum() == pytest.approx(2 / 3 * np.pi * 6**3, rel=0.15)
 
 
@@ -262,12 +263,12 @@ def test_oedema_of_a_recent_fracture_fills_the_body_and_spares_the_arch() -> Non
     fracture = Fracture(kind=FractureKind.WEDGE, grade=2, loss=0.3, is_recent=True)
     scene = drawn(replace(HEALTHY, fractures={Level.L3: fracture}))
     healthy = {p for p in drawn().parts if p.level is Level.L3}
-    assert {p.structure for p in scene.parts if p.level is Level.L3 and p not in healthy} == {Structure.BODY}
+    assert {p.subregion for p in scene.parts if p.level is Level.L3 and p not in healthy} == {Subregion.BODY}
 
 
 def test_a_defective_endplate_shows() -> None:
     scene, ids, healthy = sick(DiscState(pfirrmann=3, upper_endplate_defect=True))
-    lost = where(drawn(), healthy, Structure.BODY, Level.L3) & ~where(scene, ids, Structure.BODY)
+    lost = where(drawn(), healthy, Subregion.BODY, Level.L3) & ~where(scene, ids, Subregion.BODY)
     assert lost.sum() > 100
 
 
@@ -282,16 +283,16 @@ def test_foraminal_stenosis_takes_fat_from_its_side_alone() -> None:
 def test_screws_are_metal_in_the_pedicles_of_the_vertebrae_that_have_them() -> None:
     scene = drawn(replace(HEALTHY, screws=(Level.L3, Level.L4)))
     grid = around(Level.L3, half_mm=60)
-    metal = where(scene, voxelise(scene, grid), Structure.IMPLANT)
+    metal = where(scene, voxelise(scene, grid), Subregion.IMPLANT)
     assert ndimage.label(metal)[1] == 2
-    assert not where(drawn(), voxelise(drawn(), grid), Structure.IMPLANT).any()
+    assert not where(drawn(), voxelise(drawn(), grid), Subregion.IMPLANT).any()
 
 
 def test_a_sixth_lumbar_vertebra_is_painted_between_the_fifth_and_the_sacrum() -> None:
     rng = np.random.default_rng(2)
     long = place_column(draw_plan(rng, numbering=SIX_LUMBAR, scoliosis_cobb_deg=0.0))
     scene = build_scene(long, HEALTHY, Flesh(), rng)
-    levels = {p.level for p in scene.parts if p.structure is Structure.BODY}
+    levels = {p.level for p in scene.parts if p.subregion is Subregion.BODY}
     assert Level.L6 in levels
     heights = {v.level: v.centre_ras_mm[2] for v in long.vertebrae}
     assert heights[Level.L5] > heights[Level.L6] > heights[Level.S1]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from spondyl.anatomy.codes import Subregion
 from spondyl.anatomy.level import Level
 from spondyl.phantom.scene.material import Material, Tissue
-from spondyl.phantom.scene.scene import Backdrop, Part, Scene, Stroke, Structure
+from spondyl.phantom.scene.scene import Backdrop, Part, Scene, Stroke
 from spondyl.phantom.scene.solids import Solid, Tube
 from spondyl.phantom.scene.tissue_table import get_material
 
@@ -29,12 +30,10 @@ class Draft:
         self._count = len(backdrop.parts)
         self._strokes: list[Stroke] = []
 
-    def part(
-        self, made_of: Material | Tissue, structure: Structure = Structure.OTHER, level: Level | None = None
-    ) -> int:
+    def part(self, made_of: Material | Tissue, subregion: Subregion | None = None, level: Level | None = None) -> int:
         """The number of a part, which is added if it is new."""
         of = made_of if isinstance(made_of, Material) else get_material(made_of)
-        part = Part(material=of, structure=structure, level=level)
+        part = Part(material=of, subregion=subregion, level=level)
         if part not in self._parts:
             self._parts[part] = self._count
             self._count += 1
@@ -49,20 +48,20 @@ class Draft:
         self._strokes += [Stroke(solid=solid, part=shell, core=core, shell_mm=shell_mm) for solid in solids]
 
     def bone(
-        self, solids: Iterable[Solid], marrow: Material, structure: Structure, level: Level | None
+        self, solids: Iterable[Solid], marrow: Material, subregion: Subregion, level: Level | None
     ) -> tuple[int, int]:
         """Paint bone: compact outside, marrow inside; returns the parts of both."""
-        shell, core = (self.part(of, structure, level) for of in (get_material(Tissue.CORTICAL_BONE), marrow))
+        shell, core = (self.part(of, subregion, level) for of in (get_material(Tissue.CORTICAL_BONE), marrow))
         self.paint_shelled(solids, shell, core)
         return shell, core
 
-    def fused_bone(self, pieces: Iterable[tuple[Structure, Tube]], marrow: Material, level: Level) -> None:
+    def fused_bone(self, pieces: Iterable[tuple[Subregion, Tube]], marrow: Material, level: Level) -> None:
         """Paint pieces of one bone: compact outside, and no wall where they overlap."""
         pieces, compact = list(pieces), get_material(Tissue.CORTICAL_BONE)
-        for structure, piece in pieces:
-            self.paint([piece], self.part(compact, structure, level))
-        for structure, piece in pieces:
-            self.paint([piece.shrink(_CORTEX_MM)], self.part(marrow, structure, level))
+        for subregion, piece in pieces:
+            self.paint([piece], self.part(compact, subregion, level))
+        for subregion, piece in pieces:
+            self.paint([piece.shrink(_CORTEX_MM)], self.part(marrow, subregion, level))
 
     def join(self, bone: tuple[int, int], pieces: Iterable[Tube]) -> None:
         """Let the marrow of a painted bone run through its shell where pieces that it grows into leave it."""

@@ -8,45 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.anatomy.codes import Subregion
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine, Float
 from spondyl.phantom.scene.material import Material
 from spondyl.phantom.scene.solids import Coordinates, Solid
 
-__all__ = ["Backdrop", "PaintGrid", "Part", "PartIds", "Scene", "Stroke", "Structure", "voxelise"]
+__all__ = ["Backdrop", "PaintGrid", "Part", "PartIds", "Scene", "Stroke", "voxelise"]
 
 PartIds = NDArray[np.uint16]
 """Index into `Scene.parts` of each voxel."""
-
-
-class Structure(StrEnum):
-    """What a voxel belongs to, for masks."""
-
-    OTHER = "other"
-    BODY = "body"
-    ARCH = "arch"
-    SPINOUS = "spinous process"
-    TRANSVERSE_LEFT = "left transverse process"
-    TRANSVERSE_RIGHT = "right transverse process"
-    SUPERIOR_ARTICULAR_LEFT = "left superior articular process"
-    SUPERIOR_ARTICULAR_RIGHT = "right superior articular process"
-    INFERIOR_ARTICULAR_LEFT = "left inferior articular process"
-    INFERIOR_ARTICULAR_RIGHT = "right inferior articular process"
-    SACRUM = "sacrum"
-    COCCYX = "coccyx"
-    RIB = "rib"
-    NUCLEUS = "nucleus"
-    ANNULUS = "annulus"
-    CANAL = "canal"
-    CORD = "cord"
-    IMPLANT = "implant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +32,12 @@ class Part:
 
     Args:
         material: what it is made of.
-        structure: what it belongs to.
+        subregion: what it belongs to; None for everything around the spine.
         level: its vertebra; of a disc, the vertebra above; None where it has none.
     """
 
     material: Material
-    structure: Structure = Structure.OTHER
+    subregion: Subregion | None = None
     level: Level | None = None
 
 

@@ -8,19 +8,19 @@ from itertools import pairwise
 
 import numpy as np
 
+from spondyl.anatomy.codes import Subregion
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
 from spondyl.phantom.column.column import PlacedVertebra, pedicle_points_ras_mm, pedicle_rise_mm
-from spondyl.phantom.scene.scene import Structure
 from spondyl.phantom.scene.solids import Solid, Tube, make_tube
 
 __all__ = ["Piece", "make_arch", "make_atlas", "make_dens", "make_pedicles", "make_ribs", "make_transitional_processes"]
 
-Piece = tuple[Structure, Tube]
+Piece = tuple[Subregion, Tube]
 
-_TRANSVERSE = {1: Structure.TRANSVERSE_RIGHT, -1: Structure.TRANSVERSE_LEFT}
-_SUPERIOR = {1: Structure.SUPERIOR_ARTICULAR_RIGHT, -1: Structure.SUPERIOR_ARTICULAR_LEFT}
-_INFERIOR = {1: Structure.INFERIOR_ARTICULAR_RIGHT, -1: Structure.INFERIOR_ARTICULAR_LEFT}
+_TRANSVERSE = {1: Subregion.TRANSVERSE_RIGHT, -1: Subregion.TRANSVERSE_LEFT}
+_SUPERIOR = {1: Subregion.SUPERIOR_ARTICULAR_RIGHT, -1: Subregion.SUPERIOR_ARTICULAR_LEFT}
+_INFERIOR = {1: Subregion.INFERIOR_ARTICULAR_RIGHT, -1: Subregion.INFERIOR_ARTICULAR_LEFT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,20 +91,20 @@ def make_arch(vertebra: PlacedVertebra) -> Iterator[Piece]:
     x, _, z = vertebra.axes.T
     at = vertebra.to_world
     for side, pedicle in zip((1, -1), make_pedicles(vertebra), strict=True):
-        yield Structure.ARCH, pedicle
+        yield Subregion.ARCH, pedicle
         middle = pedicle.frame.to_world((0, 0, pedicle.length_mm))
-        yield Structure.ARCH, make_tube(middle, at((side * apart, joint, rise)), pedicle.end_mm, across=x)
+        yield Subregion.ARCH, make_tube(middle, at((side * apart, joint, rise)), pedicle.end_mm, across=x)
         top, bottom = at((side * (apart + 1), joint, 0.3 * height)), at((side * apart, joint - 3, -0.4 * height))
-        yield Structure.ARCH, make_tube(top, bottom, style.joint_half_mm, across=x)
+        yield Subregion.ARCH, make_tube(top, bottom, style.joint_half_mm, across=x)
         above = at((side * (apart + 3), joint + 2, 0.5 * height + style.joint_reach_mm[0]))
         below = at((side * (apart - 2.5), joint - 6, -0.5 * height - style.joint_reach_mm[1]))
         slim = (0.75 * style.joint_half_mm[0], 0.7 * style.joint_half_mm[1])
         yield _SUPERIOR[side], make_tube(top, above, style.joint_half_mm, slim, across=x)
         yield _INFERIOR[side], make_tube(bottom, below, style.joint_half_mm, slim, across=x)
         root, ridge = at((side * (apart - 1), joint - 2, -0.08 * height)), at((side * 1.5, behind - 2, -0.22 * height))
-        yield Structure.ARCH, make_tube(root, ridge, (0.3 * height, 2.6), (0.26 * height, 2.8), across=z)
+        yield Subregion.ARCH, make_tube(root, ridge, (0.3 * height, 2.6), (0.26 * height, 2.8), across=z)
         yield _TRANSVERSE[side], _make_transverse(vertebra, style, side, joint, rise)
-    yield Structure.SPINOUS, _make_spinous(vertebra, style, behind)
+    yield Subregion.SPINOUS, _make_spinous(vertebra, style, behind)
 
 
 _PEDICLE_ROOT = 0.38
@@ -191,17 +191,17 @@ def make_atlas(atlas: PlacedVertebra) -> Iterator[Piece]:
     half_width = atlas.size.pedicle_distance_mm / 2 if atlas.size.pedicle_distance_mm > 30 else 18.0
     front, back = _DENS_MM + 4, -(_DENS_MM + 4 + min(atlas.size.canal_depth_mm, 20.0))
     at, up = atlas.to_world, atlas.axes[:, 2]
-    yield Structure.ARCH, make_tube(at((-9, front - 2, 0)), at((9, front - 2, 0)), (5.0, 2.8), across=up)
+    yield Subregion.ARCH, make_tube(at((-9, front - 2, 0)), at((9, front - 2, 0)), (5.0, 2.8), across=up)
     for side in (1, -1):
         mass = at((side * half_width * 0.9, -2, 2)), at((side * half_width, -5, -3))
-        yield Structure.ARCH, make_tube(*mass, (7.0, 8.0), across=atlas.axes[:, 0])
+        yield Subregion.ARCH, make_tube(*mass, (7.0, 8.0), across=atlas.axes[:, 0])
         yield (
-            Structure.ARCH,
+            Subregion.ARCH,
             make_tube(at((side * 9, front - 2, 0)), at((side * half_width * 0.85, 2, 0)), (4.0, 3.0), across=up),
         )
         corners = [(side * half_width, -7, 0), (side * half_width * 0.75, 0.7 * back, 0), (0, back, 0)]
         for start, end in pairwise(corners):
-            yield Structure.ARCH, make_tube(at(start), at(end), (3.6, 2.6), across=up)
+            yield Subregion.ARCH, make_tube(at(start), at(end), (3.6, 2.6), across=up)
         yield (
             _TRANSVERSE[side],
             make_tube(at((side * half_width, -4, 0)), at((side * 37, -6, -2)), (3.5, 3.5), across=up),

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from spondyl.anatomy.codes import Subregion
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level, Region
 from spondyl.geometry.affine import Float
@@ -15,7 +16,7 @@ from spondyl.phantom.column.column import Column, PlacedVertebra, Transition
 from spondyl.phantom.pathology.pathology import DiscState, Pathology
 from spondyl.phantom.scene.draft import Draft
 from spondyl.phantom.scene.material import Material, Tissue
-from spondyl.phantom.scene.scene import Backdrop, Scene, Structure
+from spondyl.phantom.scene.scene import Backdrop, Scene
 from spondyl.phantom.scene.solids import DiscSolid, Ellipsoid, LocalFrame, Solid, make_tube
 from spondyl.phantom.scene.tissue_table import make_annulus, make_marrow, make_modic_change, make_nucleus, make_oedema
 from spondyl.phantom.spine.arch import (
@@ -77,7 +78,7 @@ def build_scene(column: Column, pathology: Pathology, backdrop: Backdrop, rng: n
         _draw_disc(draft, column, upper, lower, state)
     _draw_sacral_remnants(draft, sacrum[-4:])
     atlas, axis = column.vertebrae[:2]
-    draft.bone([make_dens(axis, atlas)], bones[Level.C2], Structure.BODY, Level.C2)
+    draft.bone([make_dens(axis, atlas)], bones[Level.C2], Subregion.BODY, Level.C2)
     for vertebra in (*free[1:], *sacrum):
         own = _draw_body(draft, vertebra, bones[vertebra.level], pathology, rng)
         is_free = vertebra.level.rank < sacrum[0].level.rank
@@ -122,38 +123,38 @@ def _draw_foramina(draft: Draft, column: Column, pathology: Pathology) -> None:
 def _draw_sacrum(draft: Draft, sacrum: tuple[PlacedVertebra, ...], bones: Mapping[Level, Material]) -> None:
     """Everything of sacrum and coccyx but the bodies of the former."""
     first = sacrum[0].level
-    draft.fused_bone(((Structure.SACRUM, piece) for piece in make_sacral_wings(sacrum)), bones[first], first)
-    draft.bone(make_coccyx(sacrum[-1]), bones[Level.S2], Structure.COCCYX, None)
+    draft.fused_bone(((Subregion.SACRUM, piece) for piece in make_sacral_wings(sacrum)), bones[first], first)
+    draft.bone(make_coccyx(sacrum[-1]), bones[Level.S2], Subregion.COCCYX, None)
 
 
 def _draw_arch(draft: Draft, vertebra: PlacedVertebra, bone: Material, *, has_last_ribs: bool) -> None:
     pieces = make_atlas(vertebra) if vertebra.level is Level.C1 else make_arch(vertebra)
     _draw_pieces(draft, vertebra, pieces, bone)
     if vertebra.level.region is Region.THORACIC:
-        draft.bone(make_ribs(vertebra, is_last=has_last_ribs), bone, Structure.RIB, vertebra.level)
+        draft.bone(make_ribs(vertebra, is_last=has_last_ribs), bone, Subregion.RIB, vertebra.level)
 
 
 def _draw_pieces(draft: Draft, vertebra: PlacedVertebra, pieces: Iterable[Piece], bone: Material) -> None:
-    own = [(_mask_subregion(vertebra, structure), piece) for structure, piece in pieces]
+    own = [(_mask_subregion(vertebra, subregion), piece) for subregion, piece in pieces]
     draft.fused_bone(own, bone, vertebra.level)
 
 
-def _mask_subregion(vertebra: PlacedVertebra, structure: Structure) -> Structure:
+def _mask_subregion(vertebra: PlacedVertebra, subregion: Subregion) -> Subregion:
     """What a piece of a vertebra is in masks, which know the sacrum as a whole."""
-    return Structure.SACRUM if vertebra.level.region is Region.SACRAL else structure
+    return Subregion.SACRUM if vertebra.level.region is Region.SACRAL else subregion
 
 
 def _draw_canal(draft: Draft, column: Column, pathology: Pathology, rng: np.random.Generator) -> None:
     line = trace_canal(column, {disc.upper: state.canal_factor for disc, state in pathology.discs.items()})
     draft.paint(_make_ligamenta_flava(column), draft.part(Tissue.LIGAMENT))
-    draft.paint(make_epidural_fat(line), draft.part(Tissue.EPIDURAL_FAT, Structure.CANAL))
-    dura, csf = (draft.part(tissue, Structure.CANAL) for tissue in (Tissue.LIGAMENT, Tissue.CSF))
+    draft.paint(make_epidural_fat(line), draft.part(Tissue.EPIDURAL_FAT, Subregion.CANAL))
+    dura, csf = (draft.part(tissue, Subregion.CANAL) for tissue in (Tissue.LIGAMENT, Tissue.CSF))
     sac = list(make_dural_sac(line))
     draft.paint(sac, dura)
     draft.paint([piece.shrink(_DURA_MM) for piece in sac], csf)
     cord, tip = draw_cord(line, rng)
-    draft.paint(draw_cauda_equina(line, tip, rng), draft.part(Tissue.NERVE, Structure.CANAL))
-    draft.paint(cord, draft.part(Tissue.CORD, Structure.CORD))
+    draft.paint(draw_cauda_equina(line, tip, rng), draft.part(Tissue.NERVE, Subregion.CANAL))
+    draft.paint(cord, draft.part(Tissue.CORD, Subregion.CORD))
 
 
 def _make_ligamenta_flava(column: Column) -> Iterator[Solid]:
@@ -192,9 +193,9 @@ def _draw_disc(draft: Draft, column: Column, upper: PlacedVertebra, lower: Place
     is_reduced = upper.level is Level.L5 and column.plan.transition is Transition.SACRALISED
     share = _REMNANT_SHARE if is_remnant or is_reduced else 0.84 - 0.04 * grade
     core = replace(ring, bulge_mm=0.0, share=share, offset=-0.05)
-    outer = draft.part(make_annulus(), Structure.ANNULUS, upper.level)
-    inner = draft.part(make_nucleus(grade), Structure.NUCLEUS, upper.level)
-    draft.paint([plates], draft.part(Tissue.ENDPLATE, Structure.ANNULUS, upper.level))
+    outer = draft.part(make_annulus(), Subregion.ANNULUS, upper.level)
+    inner = draft.part(make_nucleus(grade), Subregion.NUCLEUS, upper.level)
+    draft.paint([plates], draft.part(Tissue.ENDPLATE, Subregion.ANNULUS, upper.level))
     draft.paint([ring], outer)
     draft.paint([core], inner)
     if state.herniation_mm > 0:
@@ -210,7 +211,7 @@ def _make_herniation(place: DiscSpace, state: DiscState, height_mm: float) -> El
 
 def _draw_sacral_remnants(draft: Draft, sacrum: tuple[PlacedVertebra, ...]) -> None:
     """Thin dark remnants of discs between S2 and S5."""
-    part = draft.part(Tissue.CARTILAGE, Structure.SACRUM, Level.S2)
+    part = draft.part(Tissue.CARTILAGE, Subregion.SACRUM, Level.S2)
     for upper, lower in pairwise(sacrum):
         place = locate_disc_space(upper, lower)
         draft.paint([Ellipsoid(frame=place.frame, radii_mm=(0.35 * place.width_mm, 0.5 * place.depth_mm, 1.3))], part)
@@ -221,17 +222,17 @@ def _draw_body(
 ) -> tuple[int, int]:
     """Draw a body, with oedema where it broke of late, and return the parts of its shell and its marrow."""
     solid, level = make_body(vertebra), vertebra.level
-    structure, fracture = _mask_subregion(vertebra, Structure.BODY), pathology.fractures.get(level)
+    subregion, fracture = _mask_subregion(vertebra, Subregion.BODY), pathology.fractures.get(level)
     if fracture is not None and fracture.is_recent:
         bone = make_oedema(bone)
-    own = draft.bone([solid], bone, structure, level)
+    own = draft.bone([solid], bone, subregion, level)
     size = vertebra.size
-    if structure is Structure.BODY:
+    if subregion is Subregion.BODY:
         at = LocalFrame(origin_ras_mm=vertebra.to_world((0, -size.upper_depth_mm / 2 + 2, 0)), axes=vertebra.axes)
         vein = Ellipsoid(
             frame=at, radii_mm=(0.18 * size.upper_width_mm, 0.17 * size.upper_depth_mm, rng.uniform(0.8, 2.0))
         )
-        draft.paint([vein], draft.part(Tissue.VEIN, structure, level), over=own[1:])
+        draft.paint([vein], draft.part(Tissue.VEIN, subregion, level), over=own[1:])
     for disc, state in pathology.discs.items():
         if level in (disc.upper, disc.lower):
             _draw_endplate_changes(draft, vertebra, bone, own, disc, state, rng)
@@ -265,10 +266,10 @@ def _draw_endplate_changes(
         )
         draft.paint(
             [at(0, shift, reach)],
-            draft.part(make_modic_change(type_, bone), _mask_subregion(vertebra, Structure.BODY), level),
+            draft.part(make_modic_change(type_, bone), _mask_subregion(vertebra, Subregion.BODY), level),
             over=own[1:],
         )
-    filler = draft.part(make_nucleus(max(3, state.pfirrmann)), Structure.NUCLEUS, disc.upper)
+    filler = draft.part(make_nucleus(max(3, state.pfirrmann)), Subregion.NUCLEUS, disc.upper)
     if state.lower_endplate_defect if is_below else state.upper_endplate_defect:
         places = rng.uniform(-0.3, 0.3, (3, 2)) * size.upper_depth_mm
         dents = [at(right, anterior, (5.0, rng.uniform(3, 6), 2.4)) for right, anterior in places]
@@ -281,7 +282,7 @@ def _draw_endplate_changes(
 
 def _draw_screws(draft: Draft, column: Column, pathology: Pathology) -> None:
     """A pair of screws in each of these vertebrae, and the rods that join their heads."""
-    part = draft.part(Tissue.METAL, Structure.IMPLANT)
+    part = draft.part(Tissue.METAL, Subregion.IMPLANT)
     heads: dict[int, list[Float]] = {1: [], -1: []}
     for vertebra in column.vertebrae:
         if vertebra.level not in pathology.screws:
