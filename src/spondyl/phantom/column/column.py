@@ -1,4 +1,4 @@
-"""The column of a phantom: how large each vertebra is, how the curves run, and where each vertebra lies.
+"""The column of a phantom: the size of each vertebra, the curves, and where each vertebra lies.
 
 World space is RAS mm. Each vertebra has a frame of its own, (right, anterior, superior), with its origin in the middle
 of the body: halfway between the centres of its two endplates. Tilts are in degrees; a positive sagittal tilt lowers the
@@ -40,7 +40,7 @@ __all__ = [
 
 
 class Transition(StrEnum):
-    """A lumbosacral transitional vertebra that keeps its regular name."""
+    """The kind of lumbosacral transitional vertebra, which keeps its regular name."""
 
     NONE = "none"
     SACRALISED = "sacralised L5"
@@ -49,7 +49,7 @@ class Transition(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertebraSize:
-    """Sizes of one vertebra, mm.
+    """The sizes of one vertebra, in mm.
 
     Args:
         anterior_height_mm, posterior_height_mm: of the body, rim to rim.
@@ -80,23 +80,23 @@ class VertebraSize:
 
     @property
     def height_mm(self) -> float:
-        """Of the body in its middle, rim plane to rim plane."""
+        """Return the mid-body height between the rim planes."""
         return (self.anterior_height_mm + self.posterior_height_mm) / 2
 
     @property
     def depth_mm(self) -> float:
-        """Mean of the two endplates."""
+        """Return the mean depth of the two endplates."""
         return (self.upper_depth_mm + self.lower_depth_mm) / 2
 
     @property
     def wedge_deg(self) -> float:
-        """Angle between the endplates, positive where the front is higher; half of it lies above, half below."""
+        """Return the angle between the endplates, positive where the front is higher; each takes half of it."""
         return wedge_deg(self.anterior_height_mm, self.posterior_height_mm, self.depth_mm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscSize:
-    """Height of one disc at its anterior and posterior edge, and how far the upper vertebra has slipped forward, mm."""
+    """The size of one disc, in mm: its height at both edges, and how far the upper vertebra has slipped forward."""
 
     anterior_height_mm: float
     posterior_height_mm: float
@@ -104,13 +104,13 @@ class DiscSize:
 
     @property
     def height_mm(self) -> float:
-        """In its middle."""
+        """Return the mid-disc height."""
         return (self.anterior_height_mm + self.posterior_height_mm) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveAngles:
-    """The curves of a column, degrees, between endplates; kyphosis and lordosis are positive.
+    """The curves of a column, in degrees between endplates; kyphosis and lordosis are positive.
 
     Args:
         pelvic_incidence_deg: of the pelvis, which the curves follow.
@@ -131,7 +131,7 @@ class CurveAngles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnPlan:
-    """A column before it is put in place; pathology changes it here.
+    """The plan of a column whose vertebrae are not placed yet; pathology changes it here.
 
     Args:
         numbering: its levels, head to foot, C1 to S2.
@@ -154,7 +154,7 @@ class ColumnPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedVertebra:
-    """A vertebra in its place.
+    """A vertebra with its position and orientation.
 
     Args:
         level: its name.
@@ -169,21 +169,21 @@ class PlacedVertebra:
     axes: Float
 
     def endplate_centre(self, *, upper: bool) -> Float:
-        """Middle of the plane through an endplate's rim, (3,) RAS mm."""
+        """Return the middle of the plane through an endplate's rim, (3,) RAS mm."""
         return self.to_world([0.0, 0.0, self.size.height_mm / 2 * (1 if upper else -1)])
 
     def to_world(self, local_mm: ArrayLike) -> Float:
-        """Points (..., 3) of its frame, mm, to RAS mm."""
+        """Convert points (..., 3) of its frame, in mm, to RAS mm."""
         return np.asarray(np.asarray(local_mm, dtype=np.float64) @ self.axes.T + self.centre_ras_mm)
 
     def to_local(self, points_ras_mm: ArrayLike) -> Float:
-        """Points (..., 3) in RAS mm to its frame, mm."""
+        """Convert points (..., 3) in RAS mm to its frame, in mm."""
         return np.asarray((np.asarray(points_ras_mm, dtype=np.float64) - self.centre_ras_mm) @ self.axes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column in its place, L3's (or the middle lumbar) body near the origin; head up.
+    """A column whose vertebrae are placed, with L3's body at the origin and the head up.
 
     Args:
         plan: what was put in place.
@@ -195,7 +195,7 @@ class Column:
 
 
 def place_column(plan: ColumnPlan) -> Column:
-    """Put the vertebrae of a plan one below the other, L3's centre at the origin.
+    """Place the vertebrae of a plan one below the other, with L3's centre at the origin.
 
     Each disc's middle lies along the mean of its neighbours' axes; a slip moves the upper body forward.
     """
@@ -215,7 +215,7 @@ def place_column(plan: ColumnPlan) -> Column:
 
 
 def corners_ras_mm(vertebra: PlacedVertebra) -> Float:
-    """Corners of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`."""
+    """Return the corners of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`."""
     size = vertebra.size
     slope = (size.anterior_height_mm - size.posterior_height_mm) / size.depth_mm
     upper, lower = size.upper_depth_mm / 2, size.lower_depth_mm / 2
@@ -227,34 +227,34 @@ def corners_ras_mm(vertebra: PlacedVertebra) -> Float:
 
 
 def pedicle_points_ras_mm(vertebra: PlacedVertebra) -> Float:
-    """Middle of the right and of the left pedicle, (2, 3)."""
+    """Return the middle of the right and of the left pedicle, (2, 3)."""
     size = vertebra.size
     behind, above = size.depth_mm / 2 + _PEDICLE_BEHIND_MM, pedicle_rise_mm(vertebra)
     return vertebra.to_world([[side * size.pedicle_distance_mm / 2, -behind, above] for side in (1, -1)])
 
 
 def pedicle_rise_mm(vertebra: PlacedVertebra) -> float:
-    """Height of the pedicles' axis over the body's middle; they leave the upper half of the body."""
+    """Return the height of the pedicles' axis over the middle of the body; they leave its upper half."""
     return _PEDICLE_RISE[vertebra.level.region] * vertebra.size.posterior_height_mm
 
 
 _PEDICLE_BEHIND_MM = 4.0
 _PEDICLE_RISE = {Region.CERVICAL: 0.05, Region.THORACIC: 0.22, Region.LUMBAR: 0.2, Region.SACRAL: 0.2}
-"""Share of the body's posterior height, after the usual atlases."""
+"""The height of the pedicles over the body's posterior height, after the usual atlases."""
 
 
 def disc_depth_mm(upper: VertebraSize, lower: VertebraSize) -> float:
-    """Anteroposterior size of the disc between two vertebrae."""
+    """Return the anteroposterior size of the disc between two vertebrae."""
     return (upper.lower_depth_mm + lower.upper_depth_mm) / 2
 
 
 def wedge_deg(anterior_mm: float, posterior_mm: float, depth_mm: float) -> float:
-    """Angle of a symmetric wedge with such heights at its edges, positive where the front is higher."""
+    """Return the angle of a symmetric wedge with these heights at its edges, positive where the front is higher."""
     return float(2 * np.degrees(np.arctan2((anterior_mm - posterior_mm) / 2, depth_mm)))
 
 
 def disc_wedges_deg(plan: ColumnPlan) -> Float:
-    """Wedge of each disc, (n - 1,)."""
+    """Return the wedge of each disc, (n - 1,)."""
     return np.array(
         [
             wedge_deg(disc.anterior_height_mm, disc.posterior_height_mm, disc_depth_mm(upper, lower))
@@ -264,9 +264,9 @@ def disc_wedges_deg(plan: ColumnPlan) -> Float:
 
 
 def settle_tilts(plan: ColumnPlan) -> ColumnPlan:
-    """Turn every vertebra by the wedges of the bodies and discs below it, S1 stays; measure the curves anew.
+    """Turn every vertebra by the wedges of the bodies and discs below it, keep S1, and measure the curves again.
 
-    For plans whose sizes or discs were changed; one as drawn is settled already.
+    Use it on plans whose sizes or discs were changed; a plan as drawn is settled already.
     """
     halves = np.array([size.wedge_deg for size in plan.sizes]) / 2
     steps = disc_wedges_deg(plan) + halves[:-1] + halves[1:]
@@ -277,7 +277,7 @@ def settle_tilts(plan: ColumnPlan) -> ColumnPlan:
 
 
 def measure_angles(plan: ColumnPlan) -> CurveAngles:
-    """The curves of a plan as its tilts and wedges make them; the pelvic incidence as it is."""
+    """Measure the curves of a plan from its tilts and wedges; the pelvic incidence is copied."""
     halves = {level: size.wedge_deg / 2 for level, size in zip(plan.numbering.levels, plan.sizes, strict=True)}
     tilts = dict(zip(plan.numbering.levels, plan.sagittal_deg.tolist(), strict=True))
     upper = {level: tilts[level] - halves[level] for level in tilts}
@@ -294,7 +294,7 @@ def measure_angles(plan: ColumnPlan) -> CurveAngles:
 
 
 def _make_axes(sagittal_deg: Float, coronal_deg: Float, axial_deg: Float) -> Float:
-    """Frames (n, 3, 3): turned about their own long axis, then tilted in the sagittal and in the coronal plane."""
+    """Make frames (n, 3, 3): each is turned about its long axis, then tilted in the sagittal and the coronal plane."""
     sagittal, coronal, axial = np.radians(sagittal_deg), np.radians(coronal_deg), np.radians(axial_deg)
     turned = _make_rotations(axial, 0, 1)
     tilted = _make_rotations(-sagittal, 1, 2)
@@ -303,7 +303,7 @@ def _make_axes(sagittal_deg: Float, coronal_deg: Float, axial_deg: Float) -> Flo
 
 
 def _make_rotations(angles: Float, first: int, second: int) -> Float:
-    """Matrices (n, 3, 3) that turn one axis toward another by angles (n,) in radians."""
+    """Make matrices (n, 3, 3) that turn one axis toward another by angles (n,) in radians."""
     matrices = np.tile(np.eye(3), (len(angles), 1, 1))
     matrices[:, first, first] = matrices[:, second, second] = np.cos(angles)
     matrices[:, second, first], matrices[:, first, second] = np.sin(angles), -np.sin(angles)

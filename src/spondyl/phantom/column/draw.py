@@ -1,8 +1,9 @@
-"""Draws a patient's column: numbering, curves and sizes, as they vary between adults.
+"""Draw a patient's column: numbering, curves and sizes, as they vary between adults.
 
-Sizes vary together with the patient's size, then smoothly along the column, then one by one. Curves follow the pelvis:
-the sacral slope from the pelvic incidence, the lumbar tilts from the slope and the kyphosis, since a patient lies flat,
-the neck from T1's tilt; each segment departs a little, and its disc and bodies take the wedges that the tilts ask for.
+Sizes share the patient's size, vary smoothly along the column, and vary from level to level. The pelvic incidence
+determines the sacral slope. Slope and kyphosis determine the lumbar tilts, since a patient lies flat; T1's tilt
+determines the neck. Each segment departs a little from the mean curve, and its disc and bodies take the wedges that the
+tilts require.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ from spondyl.phantom.column.morphometry import (
 __all__ = ["draw_plan"]
 
 _TRANSITIONS = {Transition.SACRALISED: 0.022, Transition.LUMBARISED: 0.018}
-"""Shares among columns of regular numbering: Tins and Balain 2016 and Nakajima et al. 2014, see `anatomy.numbering`."""
+"""The shares of transitional vertebrae among columns of regular numbering.
+
+Sources: Tins and Balain 2016 and Nakajima et al. 2014, see `anatomy.numbering`.
+"""
 
 _MAX_COBB_DEG = 90.0
 _SCOLIOSIS_SHARE = 0.07
@@ -51,20 +55,23 @@ _SCOLIOSIS_SHARE = 0.07
 _MEAN_INCIDENCE_DEG, _MEAN_SLOPE_DEG = 52.0, 41.0
 
 _THIRD_TILT_DEG = -5.0
-"""Mean tilt of the third vertebra above the sacrum, L3 in most; between VID and the 43 MR exams, supine."""
+"""The mean tilt of the third vertebra above the sacrum, mostly L3; between VID and the 43 MR exams, supine."""
 
 _SMOOTH_LEVELS = 2.5
-"""Neighbours so far apart vary together."""
+"""The standard deviation, in levels, of the Gaussian that correlates neighbours."""
 
 _BODY_SHARE = {Region.CERVICAL: 0.3, Region.THORACIC: 0.6, Region.LUMBAR: 0.4, Region.SACRAL: 0.4}
-"""How much of a segment's departure from the mean curve its bodies take; discs take the rest."""
+"""The share of a segment's departure from the mean curve that its bodies take; discs take the rest."""
 
 _WEDGE_SD_DEG = {Region.CERVICAL: 1.5, Region.THORACIC: 1.5, Region.LUMBAR: 1.5, Region.SACRAL: 3.0}
 _MIN_EDGE_MM = 1.0
 _PEDICLE_BESIDE_CANAL = 0.6
-"""The two pedicles' middles lie at least the canal's width and this share of a pedicle's apart."""
+"""The two pedicles' middles lie at least the canal's width plus this share of a pedicle's width apart."""
 _SLIP_SD = 0.02
-"""Of a disc's depth: steps between healthy vertebrae, about 0.7 mm in the lumbar spine of the 43 MR exams."""
+"""The standard deviation of steps between healthy vertebrae over the disc's depth.
+
+It is about 0.7 mm in the lumbar spine of the 43 MR exams.
+"""
 
 
 def draw_plan(
@@ -137,7 +144,7 @@ def _draw_numbering(
 
 
 def _know_incidence_only(incidence_deg: float) -> CurveAngles:
-    """Angles of which only the incidence is known yet."""
+    """Return angles of which only the incidence is known yet."""
     return CurveAngles(
         pelvic_incidence_deg=incidence_deg,
         sacral_slope_deg=0.0,
@@ -149,7 +156,7 @@ def _know_incidence_only(incidence_deg: float) -> CurveAngles:
 
 
 def _get_mean_steps(levels: tuple[Level, ...], transition: Transition) -> Float:
-    """Mean tilt steps (n - 1,), degrees; a reduced disc holds little lordosis."""
+    """Return the mean tilt steps (n - 1,), in degrees; a reduced disc holds little lordosis."""
     steps = np.array([get_tilt_step(*pair).mean_deg for pair in pairwise(levels)])
     if transition is Transition.SACRALISED:
         steps[levels.index(Level.L5)] *= 0.6
@@ -157,7 +164,7 @@ def _get_mean_steps(levels: tuple[Level, ...], transition: Transition) -> Float:
 
 
 def _draw_sagittal(rng: np.random.Generator, levels: tuple[Level, ...], means_deg: Float) -> tuple[float, float, Float]:
-    """Pelvic incidence, tilt of S1, and how far each tilt step departs from its mean (n - 1,), degrees.
+    """Draw pelvic incidence, tilt of S1, and the departure of each tilt step from its mean (n - 1,), in degrees.
 
     Incidence 52 (10), and slope by 0.63 of it with 5 left: Vialle et al. 2005, J Bone Joint Surg Am 87:260; the mean
     slope is that of the 43 MR exams, supine. Kyphosis varies by 11, as VID's centroids do. A patient lies flat: the
@@ -182,7 +189,7 @@ def _draw_sagittal(rng: np.random.Generator, levels: tuple[Level, ...], means_de
 
 
 def _spread_over(departures: Float, sds: Float, total: float) -> None:
-    """Let independent normal departures add up to a total, in place: each gives way as its variance is."""
+    """Make independent normal departures add up to a total, in place, each changed in proportion to its variance."""
     departures += sds**2 / (sds**2).sum() * (total - departures.sum())
 
 
@@ -209,7 +216,7 @@ def _draw_sizes(
 
 
 def _draw_factors(rng: np.random.Generator, levels: tuple[Level, ...], size: float, variation: Variation) -> Float:
-    """Factors (n,) on the mean adult's sizes: of the patient, smooth along the column, and of each level."""
+    """Draw factors (n,) on the mean adult's sizes: of the patient, smooth along the column, and of each level."""
     n = len(levels)
     # smoothed with some room at the ends, so that the variance is one everywhere
     room = 8
@@ -221,7 +228,7 @@ def _draw_factors(rng: np.random.Generator, levels: tuple[Level, ...], size: flo
 
 
 def _draw_level_factors(rng: np.random.Generator, levels: tuple[Level, ...], sds: Mapping[Level, float]) -> Float:
-    """Factors (n,) of the levels that vary more than others."""
+    """Draw factors (n,) of the levels that vary more than others."""
     return np.asarray(np.exp(rng.normal(size=len(levels)) * [sds.get(level, 0.0) for level in levels]))
 
 
@@ -234,7 +241,10 @@ def _set_wedge(size: VertebraSize, angle_deg: float) -> VertebraSize:
 def _apply_transition(
     sizes: tuple[VertebraSize, ...], levels: tuple[Level, ...], transition: Transition
 ) -> tuple[VertebraSize, ...]:
-    """A transitional vertebra has squarer a body (Wigh 1980, Spine 5:168); the sacrum goes on from a lumbarised one."""
+    """Change the sizes of a transitional vertebra.
+
+    Its body is squarer (Wigh 1980, Spine 5:168); below a lumbarised S1 the sacrum starts smaller.
+    """
     changed = list(sizes)
     if transition is Transition.SACRALISED:
         i = levels.index(Level.L5)
@@ -256,7 +266,7 @@ _TRANSITIONAL_DISCS: Mapping[Transition, tuple[Level, Level, float]] = {
     Transition.SACRALISED: (Level.L5, Level.S1, 0.5),
     Transition.LUMBARISED: (Level.S1, Level.S2, 2.4),
 }
-"""Disc below or above a transitional vertebra, and its height relative to a regular one.
+"""The disc below or above a transitional vertebra, and its height relative to a regular one.
 
 O'Driscoll et al. 1996, Skeletal Radiol 25:225: a reduced disc below one, a well-formed S1/S2 disc below the other.
 """
@@ -291,19 +301,20 @@ def _draw_discs(
 
 
 def _draw_cobb(rng: np.random.Generator) -> float:
-    """Some 7 % of adults have a curve of 10 degrees or more, few a large one.
+    """Draw a Cobb angle: some 7 % of adults have a curve of 10 degrees or more, few a large one.
 
-    Between 4 % (Francis 1988, Spine 13:394, the young) and 13 % (Kebaish et al. 2011, Spine 36:731, over 40).
+    The share lies between 4 % (Francis 1988, Spine 13:394, the young) and 13 % (Kebaish et al. 2011, Spine 36:731, over
+    40).
     """
     small, large = np.clip(rng.normal(6, 2), 1, 9.9), min(10 + rng.exponential(9), 45)
     return float(large if rng.random() < _SCOLIOSIS_SHARE else small)
 
 
 def _draw_scoliosis(rng: np.random.Generator, levels: tuple[Level, ...], cobb_deg: float) -> tuple[Float, Float]:
-    """Coronal tilts and axial rotations, (n,) degrees each.
+    """Draw coronal tilts and axial rotations, (n,) degrees each.
 
-    One bump to the side with its apex in the thoracic or lumbar spine, mostly to the right in the former; bodies turn
-    toward the convexity, by some 0.4 of the Cobb angle at the apex (Stokes 1989, Spine 14:1179).
+    The curve has one apex in the thoracic or lumbar spine, mostly to the right in the former; bodies turn toward the
+    convexity, by some 0.4 of the Cobb angle at the apex (Stokes 1989, Spine 14:1179).
     """
     is_thoracic = rng.random() < 0.6
     apex_level = Level.T8 if is_thoracic else Level.L2

@@ -1,4 +1,4 @@
-"""Published sizes of adult vertebrae and discs, level by level, and the tilt from each vertebra to the next.
+"""The published sizes of adult vertebrae and discs, level by level, and the tilt from each vertebra to the next.
 
 Every table is rounded from the sources in its note, and then fitted, where the note says so, to the spines that the
 project can measure. L6 and T13 are as their neighbours; S1 and S2 are the first two sacral bodies.
@@ -63,7 +63,7 @@ _BODIES = """
     S1  32.6 24.0 1.2 32.4 21.5 50.0 36.0
     S2  24.2 22.8 0.4 20.5 15.0 35.0 28.0
 """
-"""Level; body height anterior, posterior; concavity; depth upper, lower; width upper, lower.
+"""The columns are level; anterior and posterior height; concavity; upper and lower depth; upper and lower width.
 
 C1's is the middle of its anterior arch with the dens, C2's the body below the base of the dens. T10 to S1: heights 0.97
 times those of the 43 MR exams (which lie 1.06 times as far apart as VID's), depths theirs. Above: heights and depths of
@@ -101,7 +101,7 @@ _ARCHES = """
     S1  20.0 22.0 58.0 31.0 15.0 12.0 105.0
     S2  16.0 18.0 46.0 24.0 11.0 10.0 90.0
 """
-"""Level; pedicle width, height, distance of the two; bony canal width, depth; spinous process; transverse span.
+"""The columns are level; pedicle width, height and distance; canal width and depth; spinous process; transverse span.
 
 Pedicles: Zindrick, above T1 Panjabi. Distances: means of VID, L6 included. Canal: Panjabi, narrowed to what is free
 between pedicles. Spinous processes and spans: Panjabi, less the canal. C1: Doherty and Heggeness. S1 and S2: own guess.
@@ -140,7 +140,7 @@ _JUNCTIONS = """
     L6 S1 10.4  23.0 5.5
     S1 S2  3.0  11.0 3.0
 """
-"""Upper and lower level; height of the healthy disc; how much more the lower one tilts, and the tilt's deviation.
+"""The columns are upper and lower level; height of the healthy disc; mean and deviation of the tilt step.
 
 Heights: what bodies leave free at VID's distances once discs are worn as `pathology.draw` wears them, and, T10 to S1,
 0.97 times the 43 MR exams, of which 30 are of volunteers. Tilts (means of a body's endplates) are fitted to the angles
@@ -152,7 +152,7 @@ to the tilts of the 43 MR exams; supine. The share of each segment in the lordos
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variation:
-    """How a group of sizes varies between adults, as deviations of its logarithm.
+    """The variation of a group of sizes between adults, as standard deviations of its logarithm.
 
     Args:
         size_power: the power of the patient's size that it follows.
@@ -170,7 +170,7 @@ class Variation:
 
 
 SIZE_SD = 0.056
-"""Deviation of the logarithm of a patient's size: what all of VID's distances share."""
+"""The standard deviation of the logarithm of a patient's size: the variation that all of VID's distances share."""
 
 SIZE_VARIATIONS: Mapping[tuple[str, ...], Variation] = {
     ("anterior_height_mm", "posterior_height_mm", "concavity_mm"): Variation(
@@ -189,10 +189,13 @@ SIZE_VARIATIONS: Mapping[tuple[str, ...], Variation] = {
         size_power=1.0, patient_sd=0.04, smooth_sd=0.04, level_sd=0.05
     ),
 }
-"""By field of `VertebraSize`. Heights and distances: VID, by its correlations; others: the tables' spread."""
+"""The variation by field of `VertebraSize`.
+
+Heights and distances follow VID and its correlations; the others follow the spread in the sources of the tables.
+"""
 
 DISC_VARIATION = Variation(size_power=1.0, patient_sd=0.05, smooth_sd=0.05, level_sd=0.09, cervical_factor=1.2)
-"""Of disc heights: what VID's distances leave, and the 43 MR exams."""
+"""The variation of disc heights: the part of VID's distances that bodies do not explain, and the 43 MR exams."""
 
 
 LEVEL_SD: Mapping[str, Mapping[Level, float]] = {
@@ -203,16 +206,18 @@ LEVEL_SD: Mapping[str, Mapping[Level, float]] = {
     },
     "lower_depth_mm": {Level.S1: 0.11},
 }
-"""Deviation of the logarithm of a size that varies more at some levels than at others, by field of `VertebraSize`:
-distances as in VID, whose is larger still, and the sacrum as in the 43 MR exams."""
+"""The additional standard deviation of the logarithm of a size at single levels, by field of `VertebraSize`.
+
+Distances follow VID, whose deviations are larger still; the sacrum follows the 43 MR exams.
+"""
 
 DISC_SD: Mapping[Level, float] = {Level.T11: 0.09, Level.T12: 0.14}
-"""The same of the disc below a level: the 43 MR exams."""
+"""The additional standard deviation of the logarithm of disc height below a level, from the 43 MR exams."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiltStep:
-    """How much more the lower of two neighbours tilts than the upper one, degrees; lordosis is positive."""
+    """The additional tilt of the lower of two neighbours over the upper one, in degrees; lordosis is positive."""
 
     mean_deg: float
     sd_deg: float
@@ -229,7 +234,7 @@ def _sizes() -> Mapping[Level, VertebraSize]:
 
 
 MEAN_SIZES: Mapping[Level, VertebraSize] = _sizes()
-"""The mean adult's vertebrae."""
+"""The vertebrae of the mean adult."""
 
 _BETWEEN = {
     (Level(upper), Level(lower)): (float(height), TiltStep(mean_deg=float(mean), sd_deg=float(sd)))
@@ -238,10 +243,10 @@ _BETWEEN = {
 
 
 def get_tilt_step(upper: Level, lower: Level) -> TiltStep:
-    """The tilt from one vertebra to its lower neighbour."""
+    """Return the tilt from one vertebra to its lower neighbour."""
     return _BETWEEN[upper, lower][1]
 
 
 def mean_disc_height_mm(upper: Level, lower: Level) -> float:
-    """The mean adult's healthy disc in its middle, rim plane to rim plane."""
+    """Return the mid-disc height of the mean adult's healthy disc, between the rim planes."""
     return _BETWEEN[upper, lower][0]

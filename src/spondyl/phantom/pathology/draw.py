@@ -1,8 +1,8 @@
-"""Drawing what is wrong with a patient, as often as it is published; each grade follows from its cause.
+"""Draw the pathology of a patient at its published frequency; each grade follows from its cause.
 
-Discs of one patient resemble each other: how worn, how collapsed and how changed at their endplates they are share a
-factor of the patient's each. What SPIDER grades follows its tables (`pathology.frequencies`). Stenosis it does not grade: here
-the canal is narrowed by what stands in it, and the grade says by how much.
+Wear, height loss and endplate change are each correlated within a patient through one shared factor. The gradings that
+SPIDER has follow its tables (`pathology.frequencies`). SPIDER does not grade stenosis: here discs, ligaments and slips
+narrow the canal, and the grade is read from the depth that remains.
 """
 
 from __future__ import annotations
@@ -26,46 +26,63 @@ from spondyl.phantom.pathology.pathology import DiscState, Fracture, FractureKin
 __all__ = ["apply_slip", "draw_fracture", "draw_pathology"]
 
 _HEIGHT_LOADING, _ENDPLATE_LOADING = 0.6, 0.8
-"""Correlation of a disc's collapse and endplates with the patient's; fitted to how much the numbers of narrowed discs
-and of defects vary between SPIDER's patients."""
+"""The correlation of a disc's height loss and endplate changes with the patient's factors.
+
+Both are fitted to how much the numbers of narrowed discs and of defects vary between SPIDER's patients.
+"""
 
 _LUMBAR_DEPTH_MM = 35.0
-"""Depth of the endplates for which lengths in mm below hold; smaller discs have smaller changes."""
+"""The endplate depth for which the lengths below hold, in mm; changes of smaller discs are smaller."""
 
 _HEIGHT_FACTORS = ((0.90, 1.0), (0.70, 0.85), (0.50, 0.70), (0.30, 0.50))
-"""What narrowing 0 to 3 leaves of a disc's height: a third and two thirds are the usual limits of mild and severe."""
+"""The range of the remaining disc height by narrowing 0 to 3.
+
+A third and two thirds are the usual limits of mild and severe narrowing.
+"""
 
 _STENOSIS_LIMITS = (0.85, 0.71, 0.59)
-"""Below these shares of its depth a sac is stenosed to grade 1, 2, 3: 12 mm and 10 mm of a usual 17 mm are called
-relative and absolute stenosis (Kalichman et al. 2009, doi 10.1016/j.spinee.2009.03.005); the first is assumed."""
+"""The remaining shares of the sac's depth below which stenosis has grade 1, 2 and 3.
+
+Of a usual 17 mm, 12 mm and 10 mm are called relative and absolute stenosis (Kalichman et al. 2009, doi
+10.1016/j.spinee.2009.03.005); the first limit is assumed.
+"""
 
 _THICKENING = (0.0, 0.01, 0.04, 0.08, 0.12)
-"""Mean share of the sac's depth that ligament and facets take, by Pfirrmann grade; set so that about a quarter of the
-patients have a relative stenosis and one in twelve an absolute one, as in Kalichman et al. 2009."""
+"""The mean share of the sac's depth that ligament and facets take, by Pfirrmann grade.
+
+It is set so that about a quarter of the patients have a relative stenosis and one in twelve an absolute one, as in
+Kalichman et al. 2009.
+"""
 
 _SLIP_INTO_CANAL = 0.4
-"""Share of a slip by which the canal loses depth; the arch follows the body for the rest (assumed)."""
+"""The share of a slip by which the canal loses depth; the arch follows the body for the rest (assumed)."""
 
 _MIN_CANAL_FACTOR = 0.3
-"""Share of the sac's depth that always remains: the roots need it."""
+"""The share of the sac's depth that always remains, because the roots need it."""
 
 _EPIDURAL_MM = 2.5
-"""So far a disc may stand out before it touches the sac; the anterior epidural space at L4/L5 is about that deep."""
+"""The protrusion at which a disc touches the sac: the depth of the anterior epidural space at L4/L5, in mm."""
 
 _SCHMORL_SHARE = {Region.CERVICAL: 0.02, Region.THORACIC: 0.10, Region.LUMBAR: 0.045, Region.SACRAL: 0.0}
-"""P(node | endplate defect). 16 % of adults have one at L1 to S1 (Mok et al. 2010, Spine 35:1944), most at T7 to L2."""
+"""P(node | endplate defect).
+
+16 % of adults have one at L1 to S1 (Mok et al. 2010, Spine 35:1944), most at T7 to L2.
+"""
 
 _SCREW_SHARE = 0.015
 _SCREW_SPANS = ((0, 2), (1, 2), (0, 3), (1, 3), (2, 2))
-"""Lowest vertebra with screws, counted from S1 upwards, and number of vertebrae: fusions end at S1 or L5 mostly."""
+"""The lowest vertebra with screws, counted from S1 upwards, and the number of vertebrae.
+
+Most fusions end at S1 or L5.
+"""
 
 _GENANT_LOSS = ((0.20, 0.25), (0.25, 0.40), (0.40, 0.60))
-"""Share of height lost in Genant's grades 1 to 3 (Genant et al. 1993, doi 10.1002/jbmr.5650080915)."""
+"""The range of height loss by Genant's grades 1 to 3 (Genant et al. 1993, doi 10.1002/jbmr.5650080915)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Patient:
-    """Standard normal factors that a patient's discs share."""
+    """The standard normal factors that a patient's discs share."""
 
     wear: float
     height: float
@@ -74,7 +91,7 @@ class _Patient:
 
 @dataclass(frozen=True, slots=True)
 class _DiscSite:
-    """Where a disc is, and what that makes likely."""
+    """The site of a disc, with the frequencies that hold there."""
 
     region: Region
     pfirrmann: ArrayLike
@@ -91,7 +108,7 @@ def draw_pathology(
     severity: float | None = None,
     screws: tuple[Level, ...] | None = None,
 ) -> Pathology:
-    """Draw what is wrong with a patient.
+    """Draw the pathology of a patient.
 
     Args:
         rng: the patient's randomness.
@@ -140,7 +157,7 @@ def draw_fracture(rng: np.random.Generator, *, kind: FractureKind | None = None,
 
 
 def apply_slip(state: DiscState, slip_mm: float, canal_depth_mm: float) -> DiscState:
-    """A disc at which the vertebra above has slipped so far, with what that leaves of the canal.
+    """Return a disc at which the vertebra above has slipped this far, with the canal that remains.
 
     Args:
         state: with its own slip, if any.
@@ -157,7 +174,7 @@ def _grade_stenosis(canal_factor: float) -> int:
 
 
 def _draw_patient(rng: np.random.Generator, rank: float, *, is_given: bool) -> _Patient:
-    """The factors; where the severity is given they all are as severe as it says."""
+    """Draw the shared factors; where the severity is given, it sets all of them."""
     wear = float(ndtri(np.clip(rank, 0.001, 0.999)))
     height, endplates = rng.standard_normal(2)
     return _Patient(wear, wear, wear) if is_given else _Patient(wear, float(height), float(endplates))
@@ -221,7 +238,7 @@ def _draw_disc(rng: np.random.Generator, place: _DiscSite, patient: _Patient) ->
 
 
 def _draw_slip(rng: np.random.Generator, place: _DiscSite, row: int) -> float:
-    """Forward slip, mm; 3 mm or more where there is a spondylolisthesis."""
+    """Draw a forward slip in mm; a spondylolisthesis has 3 mm or more."""
     if rng.uniform() < frequencies.SLIP[row] * place.factors[DegenerativeChange.SLIP]:
         return float(np.clip((3 + rng.exponential(2.5)) * max(place.scale, 0.6), 3, 12))
     return 0.0
@@ -230,7 +247,7 @@ def _draw_slip(rng: np.random.Generator, place: _DiscSite, row: int) -> float:
 def _draw_contour(
     rng: np.random.Generator, place: _DiscSite, patient: _Patient, row: int
 ) -> tuple[float, float, float]:
-    """Bulge, herniation and its place to the right, mm."""
+    """Draw the bulge, the herniation and its distance to the right, in mm."""
     is_herniated = rng.uniform() < frequencies.HERNIATION[row] * place.factors[DegenerativeChange.HERNIATION]
     bulging = (
         frequencies.BULGE_BESIDE_HERNIATION
@@ -247,7 +264,7 @@ def _draw_contour(
 
 
 def _draw_canal(rng: np.random.Generator, place: _DiscSite, row: int, protrusion_mm: float, slip_mm: float) -> float:
-    """What ligament, disc and slip leave of the sac's depth."""
+    """Draw the share of the sac's depth that ligament, disc and slip leave."""
     thickening = max(0.0, float(rng.normal(_THICKENING[row], _THICKENING[row] / 2)))
     if place.region is Region.THORACIC:
         thickening /= 3  # the thoracic canal hardly ever narrows
@@ -256,7 +273,7 @@ def _draw_canal(rng: np.random.Generator, place: _DiscSite, row: int, protrusion
 
 
 def _draw_foramina(rng: np.random.Generator, narrowing: int, slip_mm: float) -> tuple[int, int]:
-    """Stenosis of the left and right foramen: they lose height with the disc and depth with a slip."""
+    """Draw the stenosis of the left and right foramen: it grows with the height loss of the disc and with a slip."""
     both = 0.5 * narrowing + 0.15 * slip_mm
     left, right = np.rint(both + rng.normal(-0.2, 0.35, 2)).clip(0, 3) if both else (0, 0)
     return int(left), int(right)
@@ -265,7 +282,7 @@ def _draw_foramina(rng: np.random.Generator, narrowing: int, slip_mm: float) -> 
 def _draw_endplates(
     rng: np.random.Generator, place: _DiscSite, patient: _Patient, row: int
 ) -> tuple[bool, bool, tuple[int, int]]:
-    """Whether the upper and the lower endplate is defective, and the type of marrow change beside each."""
+    """Draw whether the upper and the lower endplate is defective, and the type of marrow change beside each."""
     shares = _scale(frequencies.ENDPLATES[row], place.factors[DegenerativeChange.ENDPLATES])
     defects = _pick_category(shares, _draw_correlated(rng, _ENDPLATE_LOADING, patient.endplates))
     upper, lower = defects in (1, 3), defects in (2, 3)
@@ -296,7 +313,7 @@ def _draw_schmorl(rng: np.random.Generator, place: _DiscSite, upper: bool, lower
 
 
 def _draw_fractures(rng: np.random.Generator, levels: Sequence[Level], rank: float) -> dict[Level, Fracture]:
-    """None in most patients; the more worn, and so the older, the likelier, and sometimes several."""
+    """Draw fractures: most patients have none; the more worn, and so older, have them more often."""
     possible = [level for level in levels if level in frequencies.FRACTURE_LEVELS]
     weights = np.array([frequencies.FRACTURE_LEVELS[level] for level in possible])
     count = 1 + min(int(rng.geometric(0.65)) - 1, 3)
@@ -315,17 +332,17 @@ def _draw_screws(rng: np.random.Generator, levels: Sequence[Level]) -> tuple[Lev
 
 
 def _draw_correlated(rng: np.random.Generator, loading: float, factor: float) -> float:
-    """Uniform in 0 to 1, the larger the worse, correlated with a factor of the patient's."""
+    """Draw a uniform number in 0 to 1, larger for worse, correlated with a factor of the patient."""
     return float(ndtr(loading * factor + np.sqrt(1 - loading**2) * rng.standard_normal()))
 
 
 def _pick_category(probabilities: ArrayLike, uniform: float) -> int:
-    """The category at this place of the cumulated distribution, from 0."""
+    """Return the category at this quantile of the cumulated distribution, from 0."""
     return int(np.searchsorted(np.cumsum(probabilities)[:-1], uniform, side="right"))
 
 
 def _scale(probabilities: Float, factor: float) -> Float:
-    """Probabilities of which all but the first are multiplied by a factor, as far as the sum allows."""
+    """Multiply all probabilities but the first by a factor, as far as the sum allows."""
     others = probabilities[1:] * factor
     others /= max(1.0, float(others.sum()))
     return np.concatenate([[1 - others.sum()], others])

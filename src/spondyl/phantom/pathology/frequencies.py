@@ -1,12 +1,12 @@
-"""How often discs and vertebrae look how: the published frequencies behind `pathology`.
+"""The published frequencies of disc and vertebral pathology.
 
-Lumbar discs: the gradings of SPIDER (van der Graaf et al. 2024, doi 10.1038/s41597-024-03090-w, CC BY 4.0), 218
+Lumbar discs follow the gradings of SPIDER (van der Graaf et al. 2024, doi 10.1038/s41597-024-03090-w, CC BY 4.0): 218
 patients with low back pain, 1,518 graded discs, counted into the tables below. A disc's place is counted from the
 lowest mobile one upwards, as SPIDER does: 0 is L5/S1, 1 is L4/L5 ... 7 is T10/T11 of a regular column.
 
-Other discs: Teraguchi et al. 2014, doi 10.1016/j.joca.2013.10.019, 975 inhabitants: the share of discs of Pfirrmann
-grade 4 or 5 peaks at C5/C6 (49 %), T6/T7 (35 %) and L4/L5 (72 %). Their ratios to L4/L5, times SPIDER's share there,
-set the rows of C5/C6 and T6/T7; from there the rows fall off towards the ends of the regions (assumed).
+Other discs follow Teraguchi et al. 2014, doi 10.1016/j.joca.2013.10.019, 975 inhabitants: the share of discs of
+Pfirrmann grade 4 or 5 peaks at C5/C6 (49 %), T6/T7 (35 %) and L4/L5 (72 %). Their ratios to L4/L5, times SPIDER's share
+there, set the rows of C5/C6 and T6/T7; from there the rows fall off towards the ends of the regions (assumed).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class DegenerativeChange(StrEnum):
-    """What some places show more often than others."""
+    """The degenerative changes whose frequency depends on the place of the disc."""
 
     NARROWING = "narrowing"
     BULGE = "bulge"
@@ -69,11 +69,14 @@ PFIRRMANN_BY_PLACE = _table(
     (0.285, 0.292, 0.194, 0.194, 0.035),
     (0.291, 0.218, 0.182, 0.255, 0.054),  # T10/T11
 )
-"""P(Pfirrmann 1..5 | place), SPIDER."""
+"""P(Pfirrmann 1..5 | place), from SPIDER."""
 
 LOADING = _table((0.55, 0.70, 0.83, 0.87, 0.94, 0.90, 0.85, 0.75))[0]
-"""Correlation of each disc's degeneration with the patient's own, by place: the one factor that gives SPIDER's rank
-correlations between the discs of a patient. The uppermost holds for all other discs (assumed)."""
+"""The correlation of each disc's degeneration with the patient's shared factor, by place.
+
+It reproduces SPIDER's rank correlations between the discs of a patient. The uppermost value holds for all other discs
+(assumed).
+"""
 
 PFIRRMANN_BY_UPPER_LEVEL: Mapping[Level, tuple[float, ...]] = MappingProxyType(
     {
@@ -104,18 +107,20 @@ NARROWING = _table(
     (0.361, 0.351, 0.243, 0.045),
     (0.011, 0.099, 0.494, 0.396),
 )
-"""P(narrowing 0..3 | Pfirrmann 1..5). SPIDER tells only whether a disc is narrowed; its degree follows Pfirrmann's
-definition of the grades (Spine 2001, 26:1873): height normal to slightly reduced in 3,
-up to moderately reduced in 4, lost in 5."""
+"""P(narrowing 0..3 | Pfirrmann 1..5).
+
+SPIDER grades only whether a disc is narrowed; the degree follows Pfirrmann's definition of the grades (Spine 2001,
+26:1873): height normal to slightly reduced in 3, up to moderately reduced in 4, lost in 5.
+"""
 
 HERNIATION = _table((0.007, 0.003, 0.045, 0.076, 0.152))[0]
-"""P(herniation | Pfirrmann 1..5), SPIDER."""
+"""P(herniation | Pfirrmann 1..5), from SPIDER."""
 
 BULGE = _table((0.128, 0.197, 0.619, 0.799, 0.955))[0]
-"""P(bulge | Pfirrmann 1..5) of a disc without herniation, SPIDER."""
+"""P(bulge | Pfirrmann 1..5) of a disc without herniation, from SPIDER."""
 
 BULGE_BESIDE_HERNIATION = 0.444
-"""P(bulge | herniation): readers rarely call a herniated disc bulging as well, SPIDER, 32 of 72."""
+"""P(bulge | herniation), from SPIDER, 32 of 72: readers rarely call a herniated disc bulging as well."""
 
 ENDPLATES = _table(
     (0.792, 0.018, 0.025, 0.165),
@@ -124,20 +129,23 @@ ENDPLATES = _table(
     (0.364, 0.027, 0.069, 0.540),
     (0.120, 0.005, 0.049, 0.826),
 )
-"""P(no defect, upper endplate, lower endplate, both | Pfirrmann 1..5), SPIDER."""
+"""P(no defect, upper endplate, lower endplate, both | Pfirrmann 1..5), from SPIDER."""
 
 MODIC = _table(
     (0.049, 0.068, 0.211, 0.226, 0.636),
     (0.136, 0.289, 0.500, 0.686, 0.907),
 )
-"""P(marrow change | Pfirrmann 1..5), without and with an endplate defect, SPIDER."""
+"""P(marrow change | Pfirrmann 1..5), without and with an endplate defect, from SPIDER."""
 
 MODIC_TYPES = _table((0.20, 0.77, 0.03))[0]
-"""P(type 1..3 | marrow change). SPIDER's reader called 98 % type 2; in other series type 2
-leads too, but type 1 is common (Sheng-yun et al. 2014, doi 10.1371/journal.pone.0114993), and must be seen as well."""
+"""P(type 1..3 | marrow change).
+
+SPIDER's reader graded 98 % as type 2. In other series type 2 leads too, but type 1 is common (Sheng-yun et al. 2014,
+doi 10.1371/journal.pone.0114993), and must occur here as well.
+"""
 
 SLIP = _table((0.004, 0.006, 0.012, 0.045, 0.114))[0]
-"""P(spondylolisthesis | Pfirrmann 1..5), SPIDER."""
+"""P(spondylolisthesis | Pfirrmann 1..5), from SPIDER."""
 
 PLACE_FACTORS: Mapping[DegenerativeChange, Float] = MappingProxyType(
     {
@@ -149,8 +157,10 @@ PLACE_FACTORS: Mapping[DegenerativeChange, Float] = MappingProxyType(
         DegenerativeChange.SLIP: _table((1.92, 1.32, 0.64, 0.53, 0.63, 0.64, 0.00, 0.00))[0],
     }
 )
-"""How many times more often a place shows a finding than its Pfirrmann grades alone (for marrow change: and endplates)
-would make it, SPIDER."""
+"""The frequency of a change at a place over the one that Pfirrmann grades alone predict, from SPIDER.
+
+Marrow change is predicted from Pfirrmann grades and endplate defects.
+"""
 
 REGION_FACTORS: Mapping[Region, Mapping[DegenerativeChange, float]] = MappingProxyType(
     {
@@ -172,14 +182,18 @@ REGION_FACTORS: Mapping[Region, Mapping[DegenerativeChange, float]] = MappingPro
         },
     }
 )
-"""The same for discs above SPIDER's, by the region of the vertebra above. Marrow change: cervical 8.8 % of patients,
-lumbar 21 % (Sheng-yun et al. 2014, doi 10.1371/journal.pone.0114993). Bulges: 88 % of healthy necks (Nakashima et al.
-2015, Spine 40:392). Thoracic discs: of 94 subjects 37 % had a dark, 31 % a protruding and 4 % a narrowed one (Matsumoto
-et al. 2010, doi 10.1097/BRS.0b013e3181c17067). The rest is assumed."""
+"""The same factor for discs above SPIDER's, by the region of the vertebra above.
+
+Marrow change: cervical 8.8 % of patients, lumbar 21 % (Sheng-yun et al. 2014, doi 10.1371/journal.pone.0114993).
+Bulges: 88 % of healthy necks (Nakashima et al. 2015, Spine 40:392). Thoracic discs: of 94 subjects 37 % had a dark, 31
+% a protruding and 4 % a narrowed one (Matsumoto et al. 2010, doi 10.1097/BRS.0b013e3181c17067). The rest is assumed.
+"""
 
 FRACTURED_SHARE = 0.054
-"""Share of adults over 40 with a vertebral fracture, < 5 % below 60 and 18 % over 80 years (NHANES 2013-2014, 3,330
-people, PMC7422504)."""
+"""The share of adults over 40 with a vertebral fracture.
+
+It is below 5 % under 60 and 18 % over 80 years (NHANES 2013-2014, 3,330 people, PMC7422504).
+"""
 
 FRACTURE_LEVELS: Mapping[Level, float] = MappingProxyType(
     {
@@ -187,11 +201,13 @@ FRACTURE_LEVELS: Mapping[Level, float] = MappingProxyType(
         Level.T12: 16, Level.T13: 12, Level.L1: 16, Level.L2: 8, Level.L3: 6, Level.L4: 4, Level.L5: 2,
     }
 )  # fmt: skip
-"""Relative frequency of fractures: two peaks, T7-T8 and T12-L1 (Ismail et al. 1999, Osteoporos Int 9:206; round
-numbers)."""
+"""The relative frequency of fractures by level: two peaks, T7-T8 and T12-L1.
+
+The numbers are round (Ismail et al. 1999, Osteoporos Int 9:206).
+"""
 
 FRACTURE_KINDS = _table((0.55, 0.25, 0.20))[0]
-"""P(wedge, biconcave, crush): wedges are every second fracture (Ismail et al. 1999; round numbers)."""
+"""P(wedge, biconcave, crush): every second fracture is a wedge (Ismail et al. 1999; round numbers)."""
 
 FRACTURE_GRADES = _table((0.45, 0.38, 0.17))[0]
-"""P(Genant grade 1..3) (assumed; mild ones are the most, Genant et al. 1993, doi 10.1002/jbmr.5650080915)."""
+"""P(Genant grade 1..3) (assumed; mild ones are the most frequent, Genant et al. 1993, doi 10.1002/jbmr.5650080915)."""

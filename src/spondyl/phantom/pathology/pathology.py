@@ -1,4 +1,4 @@
-"""What is wrong with a phantom's spine: drawn as causes, each with the grade that a reader would give it."""
+"""The pathology of a phantom's spine, described by its causes, each with the grade that a reader would give it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spondyl.phantom.column.column import ColumnPlan, DiscSize, VertebraSize, me
 __all__ = ["DiscState", "Fracture", "FractureKind", "Pathology", "SchmorlNode", "apply_pathology"]
 
 _MAX_CONCAVITY = 0.4
-"""Share of a body's height that each endplate may sink in, so that the two never meet."""
+"""The share of a body's height to which each endplate may sink, so that the two never meet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class SchmorlNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscState:
-    """A disc and what borders it.
+    """The state of a disc and of the structures beside it.
 
     Args:
         pfirrmann: 1 to 5.
@@ -73,7 +73,7 @@ class DiscState:
 
 
 class FractureKind(StrEnum):
-    """Genant's kinds."""
+    """The kinds of fracture after Genant."""
 
     WEDGE = "wedge"
     BICONCAVE = "biconcave"
@@ -99,7 +99,7 @@ class Fracture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pathology:
-    """Everything that is wrong with a spine.
+    """The pathology of a whole spine.
 
     Args:
         discs: the state of every disc of the column, C2/C3 to S1/S2.
@@ -113,7 +113,7 @@ class Pathology:
 
 
 def apply_pathology(plan: ColumnPlan, pathology: Pathology) -> ColumnPlan:
-    """Change sizes, slips and curves of a healthy column; a healthy pathology changes nothing.
+    """Change sizes, slips and curves of a healthy column; pathology of a healthy spine changes nothing.
 
     Discs lose height evenly, so that they lose their wedge too; a wedge fracture turns what is above it forward. A
     patient straightens up again: the turns are taken by the whole column, the sacrum included, so that the bodies keep

@@ -1,4 +1,4 @@
-"""A scene while it is drawn: parts and strokes are added to it, bone by bone."""
+"""A scene under construction: parts and strokes are added to it, bone by bone."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from spondyl.phantom.scene.tissue_table import get_material
 __all__ = ["Draft"]
 
 _CORTEX_MM = 0.8
-"""Thickness of compact bone; vertebral shells are 0.3 to 0.6 mm (Ritzel 1997), and look thicker in scans."""
+"""The thickness of compact bone in mm; vertebral shells are 0.3 to 0.6 mm (Ritzel 1997), and look thicker in scans."""
 
 
 class Draft:
-    """Parts and strokes, in the order of painting.
+    """A scene under construction: its parts, and its strokes in the order of painting.
 
     Args:
         backdrop: what is painted first.
@@ -31,7 +31,7 @@ class Draft:
         self._strokes: list[Stroke] = []
 
     def part(self, made_of: Material | Tissue, subregion: Subregion | None = None, level: Level | None = None) -> int:
-        """The number of a part, which is added if it is new."""
+        """Return the index of a part, which is added if it is new."""
         of = made_of if isinstance(made_of, Material) else get_material(made_of)
         part = Part(material=of, subregion=subregion, level=level)
         if part not in self._parts:
@@ -40,7 +40,7 @@ class Draft:
         return self._parts[part]
 
     def paint(self, solids: Iterable[Solid], part: int, *, over: tuple[int, ...] = ()) -> None:
-        """Paint solids of one part, all over or only over some parts."""
+        """Paint solids as one part, everywhere or only over some parts."""
         self._strokes += [Stroke(solid=solid, part=part, over=over) for solid in solids]
 
     def paint_shelled(self, solids: Iterable[Solid], shell: int, core: int, *, shell_mm: float = _CORTEX_MM) -> None:
@@ -50,13 +50,13 @@ class Draft:
     def bone(
         self, solids: Iterable[Solid], marrow: Material, subregion: Subregion, level: Level | None
     ) -> tuple[int, int]:
-        """Paint bone: compact outside, marrow inside; returns the parts of both."""
+        """Paint bone, compact outside and marrow inside, and return the parts of both."""
         shell, core = (self.part(of, subregion, level) for of in (get_material(Tissue.CORTICAL_BONE), marrow))
         self.paint_shelled(solids, shell, core)
         return shell, core
 
     def fused_bone(self, pieces: Iterable[tuple[Subregion, Tube]], marrow: Material, level: Level) -> None:
-        """Paint pieces of one bone: compact outside, and no wall where they overlap."""
+        """Paint the pieces of one bone: compact outside, without walls where they overlap."""
         pieces, compact = list(pieces), get_material(Tissue.CORTICAL_BONE)
         for subregion, piece in pieces:
             self.paint([piece], self.part(compact, subregion, level))
@@ -64,12 +64,12 @@ class Draft:
             self.paint([piece.shrink(_CORTEX_MM)], self.part(marrow, subregion, level))
 
     def join(self, bone: tuple[int, int], pieces: Iterable[Tube]) -> None:
-        """Let the marrow of a painted bone run through its shell where pieces that it grows into leave it."""
+        """Open the shell of a painted bone where it meets other pieces, so that the marrow is continuous."""
         shell, core = bone
         self.paint([piece.shrink(_CORTEX_MM) for piece in pieces], core, over=(shell,))
 
     def to_scene(self) -> Scene:
-        """What was drawn."""
+        """Return the scene with everything painted so far."""
         backdrop = self._backdrop.parts
         added = [part for part, index in self._parts.items() if index >= len(backdrop)]
         return Scene(parts=(*backdrop, *added), backdrop=self._backdrop, strokes=tuple(self._strokes))

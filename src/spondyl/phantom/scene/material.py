@@ -1,4 +1,4 @@
-"""What a voxel of a phantom can be made of, and how that looks to a scanner."""
+"""The materials that a voxel of a phantom can consist of, and their properties in a scanner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Material", "Tissue"]
 
 
 class Tissue(StrEnum):
-    """Kinds of tissue; a domain-randomised scan gives each a signal of its own."""
+    """The kinds of tissue; a domain-randomised scan gives each a signal of its own."""
 
     AIR = "air"
     SKIN = "skin"

@@ -23,12 +23,12 @@ from spondyl.phantom.scene.solids import Coordinates, Solid
 __all__ = ["Backdrop", "PaintGrid", "Part", "PartIds", "Scene", "Stroke", "voxelise"]
 
 PartIds = NDArray[np.uint16]
-"""Index into `Scene.parts` of each voxel."""
+"""The index into `Scene.parts` of each voxel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a voxel can be.
+    """A material at a place in the body, which voxels can belong to.
 
     Args:
         material: what it is made of.
@@ -42,17 +42,17 @@ class Part:
 
 
 class Backdrop(Protocol):
-    """Everything around the spine: painted first, on a coarse grid."""
+    """The surroundings of the spine, painted first, on a coarse grid."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What its voxels can be; the first is air."""
+        """Return the parts that its voxels can belong to; the first is air."""
         ...
 
     def paint(
         self, right_mm: NDArray[np.float32], anterior_mm: NDArray[np.float32], superior_mm: NDArray[np.float32]
     ) -> PartIds:
-        """The part of each point.
+        """Return the part of each point.
 
         Args:
             right_mm, anterior_mm, superior_mm: RAS coordinates, arrays of one shape or broadcastable to one.
@@ -65,7 +65,7 @@ class Backdrop(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stroke:
-    """One solid to paint.
+    """A solid with the part that its voxels become.
 
     Args:
         solid: where.
@@ -84,7 +84,7 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Everything there is to paint.
+    """A complete description of what is painted.
 
     Args:
         parts: what a voxel can be; those of the backdrop come first.
@@ -99,7 +99,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaintGrid:
-    """Where a scene is painted: voxels, each split into smaller ones for partial volume.
+    """A grid to paint on, whose voxels are each split into smaller ones for partial volume.
 
     Args:
         affine: voxel indices to RAS mm.
@@ -124,7 +124,7 @@ class PaintGrid:
             )
 
     def places(self) -> tuple[Float, Float, Float]:
-        """Continuous voxel indices of the small voxels along each axis."""
+        """Return the continuous voxel indices of the small voxels along each axis."""
         fills = (self.filled, 1.0, 1.0)
         return tuple(  # type: ignore[return-value]  # three of them
             (np.arange(n)[:, None] + ((np.arange(s) + 0.5) / s - 0.5) * fill).ravel()
@@ -146,11 +146,11 @@ def voxelise(scene: Scene, grid: PaintGrid) -> PartIds:
 
 
 _POINTS_AT_ONCE = 4_000_000
-"""Bounds the memory of painting a backdrop."""
+"""The largest number of points painted at once, which bounds the memory."""
 
 
 def _paint_backdrop(backdrop: Backdrop, grid: PaintGrid) -> PartIds:
-    """One point for each voxel: what surrounds the spine has no detail that needs more."""
+    """Paint one point for each voxel: the surroundings have no detail that needs more."""
     i, j, k = (np.arange(n) for n in grid.shape)
     slabs = np.array_split(i, -(-i.size * j.size * k.size // _POINTS_AT_ONCE))
     ids = np.concatenate(
@@ -169,7 +169,7 @@ def _paint_backdrop(backdrop: Backdrop, grid: PaintGrid) -> PartIds:
 def _compute_coordinates(
     matrix: Float, indices: Sequence[NDArray[np.generic]]
 ) -> tuple[Coordinates, Coordinates, Coordinates]:
-    """The three coordinates of a box of indices, each of the box's shape.
+    """Compute the three coordinates of a box of indices, each of the box's shape.
 
     Args:
         matrix: (3, 4) from index to coordinates.
@@ -207,7 +207,7 @@ def _paint(ids: PartIds, stroke: Stroke, affine: Affine, places: tuple[Float, Fl
 
 
 def _find_box(solid: Solid, affine: Affine, places: tuple[Float, Float, Float]) -> tuple[slice, slice, slice]:
-    """The part of a grid that can hold a solid."""
+    """Find the part of a grid that can hold a solid."""
     corners = np.stack(np.meshgrid(*solid.box_mm.T, indexing="ij"), axis=-1).reshape(8, 3)
     index = affine.to_index(solid.frame.to_world(corners))
     ends = zip(places, index.min(axis=0), index.max(axis=0), strict=True)

@@ -1,4 +1,4 @@
-"""The solids of which a phantom's spine is made: each tells how deep a point lies inside it.
+"""The solids that a phantom's spine consists of, defined by how deep a point lies inside them.
 
 A solid has a frame of its own (origin and axes in RAS mm) and a box in that frame that holds it. Depths are in mm,
 positive inside; near the surface they are close to the distance to it, farther away only their sign is exact.
@@ -17,12 +17,12 @@ from spondyl.geometry.affine import Float
 __all__ = ["BodySolid", "DiscSolid", "Ellipsoid", "LocalFrame", "Solid", "Tube", "make_tube"]
 
 Coordinates = NDArray[np.floating[Any]]
-"""One coordinate of some points, float32 in painting; the three of them broadcast to one shape."""
+"""One coordinate of some points, float32 in painting; the three coordinates broadcast to one shape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFrame:
-    """A place and an orientation.
+    """A frame with an origin and an orientation.
 
     Args:
         origin_ras_mm: (3,).
@@ -33,25 +33,25 @@ class LocalFrame:
     axes: Float
 
     def to_world(self, local_mm: ArrayLike) -> Float:
-        """Points (..., 3) of the frame to RAS mm."""
+        """Convert points (..., 3) of the frame to RAS mm."""
         return np.asarray(np.asarray(local_mm, dtype=np.float64) @ self.axes.T + self.origin_ras_mm)
 
 
 class Solid(Protocol):
-    """A shape in a frame."""
+    """A shape in a frame of its own."""
 
     @property
     def frame(self) -> LocalFrame:
-        """Where it lies."""
+        """Return its frame."""
         ...
 
     @property
     def box_mm(self) -> Float:
-        """Lowest and highest coordinates in its frame, (2, 3)."""
+        """Return the lowest and highest coordinates in its frame, (2, 3)."""
         ...
 
     def depth_mm(self, x: Coordinates, y: Coordinates, z: Coordinates) -> Coordinates:
-        """How deep points of its frame lie inside it."""
+        """Return how deep points of its frame lie inside it."""
         ...
 
 
@@ -74,7 +74,7 @@ class Ellipsoid:
 
 
 _MIN_RADIUS_MM = 0.4
-"""Half of the finest detail that a scan could show."""
+"""The smallest semi-axis of a tube in mm: half of the finest detail that a scan could show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class Tube:
     end_mm: tuple[float, float]
 
     def shrink(self, by_mm: float) -> Tube:
-        """The same without its outermost layer; something of it always remains."""
+        """Return the tube without its outermost layer; something of it always remains."""
         a, b, c, d = (max(_MIN_RADIUS_MM, half_mm - by_mm) for half_mm in (*self.start_mm, *self.end_mm))
         return replace(self, start_mm=(a, b), end_mm=(c, d))
 
@@ -121,7 +121,7 @@ def make_tube(
     *,
     across: ArrayLike = (1.0, 0.0, 0.0),
 ) -> Tube:
-    """A tube between two points.
+    """Make a tube between two points.
 
     Args:
         start_ras_mm, end_ras_mm: middles of its ends, (3,).
@@ -140,14 +140,14 @@ def make_tube(
 
 
 _FRONT_SHARE = 0.58
-"""Share of a body's depth in front of its widest line; behind it the section is blunter."""
+"""The share of a body's depth in front of its widest line; behind it the section is blunter."""
 
 _FRONT_SQUARE, _BACK_SQUARE = 0.2, 0.72
-"""How far a section is a rectangle (1) rather than an ellipse (0), in front and behind: the posterior wall is flat."""
+"""How rectangular a section is in front and behind, from 0 for an ellipse to 1: the posterior wall is flat."""
 
 
 def _section_radius(x: Coordinates, y: Coordinates) -> Coordinates:
-    """Norm of points over the section of a body: 1 on its rim; (x, y) over the half width and the depth."""
+    """Return the norm of points over a body's section, 1 on its rim; (x, y) are over the half width and the depth."""
     forward = y + (_FRONT_SHARE - 0.5)
     is_front = forward > 0
     v = np.abs(forward) / np.where(is_front, np.float32(_FRONT_SHARE), np.float32(1 - _FRONT_SHARE))
@@ -158,7 +158,7 @@ def _section_radius(x: Coordinates, y: Coordinates) -> Coordinates:
 
 
 def trace_section_rim(n: int) -> Float:
-    """Points around the rim of a body's section, (n, 2), over the half width and the depth."""
+    """Return points around the rim of a body's section, (n, 2), over the half width and the depth."""
     angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
     direction = np.stack([np.cos(angle), np.sin(angle) * 0.5], axis=1)
     centre = np.array([0.0, -(_FRONT_SHARE - 0.5)])
@@ -214,14 +214,14 @@ class BodySolid:
         return _round_edge(np.minimum(above, below), (1 - radius) * (depth / 2), self.rounding_mm)
 
     def rim_mm(self, *, upper: bool, n: int = 96) -> Float:
-        """The edge of an endplate in the body's frame, (n, 3)."""
+        """Return the edge of an endplate in the body's frame, (n, 3)."""
         width, depth = self.upper_mm if upper else self.lower_mm
         around = trace_section_rim(n) * (width / 2, depth)
         height = self._half_height(around[:, 1]) * (1 if upper else -1)
         return np.concatenate([around, height[:, None]], axis=1)
 
     def endplate_mm(self, right_mm: float, anterior_mm: float, *, upper: bool) -> float:
-        """Height of an endplate's surface over the body's middle, in the body's frame; negative for the lower one."""
+        """Return the height of an endplate's surface over the middle of the body; negative for the lower one."""
         width, depth = self.upper_mm if upper else self.lower_mm
         x, y = np.array(2 * right_mm / width), np.array(anterior_mm / depth)
         dent = np.clip(1 - _section_radius(x, y) ** 2, 0, 1)
@@ -235,7 +235,7 @@ class BodySolid:
 
 
 def _round_edge(first: Coordinates, second: Coordinates, radius_mm: float) -> Coordinates:
-    """The lesser of two depths, where the edge at which both are small is rounded."""
+    """Return the lesser of two depths, with the edge where both are small rounded."""
     least = np.minimum(first, second)
     if not radius_mm:
         return least

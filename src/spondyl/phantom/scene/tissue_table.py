@@ -1,4 +1,4 @@
-"""The table of tissues at 1.5 T and in CT, and how marrow and discs depart from it.
+"""The table of tissues at 1.5 T and in CT, and how pathological marrow and discs depart from it.
 
 Relaxation times are of water alone where a tissue holds fat; fat's own are the acquisition's. Sources:
 
@@ -76,16 +76,19 @@ _NUCLEUS_BY_PFIRRMANN = {
     4: (0.70, 950.0, 53.0),
     5: (0.62, 900.0, 37.0),
 }
-"""Proton density, T1 and T2 (ms): water is lost with every grade until the nucleus looks as the annulus does."""
+"""Proton density, T1 and T2 (ms) by Pfirrmann grade.
+
+Water is lost with every grade, until the nucleus looks like the annulus.
+"""
 
 
 def get_material(tissue: Tissue) -> Material:
-    """The usual material of a tissue: adult, healthy."""
+    """Return the usual material of a tissue, adult and healthy."""
     return _TABLE[tissue]
 
 
 def make_marrow(fat_fraction: float = 0.42, hu: float = 170.0) -> Material:
-    """Red and yellow marrow between trabeculae.
+    """Make red and yellow marrow between trabeculae.
 
     Args:
         fat_fraction: 0.2 in the young to 0.65 in the old.
@@ -98,12 +101,12 @@ def make_marrow(fat_fraction: float = 0.42, hu: float = 170.0) -> Material:
 
 
 def make_annulus() -> Material:
-    """The fibrous ring of a disc."""
+    """Make the fibrous ring of a disc."""
     return get_material(Tissue.ANNULUS)
 
 
 def make_nucleus(pfirrmann: int) -> Material:
-    """The nucleus of a disc, the darker in T2 the more it is degenerated.
+    """Make the nucleus of a disc, darker in T2 with each grade of degeneration.
 
     Args:
         pfirrmann: 1 to 5.
@@ -120,7 +123,7 @@ def make_nucleus(pfirrmann: int) -> Material:
 
 
 def make_oedema(healthy: Material | None = None) -> Material:
-    """Marrow swollen with water, as under a recent fracture: dark in T1, bright in T2 and most of all in STIR.
+    """Make marrow oedema, as in a recent fracture: dark in T1, bright in T2 and brightest in STIR.
 
     Args:
         healthy: the marrow it replaces.
@@ -132,7 +135,7 @@ def make_oedema(healthy: Material | None = None) -> Material:
 
 
 def make_modic_change(type_: int, healthy: Material | None = None) -> Material:
-    """Marrow beside a degenerated disc (Modic et al., Radiology 166:193, 1988).
+    """Make the marrow beside a degenerated disc (Modic et al., Radiology 166:193, 1988).
 
     Args:
         type_: 0 for no change, 1 for oedema, 2 for fat, 3 for sclerosis.
