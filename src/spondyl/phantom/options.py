@@ -1,4 +1,4 @@
-"""What one may ask of a phantom, checked before anything is drawn."""
+"""The options of a phantom, checked before anything is drawn."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Name = TypeVar("Name", bound=StrEnum)
 
 
 class Variant(StrEnum):
-    """Numbering variants by the vertebra that is last, missing or in between."""
+    """The numbering variants, named by the vertebra that is last, missing or transitional."""
 
     REGULAR = "regular"
     T11 = "T11"
@@ -50,12 +50,12 @@ class Variant(StrEnum):
 
     @property
     def numbering(self) -> Numbering:
-        """The levels of such a column."""
+        """Return the levels of the variant."""
         return _NUMBERINGS.get(self, REGULAR)
 
     @property
     def transition(self) -> Transition:
-        """Of its lumbosacral junction."""
+        """Return the lumbosacral transition of the variant."""
         return _TRANSITIONS.get(self, Transition.NONE)
 
 
@@ -79,7 +79,7 @@ _SHOWN_BY: Mapping[Variant, tuple[FieldOfView, ...]] = MappingProxyType(
         Variant.LUMBARISED: (FieldOfView.LUMBAR, FieldOfView.WHOLE),
     }
 )
-"""Fields of view that show the place where a variant differs; asking for it in another one is a mistake."""
+"""The fields of view that show where a variant differs; requesting it in another one is refused."""
 
 IDENTIFIABLE_VARIANTS: Mapping[FieldOfView, tuple[Variant, ...]] = MappingProxyType(
     {
@@ -87,8 +87,10 @@ IDENTIFIABLE_VARIANTS: Mapping[FieldOfView, tuple[Variant, ...]] = MappingProxyT
         FieldOfView.WHOLE: (Variant.T11, Variant.L4, Variant.T13, Variant.L6),
     }
 )
-"""Variants that a field of view can tell from a regular column: thoracic vertebrae are counted from C2. Half of the
-training phantoms of such a field have one, each in turn."""
+"""The variants that a field of view can distinguish from a regular column: thoracic vertebrae are counted from C2.
+
+Half of the training phantoms of such a field have one, each in turn.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +98,12 @@ class FractureWish:
     """A fracture that a phantom must have.
 
     Args:
-        level: the broken vertebra, C3 to L6.
-        kind: drawn when None.
-        grade: Genant's 1 to 3; drawn when None.
+        level: fractured vertebra, C3 to L6.
+        kind: kind of fracture; drawn when None.
+        grade: Genant's grade 1 to 3; drawn when None.
 
     Raises:
-        SettingError: a vertebra without a body of its own, or a grade outside 1 to 3.
+        SettingError: the vertebra has no body of its own, or the grade is outside 1 to 3.
     """
 
     level: Level
@@ -109,7 +111,7 @@ class FractureWish:
     grade: int | None = None
 
     def __str__(self) -> str:
-        """As the command line has it."""
+        """Return the fracture as the command line writes it."""
         return ":".join(str(word) for word in (self.level, self.kind, self.grade) if word is not None)
 
     def __post_init__(self) -> None:
@@ -122,7 +124,7 @@ class FractureWish:
         """Read "L1", "L1:wedge" or "L1:wedge:2".
 
         Raises:
-            SettingError: it is written otherwise.
+            SettingError: the text has another form.
         """
         level, *rest = text.split(":")
         if len(rest) > 2 or (len(rest) == 2 and not rest[1].isdecimal()):
@@ -139,8 +141,8 @@ class SlipWish:
     """A spondylolisthesis that a phantom must have.
 
     Args:
-        disc: below the vertebra that slips.
-        slip_mm: forward, 0 to 20 mm.
+        disc: disc below the vertebra that slips.
+        slip_mm: forward slip, 0 to 20 mm.
 
     Raises:
         SettingError: the slip is outside its range, or within the sacrum.
@@ -150,7 +152,7 @@ class SlipWish:
     slip_mm: float
 
     def __str__(self) -> str:
-        """As the command line has it."""
+        """Return the slip as the command line writes it."""
         return f"{self.disc}:{self.slip_mm:g}"
 
     def __post_init__(self) -> None:
@@ -163,7 +165,7 @@ class SlipWish:
         """Read "L4/L5:6", mm.
 
         Raises:
-            SettingError: it is written otherwise.
+            SettingError: the text has another form.
         """
         disc, _, length = text.partition(":")
         try:
@@ -176,18 +178,18 @@ class SlipWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomOptions:
-    """What a phantom is to be; whatever is None is drawn as often as it is among patients.
+    """The options of a phantom; each one that is None is drawn at its frequency among patients.
 
     Args:
         seed: the same seed gives the same patient, however it is scanned; the same options the same scan.
         modality: MR or CT.
-        field: of view.
-        sequence: of an MR scan.
-        spacing_mm: of an MR scan's rows and columns, of a CT scan's voxels; 0.3 to 5 mm.
-        variant: how the column is numbered.
-        scoliosis_cobb_deg: 0 to 90.
-        severity: 0 (nothing is wrong) to 1 (the most worn of patients).
-        fractures, slips: what must be there besides what is drawn.
+        field: field of view.
+        sequence: pulse sequence of an MR scan.
+        spacing_mm: spacing of an MR scan's rows and columns, or of a CT scan's voxels; 0.3 to 5 mm.
+        variant: numbering variant of the column.
+        scoliosis_cobb_deg: Cobb angle, 0 to 90.
+        severity: degree of degeneration, from 0 (healthy) to 1 (the most degenerated of patients).
+        fractures, slips: pathology in addition to the drawn one.
         screws: vertebrae with pedicle screws.
         is_varied: False for a well-centred scan of the whole region; True also for small, shifted and oblique ones.
 
@@ -241,18 +243,18 @@ class PhantomOptions:
         screws: str | None = None,
         is_varied: bool = False,
     ) -> Self:
-        """Read options as a command line has them.
+        """Read options as the command line writes them.
 
         Args:
-            seed, spacing_mm, cobb_deg, severity, is_varied: as they are.
-            modality, field, variant: by their values.
-            sequence: by its member's name, in small letters with hyphens, such as "t2-tse"; "t1" and "t2" will do.
-            fractures: such as "L1:wedge:2".
-            slips: such as "L4/L5:6".
-            screws: levels with commas between, such as "L4,L5"; "none" for none.
+            seed, spacing_mm, cobb_deg, severity, is_varied: see `PhantomOptions`.
+            modality, field, variant: values of their enums.
+            sequence: name of its member in small letters with hyphens, such as "t2-tse"; or "t1" or "t2".
+            fractures: texts such as "L1:wedge:2".
+            slips: texts such as "L4/L5:6".
+            screws: levels separated by commas, such as "L4,L5"; "none" for none.
 
         Raises:
-            SettingError: a name that is none, a number outside its range, or a contradiction.
+            SettingError: a name is unknown, a number is outside its range, or two options contradict each other.
         """
         return cls(
             seed=seed,
@@ -296,7 +298,7 @@ def _parse_member(kind: type[Name], name: str, text: str) -> Name:
 
 
 def format_sequence(sequence: PulseSequence) -> str:
-    """As the command line has it, such as "t2-tse"."""
+    """Return the name of a sequence on the command line, such as "t2-tse"."""
     return sequence.name.lower().replace("_", "-")
 
 

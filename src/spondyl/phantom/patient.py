@@ -1,6 +1,6 @@
-"""A phantom from its options: a patient is drawn, then scanned.
+"""A phantom made from its options: a patient is drawn, then scanned.
 
-Every stage has random numbers of its own, so that the same seed gives the same patient in every modality, field of view
+Every stage has its own random numbers, so that the same seed gives the same patient in every modality, field of view
 and sequence.
 """
 
@@ -36,20 +36,20 @@ _PLAN, _PATHOLOGY, _REQUESTS, _SURROUNDINGS, _SHAPE, _PROTOCOL, _ACQUISITION = r
 """The stages that draw; a number is never reused, or patients would change."""
 
 _THIN_MM = 2.0
-"""Slices below are painted once, thicker ones in three layers: a body's wall bends by that much within them."""
+"""The slice thickness up to which slices are painted once; thicker ones have three layers, as a body's wall bends."""
 
 _CT_PAINT_MM = 1.0
-"""Fineness at which CT is painted; finer, a whole spine would not fit into the memory."""
+"""The spacing at which CT is painted; with a finer one a whole spine would not fit into the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """A patient, not yet scanned.
+    """A patient before any scan.
 
     Args:
-        column: the vertebrae in their places, with what pathology does to them.
-        pathology: what is wrong.
-        scene: everything there is to paint.
+        column: the column, placed, as its pathology changes it.
+        pathology: pathology of the spine.
+        scene: solids to paint.
     """
 
     column: Column
@@ -63,9 +63,9 @@ class Phantom:
 
     Args:
         volume: the scan; MR in the order of a sagittal stack, CT with axes to left, posterior and superior.
-        truth: what is true of it.
-        protocol: how it was scanned.
-        options: what was asked for.
+        truth: truth of the scan.
+        protocol: protocol of the scan.
+        options: options it was made from.
     """
 
     volume: Volume
@@ -78,7 +78,7 @@ def make_phantom(options: PhantomOptions) -> Phantom:
     """Draw a patient and scan it; the same options give the same phantom.
 
     Raises:
-        SettingError: a wish is for a vertebra that this patient or this field of view lacks.
+        SettingError: requested pathology is in a vertebra that this patient or this field of view lacks.
     """
     return scan_patient(make_patient(options), options)
 
@@ -87,10 +87,10 @@ def make_patient(options: PhantomOptions) -> Patient:
     """Draw a patient.
 
     Args:
-        options: of which those of the scan do not matter.
+        options: options, of which those of the scan do not matter.
 
     Raises:
-        SettingError: a wish is for a vertebra that this patient lacks.
+        SettingError: requested pathology is in a vertebra that this patient lacks.
     """
     plan = draw_plan(
         _stage_rng(options, _PLAN),
@@ -113,11 +113,11 @@ def scan_patient(patient: Patient, options: PhantomOptions) -> Phantom:
     """Scan a patient.
 
     Args:
-        patient: as drawn with these options, or with others.
-        options: of which those of the scan matter.
+        patient: patient drawn with these or other options.
+        options: options, of which only those of the scan matter.
 
     Raises:
-        SettingError: a wish is for a vertebra that this scan does not show.
+        SettingError: requested pathology is in a vertebra that this scan does not show.
     """
     protocol = draw_protocol(patient, options)
     ids = voxelise(patient.scene, make_paint_grid(protocol))
@@ -137,7 +137,7 @@ def _stage_rng(options: PhantomOptions, stage: int) -> np.random.Generator:
 
 
 def _add_requested(drawn: Pathology, plan: ColumnPlan, options: PhantomOptions) -> Pathology:
-    """Add what must be there to what was drawn."""
+    """Add the requested pathology to the drawn one."""
     rng, levels = _stage_rng(options, _REQUESTS), plan.numbering.levels
     discs, fractures = dict(drawn.discs), dict(drawn.fractures)
     for fracture in options.fractures:
@@ -153,10 +153,10 @@ def _add_requested(drawn: Pathology, plan: ColumnPlan, options: PhantomOptions) 
 
 
 def _require_in_view(truth: PhantomTruth, options: PhantomOptions) -> None:
-    """Refuse what nobody could see.
+    """Refuse pathology that the scan does not show.
 
     Raises:
-        SettingError: a vertebra that was asked for lies outside the scan.
+        SettingError: a requested vertebra lies outside the scan.
     """
     seen = {vertebra.level for vertebra in truth.vertebrae}
     wished = [("fracture", wish.level) for wish in options.fractures]
@@ -169,7 +169,7 @@ def _require_in_view(truth: PhantomTruth, options: PhantomOptions) -> None:
 
 
 def draw_protocol(patient: Patient, options: PhantomOptions) -> MrProtocol | CtProtocol:
-    """How a patient is scanned with these options."""
+    """Draw the protocol of a scan with these options."""
     rng = _stage_rng(options, _PROTOCOL)
     if options.modality is Modality.CT:
         return draw_ct_protocol(
@@ -186,7 +186,7 @@ def draw_protocol(patient: Patient, options: PhantomOptions) -> MrProtocol | CtP
 
 
 def make_paint_grid(protocol: MrProtocol | CtProtocol) -> PaintGrid:
-    """Where the scene is painted: MR pixels in four, thick slices in three layers; CT at about a millimetre."""
+    """Make the grid to paint on: MR pixels in four, thick slices in three layers; CT at about a millimetre."""
     if isinstance(protocol, CtProtocol):
         i, j, k = np.maximum(1, np.rint(protocol.affine.spacing_mm / _CT_PAINT_MM)).astype(int).tolist()
         return PaintGrid(affine=protocol.affine, shape=protocol.shape, supersampling=(i, j, k))
@@ -214,7 +214,7 @@ def _make_volume(voxels: NDArray[np.float32], affine: Affine, options: PhantomOp
 
 
 def _find_centres_in_view(ids: PartIds, protocol: MrProtocol | CtProtocol) -> PartIds:
-    """The part in the middle of each voxel of the image, without what only wraps around into it."""
+    """Find the part in the middle of each voxel of the image, without tissue that only wraps around into it."""
     if isinstance(protocol, CtProtocol):
         return _vote_centres(ids, protocol.shape)
     inner = tuple(slice(beyond, -beyond or None) for beyond in protocol.margin)
@@ -222,18 +222,18 @@ def _find_centres_in_view(ids: PartIds, protocol: MrProtocol | CtProtocol) -> Pa
 
 
 def _vote_centres(ids: PartIds, shape: GridShape) -> PartIds:
-    """The part in the middle of each voxel; of the sub-voxels around the middle what most of them are."""
+    """Find the part in the middle of each voxel: the most frequent one among the sub-voxels around the middle."""
     steps = find_supersampling(ids.shape, shape)
     starts = product(*(_find_middle(step) for step in steps))
     around = [ids[a :: steps[0], b :: steps[1], c :: steps[2]] for a, b, c in starts]
     centres = around[0].copy()
-    differs = np.logical_or.reduce([one != centres for one in around])
-    rivals = np.stack([one[differs] for one in around])
+    differs = np.logical_or.reduce([ids_around != centres for ids_around in around])
+    rivals = np.stack([ids_around[differs] for ids_around in around])
     votes = np.stack([(rivals == rival).sum(axis=0) for rival in rivals])
     centres[differs] = np.take_along_axis(rivals, votes.argmax(axis=0)[None], axis=0)[0]
     return centres
 
 
 def _find_middle(factor: int) -> tuple[int, ...]:
-    """The middle one or two of so many sub-voxels."""
+    """Return the middle one or two of this many sub-voxels."""
     return (factor // 2,) if factor % 2 else (factor // 2 - 1, factor // 2)

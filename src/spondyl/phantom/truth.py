@@ -1,4 +1,4 @@
-"""What is true of a phantom: where every vertebra and disc lies, what is wrong with it, and which voxel is what.
+"""The truth of a phantom: where each vertebra and disc lies, its pathology, and the masks.
 
 Points are RAS mm. Vertebrae and discs count as in view where their middle lies within the scan.
 """
@@ -38,7 +38,7 @@ Codes = NDArray[np.uint8]
 
 _DISC = frozenset((Subregion.NUCLEUS, Subregion.ANNULUS))
 _NOT_OF_VERTEBRA = frozenset((Subregion.RIB, Subregion.IMPLANT, Subregion.CANAL, Subregion.CORD, None))
-"""Structures that may know a vertebra and yet are none of it; VerSe's masks leave them out."""
+"""The subregions that may carry a vertebra's level and yet do not belong to it; VerSe's masks leave them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +46,14 @@ class VertebraTruth:
     """A vertebra in view.
 
     Args:
-        level: its name.
-        centroid_ras_mm: middle of the body, (3,); of C1 the middle of the ring's front.
-        corners_ras_mm: of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`.
+        level: name of the vertebra.
+        centroid_ras_mm: middle of the body, (3,); for C1 the middle of the ring's front.
+        corners_ras_mm: corners of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`.
         pedicles_ras_mm: middle of the right and left pedicle, (2, 3); None where there are none.
-        instance: its outlines in the sagittal stack; None where no slice shows it, and for C1.
-        is_whole: its mid-sagittal corners all lie within the scan.
-        fracture: if it is broken.
-        has_screws: in its pedicles.
+        instance: outlines in the sagittal stack; None where no slice shows it, and for C1.
+        is_whole: True where all mid-sagittal corners lie within the scan.
+        fracture: fracture of the body, if any.
+        has_screws: True with screws in its pedicles.
     """
 
     level: Level
@@ -71,10 +71,10 @@ class DiscTruth:
     """A disc in view.
 
     Args:
-        disc: its name.
-        centre_ras_mm: its middle, (3,).
+        disc: name of the disc.
+        centre_ras_mm: middle of the disc, (3,).
         posterior_edge_ras_mm: middle of its posterior edge, without bulge and herniation, (3,).
-        state: its gradings and their causes.
+        state: gradings and their causes.
     """
 
     disc: Disc
@@ -85,7 +85,7 @@ class DiscTruth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masks:
-    """What each voxel of the scan is, index order and shape of the scan, uint8.
+    """The codes of each voxel, in the index order and shape of the scan, uint8.
 
     Args:
         instances: `anatomy.codes.VERSE`, discs 100 plus the code of the vertebra above, sacrum 26, coccyx 27.
@@ -98,15 +98,15 @@ class Masks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomTruth:
-    """Everything that is true of a phantom.
+    """The truth of a phantom.
 
     Args:
         numbering: name of the column's numbering.
-        transition: of the lumbosacral junction.
-        angles: of the whole column's curves.
-        vertebrae, discs: in view, head to foot.
+        transition: lumbosacral transition.
+        angles: curves of the whole column.
+        vertebrae, discs: vertebrae and discs in view, head to foot.
         stack_affine: (slice, row, column) of the sagittal stack, as `to_sagittal` makes it of the scan, to RAS mm.
-        masks: on the scan's own grid.
+        masks: masks on the scan's own grid.
     """
 
     numbering: str
@@ -122,10 +122,10 @@ def collect_truth(column: Column, pathology: Pathology, affine: Affine, masks: M
     """Collect the truth of a scan.
 
     Args:
-        column: in its place.
-        pathology: what is wrong with it.
-        affine: of the scan, (i, j, k) to RAS mm.
-        masks: on the scan's grid.
+        column: the column, placed.
+        pathology: pathology of the spine.
+        affine: affine of the scan, (i, j, k) to RAS mm.
+        masks: masks on the scan's grid.
     """
     shape = masks.instances.shape
     stack, _ = to_sagittal(np.broadcast_to(np.float32(0), shape), affine)
@@ -142,12 +142,12 @@ def collect_truth(column: Column, pathology: Pathology, affine: Affine, masks: M
 
 
 def make_masks(centres: PartIds, parts: tuple[Part, ...], transition: Transition) -> Masks:
-    """Read masks off a painted grid.
+    """Make masks from a painted grid.
 
     Args:
-        centres: the part in the middle of each voxel.
-        parts: what the numbers mean.
-        transition: the disc S1/S2 is a disc where S1 is lumbarised, else part of the sacrum.
+        centres: part in the middle of each voxel.
+        parts: parts that the indices stand for.
+        transition: lumbosacral transition; S1/S2 is a disc where S1 is lumbarised, else part of the sacrum.
     """
     is_disc = transition is Transition.LUMBARISED
     instances, subregions = np.array(
@@ -175,13 +175,13 @@ def _get_subregion_code(part: Part, is_sacral_disc: bool) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """A scan's grid."""
+    """The grid of a scan."""
 
     affine: Affine
     shape: GridShape
 
     def holds(self, points_ras_mm: Float) -> bool:
-        """Whether all points (..., 3) lie within its voxels."""
+        """Return whether all points (..., 3) lie within its voxels."""
         index = self.affine.to_index(points_ras_mm)
         return bool(((index >= -0.5) & (index <= np.array(self.shape) - 0.5)).all())
 

@@ -26,13 +26,13 @@ _DECIMALS = 3  # a micrometre
 
 
 def format_truth(phantom: Phantom, affine: Affine, shape: tuple[int, ...]) -> str:
-    """Write down everything that is true of a phantom but its masks.
+    """Format the truth of a phantom as JSON, without its masks.
 
     `centroids_ras_mm` lists the bodies in view by level, as `spondyl evaluate` reads a truth.
 
     Args:
-        phantom: of which the truth is.
-        affine, shape: of the scan as its file holds it.
+        phantom: phantom with its truth.
+        affine, shape: grid of the scan as its file holds it.
     """
     truth = phantom.truth
     document: dict[str, Json] = {
@@ -86,7 +86,7 @@ def _format_disc(disc: DiscTruth) -> Json:
 
 
 def _format_options(options: PhantomOptions) -> Json:
-    """What was asked for, in the words of the command line."""
+    """Format the options in the words of the command line."""
     return {
         "seed": options.seed,
         "modality": str(options.modality),
@@ -111,7 +111,7 @@ def _format_protocol(protocol: MrProtocol | CtProtocol) -> Json:
 
 
 def _round_values(values: Mapping[str, Json]) -> dict[str, Json]:
-    """The same with rounded numbers, also in what is nested."""
+    """Round the numbers, also nested ones."""
     return {name: _round(value) for name, value in values.items()}
 
 

@@ -36,7 +36,7 @@ _WHAT = "the phantom"
 
 
 class Format(StrEnum):
-    """How the scan is stored."""
+    """The formats of a scan."""
 
     NIFTI = "nifti"
     DICOM = "dicom"
@@ -51,10 +51,10 @@ class _Paths:
 
     @classmethod
     def at(cls, out: Path, format_: Format) -> _Paths:
-        """All that is written for one name.
+        """Return all paths that are written for one name.
 
         Raises:
-            OutputError: not a name for a file or folder of this format.
+            OutputError: the name does not fit a file or folder of this format.
         """
         name = out.name.removesuffix(_NIFTI)
         if format_ is Format.NIFTI and (name == out.name or not name):
@@ -72,7 +72,7 @@ def require_new(out: Path, format_: Format) -> None:
     """Refuse a place where a phantom cannot be written, before one is made.
 
     Raises:
-        OutputError: something of that name is there, or nothing can be written beside it.
+        OutputError: the name is taken, or nothing can be written there.
     """
     with _staging(_Paths.at(out, format_)):
         pass
@@ -82,9 +82,9 @@ def write_phantom(phantom: Phantom, out: Path, format_: Format) -> None:
     """Write a phantom; the same one gives the same bytes.
 
     Args:
-        phantom: what to write.
+        phantom: phantom to write.
         out: the scan's file, ending in .nii.gz, or DICOM folder; must not be there yet.
-        format_: of the scan; masks are NIfTI always.
+        format_: format of the scan; masks are always NIfTI.
 
     Raises:
         OutputError: it cannot be written there; nothing is left behind.
@@ -105,7 +105,7 @@ def write_phantom(phantom: Phantom, out: Path, format_: Format) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _WrittenMasks:
-    """Masks on the grid that a reader makes of the scan."""
+    """The masks on the grid that a reader makes of the scan."""
 
     masks: Masks
     affine: Affine
@@ -123,7 +123,7 @@ def _arrange_as_read(phantom: Phantom, format_: Format) -> _WrittenMasks:
 
 @contextmanager
 def _staging(paths: _Paths) -> Iterator[Path]:
-    """A folder beside the scan whose content takes its place when the block ends well, and is gone when it does not.
+    """Open a folder beside the scan whose content takes its place when the block ends well, and is gone otherwise.
 
     Raises:
         OutputError: one of the names is taken, or something cannot be written.
@@ -146,7 +146,7 @@ def _require_free(paths: _Paths) -> None:
 
 
 def _to_integers(voxels: NDArray[np.float32]) -> NDArray[np.integer]:
-    """Scans hold whole numbers; stored as the smallest type that NIfTI's readers all know."""
+    """Convert to the smallest integer type that all readers of NIfTI know; scans hold whole numbers."""
     largest = np.abs(voxels).max()
     return np.rint(voxels).astype(np.int16 if largest <= np.iinfo(np.int16).max else np.int32)
 
@@ -163,7 +163,7 @@ def _write_series(phantom: Phantom, folder: Path) -> None:
 
 
 def _describe_series(phantom: Phantom) -> Series:
-    """Names by content: the same patient shares a study and its space with itself, and with nobody else."""
+    """Name a series by its content: the same patient shares a study and its space with itself, and with nobody else."""
     options, volume = phantom.options, phantom.volume
     patient = hashlib.sha256(repr(_get_patient_options(options)).encode()).hexdigest()[:16]
     scan = hashlib.sha256(volume.voxels.tobytes() + volume.affine.matrix.tobytes()).hexdigest()
@@ -178,7 +178,7 @@ def _describe_series(phantom: Phantom) -> Series:
 
 
 def _get_patient_options(options: PhantomOptions) -> tuple[object, ...]:
-    """What makes the patient, without how it is scanned."""
+    """Return the options that make the patient, without those of the scan."""
     return (
         options.seed,
         options.variant,

@@ -52,15 +52,15 @@ class VertebraSize:
     """The sizes of one vertebra, in mm.
 
     Args:
-        anterior_height_mm, posterior_height_mm: of the body, rim to rim.
-        concavity_mm: how far the middle of each endplate lies inside the plane of its rim.
+        anterior_height_mm, posterior_height_mm: height of the body from rim to rim.
+        concavity_mm: depth of the middle of each endplate inside the plane of its rim.
         upper_depth_mm, lower_depth_mm: anteroposterior size of the endplates.
         upper_width_mm, lower_width_mm: transverse size of the endplates.
         pedicle_width_mm, pedicle_height_mm: transverse and vertical diameter of a pedicle.
-        pedicle_distance_mm: between the centres of the two pedicles.
-        canal_width_mm, canal_depth_mm: of the bony canal behind the body.
-        spinous_length_mm: from the back of the canal to the tip of the spinous process.
-        transverse_span_mm: between the tips of the transverse processes.
+        pedicle_distance_mm: distance between the centres of the two pedicles.
+        canal_width_mm, canal_depth_mm: size of the bony canal behind the body.
+        spinous_length_mm: length from the back of the canal to the tip of the spinous process.
+        transverse_span_mm: distance between the tips of the transverse processes.
     """
 
     anterior_height_mm: float
@@ -113,7 +113,7 @@ class CurveAngles:
     """The curves of a column, in degrees between endplates; kyphosis and lordosis are positive.
 
     Args:
-        pelvic_incidence_deg: of the pelvis, which the curves follow.
+        pelvic_incidence_deg: incidence of the pelvis, which the curves follow.
         sacral_slope_deg: tilt of S1's upper endplate.
         lumbar_lordosis_deg: L1's upper to S1's upper endplate.
         thoracic_kyphosis_deg: T4's upper endplate to the lower one of the last thoracic vertebra.
@@ -134,12 +134,12 @@ class ColumnPlan:
     """The plan of a column whose vertebrae are not placed yet; pathology changes it here.
 
     Args:
-        numbering: its levels, head to foot, C1 to S2.
-        transition: of the lumbosacral junction.
-        sizes: one for each level.
-        discs: one for each pair of neighbours, the gap of C1/C2 included.
+        numbering: levels of the column, head to foot, C1 to S2.
+        transition: lumbosacral transition.
+        sizes: sizes of each vertebra.
+        discs: size of the disc between each pair of neighbours, the gap of C1/C2 included.
         sagittal_deg, coronal_deg, axial_deg: tilt and rotation of each body, (n,).
-        angles: what the curves measure.
+        angles: measured curves.
     """
 
     numbering: Numbering
@@ -157,8 +157,8 @@ class PlacedVertebra:
     """A vertebra with its position and orientation.
 
     Args:
-        level: its name.
-        size: its sizes.
+        level: name of the vertebra.
+        size: sizes of the vertebra.
         centre_ras_mm: middle of the body, (3,).
         axes: (3, 3), columns are the unit vectors right, anterior and superior of its frame in RAS.
     """
@@ -186,8 +186,8 @@ class Column:
     """A column whose vertebrae are placed, with L3's body at the origin and the head up.
 
     Args:
-        plan: what was put in place.
-        vertebrae: one for each level of the plan, head to foot.
+        plan: plan that was placed.
+        vertebrae: vertebra of each level of the plan, head to foot.
     """
 
     plan: ColumnPlan

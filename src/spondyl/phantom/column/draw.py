@@ -84,9 +84,9 @@ def draw_plan(
     """Draw the column of one patient.
 
     Args:
-        rng: its state decides everything that is not given.
-        numbering: of its levels, from C1 to S2; None draws it by published frequency.
-        transition: of a regularly numbered column; None draws it by published frequency.
+        rng: random generator; its state decides everything that is not given.
+        numbering: levels from C1 to S2; None draws them by published frequency.
+        transition: transition of a regularly numbered column; None draws it by published frequency.
         scoliosis_cobb_deg: largest angle between coronal tilts, 0 to 90; None draws it.
 
     Raises:
@@ -102,7 +102,7 @@ def draw_plan(
     incidence, sacral_tilt, departures = _draw_sagittal(rng, levels, means)
     size = float(np.exp(rng.normal(0, SIZE_SD)))
     sizes = _apply_transition(_draw_sizes(rng, levels, size, departures), levels, transition)
-    discs = _draw_discs(rng, levels, sizes, size, means + departures, transition)
+    discs = _draw_discs(rng, levels, sizes, size=size, steps_deg=means + departures, transition=transition)
     coronal, axial = _draw_scoliosis(rng, levels, cobb)
     plan = ColumnPlan(
         numbering=numbering,
@@ -223,8 +223,8 @@ def _draw_factors(rng: np.random.Generator, levels: tuple[Level, ...], size: flo
     smooth = gaussian_filter1d(rng.normal(size=n + 2 * room), _SMOOTH_LEVELS)[room:-room]
     smooth *= np.sqrt(2 * np.sqrt(np.pi) * _SMOOTH_LEVELS)
     spread = np.array([variation.cervical_factor if level.region is Region.CERVICAL else 1.0 for level in levels])
-    own = spread * (variation.smooth_sd * smooth + variation.level_sd * rng.normal(size=n))
-    return np.asarray(np.exp(variation.size_power * np.log(size) + rng.normal(0, variation.patient_sd) + own))
+    departures = spread * (variation.smooth_sd * smooth + variation.level_sd * rng.normal(size=n))
+    return np.asarray(np.exp(variation.size_power * np.log(size) + rng.normal(0, variation.patient_sd) + departures))
 
 
 def _draw_level_factors(rng: np.random.Generator, levels: tuple[Level, ...], sds: Mapping[Level, float]) -> Float:
@@ -276,6 +276,7 @@ def _draw_discs(
     rng: np.random.Generator,
     levels: tuple[Level, ...],
     sizes: tuple[VertebraSize, ...],
+    *,
     size: float,
     steps_deg: Float,
     transition: Transition,

@@ -104,7 +104,7 @@ _ARCHES = """
 """The columns are level; pedicle width, height and distance; canal width and depth; spinous process; transverse span.
 
 Pedicles: Zindrick, above T1 Panjabi. Distances: means of VID, L6 included. Canal: Panjabi, narrowed to what is free
-between pedicles. Spinous processes and spans: Panjabi, less the canal. C1: Doherty and Heggeness. S1 and S2: own guess.
+between pedicles. Spinous processes and spans: Panjabi, less the canal. C1: Doherty and Heggeness. S1 and S2: assumed.
 """
 
 _JUNCTIONS = """
@@ -155,11 +155,11 @@ class Variation:
     """The variation of a group of sizes between adults, as standard deviations of its logarithm.
 
     Args:
-        size_power: the power of the patient's size that it follows.
-        patient_sd: of all levels of a patient together, beside his size.
-        smooth_sd: shared by neighbours.
-        level_sd: of each level.
-        cervical_factor: on the last two in the neck.
+        size_power: power of the patient's size that it follows.
+        patient_sd: deviation of all levels of a patient together, beside the patient's size.
+        smooth_sd: deviation shared by neighbours.
+        level_sd: deviation of each level.
+        cervical_factor: factor on the last two in the neck.
     """
 
     size_power: float

@@ -111,13 +111,13 @@ def draw_pathology(
     """Draw the pathology of a patient.
 
     Args:
-        rng: the patient's randomness.
-        plan: the healthy column; gives levels and sizes.
-        severity: the patient's place among patients with back pain, 0 (nothing is wrong) to 1; None draws it.
+        rng: random generator of the patient.
+        plan: healthy column with its levels and sizes.
+        severity: quantile among patients with back pain, from 0 (healthy) to 1; None draws it.
         screws: vertebrae with pedicle screws; None draws them, for 1.5 % of the patients.
 
     Raises:
-        SettingError: a severity outside 0 to 1, or screws in a vertebra that the column lacks or that takes none.
+        SettingError: the severity is outside 0 to 1, or a vertebra for screws is absent or cervical.
     """
     if severity is not None and not 0 <= severity <= 1:
         raise SettingError(f"severity must be in 0 to 1, got {severity}")
@@ -141,11 +141,11 @@ def draw_fracture(rng: np.random.Generator, *, kind: FractureKind | None = None,
     """Draw a fracture.
 
     Args:
-        rng: the patient's randomness.
-        kind, grade: where they are known, grade in Genant's 1 to 3.
+        rng: random generator of the patient.
+        kind, grade: kind and Genant's grade 1 to 3; drawn when None.
 
     Raises:
-        SettingError: a grade outside 1 to 3.
+        SettingError: the grade is outside 1 to 3.
     """
     if grade not in (None, 1, 2, 3):
         raise SettingError(f"the grade of a fracture must be 1, 2 or 3, got {grade}")
@@ -160,9 +160,9 @@ def apply_slip(state: DiscState, slip_mm: float, canal_depth_mm: float) -> DiscS
     """Return a disc at which the vertebra above has slipped this far, with the canal that remains.
 
     Args:
-        state: with its own slip, if any.
-        slip_mm: in its place, forward.
-        canal_depth_mm: of the bony canal.
+        state: disc with its present slip, if any.
+        slip_mm: forward slip that replaces it.
+        canal_depth_mm: depth of the bony canal.
     """
     taken = _SLIP_INTO_CANAL * (slip_mm - state.slip_mm) / canal_depth_mm
     canal_factor = float(np.clip(state.canal_factor - taken, _MIN_CANAL_FACTOR, 1))

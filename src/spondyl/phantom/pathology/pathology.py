@@ -22,8 +22,8 @@ class SchmorlNode:
     """A dent of disc tissue in an endplate.
 
     Args:
-        right_mm, anterior_mm: its place from the middle of the endplate.
-        radius_mm, depth_mm: how wide and deep it is.
+        right_mm, anterior_mm: position from the middle of the endplate.
+        radius_mm, depth_mm: radius and depth of the dent.
         is_below: True in the vertebra below the disc.
     """
 
@@ -39,18 +39,18 @@ class DiscState:
     """The state of a disc and of the structures beside it.
 
     Args:
-        pfirrmann: 1 to 5.
+        pfirrmann: Pfirrmann grade, 1 to 5.
         narrowing: loss of height, 0 to 3.
-        height_factor: what remains of the disc's healthy height, 0 to 1.
-        bulge_mm: how far the annulus stands out all around.
-        herniation_mm: how far a focal herniation stands out backward, 0 for none.
-        herniation_right_mm: its distance to the right of the midline.
-        upper_endplate_defect, lower_endplate_defect: of the vertebra above, below.
+        height_factor: remaining share of the disc's healthy height, 0 to 1.
+        bulge_mm: protrusion of the annulus all around.
+        herniation_mm: backward protrusion of a focal herniation, 0 for none.
+        herniation_right_mm: distance of the herniation to the right of the midline.
+        upper_endplate_defect, lower_endplate_defect: defect in the vertebra above, below.
         upper_modic, lower_modic: type of marrow change beside the disc, 0 for none, 1 to 3.
-        central_stenosis: 0 to 3.
-        canal_factor: what remains of the dural sac's depth at this disc, 0 to 1.
-        left_foraminal_stenosis, right_foraminal_stenosis: 0 to 3.
-        slip_mm: of the vertebra above over the one below, forward; spondylolisthesis where it is 3 mm or more.
+        central_stenosis: grade 0 to 3.
+        canal_factor: remaining share of the dural sac's depth at this disc, 0 to 1.
+        left_foraminal_stenosis, right_foraminal_stenosis: grade 0 to 3.
+        slip_mm: forward slip of the vertebra above over the one below; spondylolisthesis from 3 mm.
         schmorl_nodes: dents in either endplate.
     """
 
@@ -85,10 +85,10 @@ class Fracture:
     """A vertebral fracture.
 
     Args:
-        kind: where the height is lost: in front, in the middle, everywhere.
-        grade: Genant 1 to 3.
+        kind: place of the height loss: in front, in the middle, everywhere.
+        grade: Genant's grade 1 to 3.
         loss: share of the height that is lost there, 0.2 to 0.6.
-        is_recent: with marrow oedema.
+        is_recent: True with marrow oedema.
     """
 
     kind: FractureKind
@@ -103,7 +103,7 @@ class Pathology:
 
     Args:
         discs: the state of every disc of the column, C2/C3 to S1/S2.
-        fractures: of bodies.
+        fractures: fractures of bodies.
         screws: vertebrae with pedicle screws.
     """
 
@@ -115,16 +115,15 @@ class Pathology:
 def apply_pathology(plan: ColumnPlan, pathology: Pathology) -> ColumnPlan:
     """Change sizes, slips and curves of a healthy column; pathology of a healthy spine changes nothing.
 
-    Discs lose height evenly, so that they lose their wedge too; a wedge fracture turns what is above it forward. A
-    patient straightens up again: the turns are taken by the whole column, the sacrum included, so that the bodies keep
-    their tilts in the mean.
+    Discs lose height evenly, so that they lose their wedge too; a wedge fracture turns everything above it forward. The
+    patient compensates: the whole column, the sacrum included, turns back, so that the mean tilt of the bodies is kept.
 
     Args:
-        plan: the healthy column.
-        pathology: what is wrong with it.
+        plan: healthy column.
+        pathology: pathology to apply.
 
     Returns:
-        The column with pathology, its angles as its curves then measure.
+        the column with pathology and its angles measured again.
     """
     levels = plan.numbering.levels
     sizes = tuple(

@@ -1,11 +1,13 @@
 """Take a CT scan of a painted phantom.
 
-The way of a voxel: HU of its parts -> noise and trabecular texture, white -> the kernel's blur over both, which leaves
-means as they are and correlates the noise -> streaks from metal -> the gantry's circle -> whole HU.
+Each voxel starts with the mean HU of its parts. White noise and trabecular texture are added, then blurred with the
+image by the kernel, which keeps means and correlates the noise. Streaks from metal follow, then the gantry's circle and
+rounding to whole HU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,42 +25,50 @@ __all__ = ["acquire_ct"]
 _Image = NDArray[np.float32]
 
 _OUTSIDE_HU, _MIN_HU, _MAX_HU = -1024.0, -1024.0, 3071.0
-"""Padding outside the gantry's circle, and the range of the usual 12 bits."""
+"""The padding outside the gantry's circle, and the range of the usual 12 bits."""
 
 _SOFT_MM, _BONE_MM, _BONE_HALO_MM, _BONE_EDGE = 0.55, 0.35, 0.8, 0.35
-"""Standard deviations of the point-spread functions: a soft kernel's full width is 1.3 mm; a bone kernel is sharper and
-takes away a part of a wider blur, which raises edges (assumed after the usual soft and sharp body kernels)."""
+"""The standard deviations of the point-spread functions, and the weight of a bone kernel's halo.
+
+A soft kernel's full width is 1.3 mm. A bone kernel is sharper and subtracts a part of a wider blur, which raises edges
+(assumed after the usual soft and sharp body kernels).
+"""
 
 _SOLID_ABOVE_HU = -500.0
 _BONE_WEIGHT = 0.5
-"""Extra attenuation of bone of 1000 HU on a ray's way beside water's, at CT's energies (assumed)."""
+"""The extra attenuation of bone of 1000 HU along a ray over water's, at CT's energies (assumed)."""
 
 _PATH_MM = 250.0
-"""Way through water over which the noise's standard deviation grows by e: half of 0.02 per mm would be 100 mm; tube
-current modulation takes back most of that."""
+"""The path through water over which the noise's standard deviation grows by e.
+
+Half of 0.02 per mm would give 100 mm; tube current modulation removes most of that.
+"""
 
 _TRABECULAE_HU = 500.0
-"""Times marrow's texture: about 50 HU, as is left of the deviation within a body of 60 to 85 HU when the noise of the
-muscle beside it is taken away (66 HU in VerSe 014, 52 HU in the crop published with TPTBox)."""
+"""The trabecular texture in HU over marrow's relative texture.
+
+It gives about 50 HU: the deviation within a body of 60 to 85 HU without the noise of the muscle beside it (66 HU in
+VerSe 014, 52 HU in the crop published with TPTBox).
+"""
 
 _METAL_HU = 3000.0
 _STREAK_REACH_MM, _SHADOW_MM, _SHADOW = 45.0, 5.0, 1.5
-"""How far streaks reach, half the width of the shadow between two screws, and its depth over a streak's (assumed)."""
+"""The reach of streaks, the half width of the shadow between two screws, and its depth over a streak's (assumed)."""
 
 _TURN_PER_MM = np.radians(1.5)
-"""How fast a fan of streaks turns along the patient, as the tube does from slice to slice (assumed)."""
+"""The turn of a fan of streaks along the patient, as the tube turns from slice to slice (assumed)."""
 
 
 def acquire_ct(
     ids: PartIds, parts: tuple[Part, ...], protocol: CtProtocol, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Scan a phantom.
+    """Acquire a scan of a phantom.
 
     Args:
         ids: part of each sub-voxel, the protocol's shape or a whole multiple of it along each axis.
-        parts: what the numbers mean.
+        parts: parts that the indices stand for.
         protocol: the scan's grid, kernel and imperfections.
-        rng: source of chance; the same state gives the same scan.
+        rng: random generator; the same state gives the same scan.
 
     Returns:
         HU, float32 whole numbers, of the protocol's shape, from -1024 to 3071.
@@ -66,11 +76,12 @@ def acquire_ct(
     Raises:
         SettingError: the painted grid is no whole multiple of the protocol's.
     """
-    factors = find_supersampling(ids.shape, protocol.shape)
-    voxels = _average_attenuation(ids, parts, factors, protocol)
+    painting = _Painting(ids=ids, parts=parts, factors=find_supersampling(ids.shape, protocol.shape))
+    voxels = np.empty(protocol.shape, dtype=np.float32)
+    for plane, mean_hu in zip(voxels, painting.average(lambda material: material.hu), strict=True):
+        plane[:] = mean_hu
     metal = _find_metal(voxels, parts)
-    noise = _estimate_noise(voxels, protocol)
-    _add_noise(voxels, ids, parts, factors, noise, protocol, rng)
+    _add_noise(voxels, painting, protocol, rng)
     _blur(voxels, protocol)
     _add_streaks(voxels, metal, protocol, rng)
     if protocol.cupping_hu > 0:
@@ -80,18 +91,23 @@ def acquire_ct(
     return voxels
 
 
-def _average_attenuation(
-    ids: PartIds, parts: tuple[Part, ...], factors: tuple[int, int, int], protocol: CtProtocol
-) -> _Image:
-    table = np.array([part.material.hu for part in parts], dtype=np.float32)
-    voxels = np.empty(protocol.shape, dtype=np.float32)
-    for index in range(protocol.shape[0]):
-        voxels[index] = average_slice(table, ids, index, factors)
-    return voxels
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Painting:
+    """A painted grid: the part of each sub-voxel, the parts, and the sub-voxels of a voxel along each axis."""
+
+    ids: PartIds
+    parts: tuple[Part, ...]
+    factors: tuple[int, int, int]
+
+    def average(self, measure: Callable[[Material], float]) -> Iterator[_Image]:
+        """Average a property of the materials over each voxel, plane by plane along the first axis."""
+        table = np.array([measure(part.material) for part in self.parts], dtype=np.float32)
+        for index in range(self.ids.shape[0] // self.factors[0]):
+            yield average_slice(table, self.ids, index, self.factors)
 
 
 def _find_metal(voxels: _Image, parts: tuple[Part, ...]) -> dict[int, NDArray[np.bool_]]:
-    """Where metal lies, (i, j), in each axial slice that holds some."""
+    """Find the metal, (i, j), in each axial slice that holds some."""
     if not any(part.material.tissue is Tissue.METAL for part in parts):
         return {}
     held = np.flatnonzero(voxels.max(axis=(0, 1)) > _METAL_HU)
@@ -99,7 +115,7 @@ def _find_metal(voxels: _Image, parts: tuple[Part, ...]) -> dict[int, NDArray[np
 
 
 def _estimate_noise(voxels: _Image, protocol: CtProtocol) -> _Image:
-    """Standard deviation of the noise in each axial slice: more where rays pass shoulders or pelvis, (k,)."""
+    """Estimate the noise's standard deviation in each axial slice, (k,): more where rays pass shoulders or pelvis."""
     width_mm = protocol.affine.spacing_mm[0]
     sample = voxels[:, ::4, :]
     water = np.clip(1.0 + np.maximum(sample, -1000.0) / 1000.0, 0.0, 1.0 + _BONE_WEIGHT)
@@ -109,30 +125,20 @@ def _estimate_noise(voxels: _Image, protocol: CtProtocol) -> _Image:
     return np.asarray(protocol.noise_hu * np.clip(growth, 0.5, 2.5), dtype=np.float32)
 
 
-def _get_texture_hu(stuff: Material) -> float:
-    """Standard deviation within a tissue; marrow's comes from trabeculae, however few."""
-    if stuff.tissue is Tissue.METAL:
+def _get_texture_hu(material: Material) -> float:
+    """Return the standard deviation within a tissue; marrow's comes from trabeculae, however few."""
+    if material.tissue is Tissue.METAL:
         return 0.0
-    return stuff.texture * (_TRABECULAE_HU if stuff.tissue is Tissue.MARROW else abs(stuff.hu))
+    return material.texture * (_TRABECULAE_HU if material.tissue is Tissue.MARROW else abs(material.hu))
 
 
-def _add_noise(
-    voxels: _Image,
-    ids: PartIds,
-    parts: tuple[Part, ...],
-    factors: tuple[int, int, int],
-    noise_hu: _Image,
-    protocol: CtProtocol,
-    rng: np.random.Generator,
-) -> None:
-    """White noise of such strength that the kernel leaves what was asked, and each tissue's texture with it."""
+def _add_noise(voxels: _Image, painting: _Painting, protocol: CtProtocol, rng: np.random.Generator) -> None:
+    """Add white noise so strong that the kernel leaves the requested noise and each tissue's texture."""
     gain = float(np.prod([np.sqrt((kernel**2).sum()) for kernel in _make_kernels(protocol)]))
-    table = np.array([_get_texture_hu(part.material) for part in parts], dtype=np.float32)
-    squared = noise_hu**2
-    for index in range(protocol.shape[0]):
-        own = average_slice(table, ids, index, factors)
-        spread = np.sqrt(own * own + squared) / np.float32(gain)
-        voxels[index] += spread * rng.standard_normal(own.shape, dtype=np.float32)
+    squared = _estimate_noise(voxels, protocol) ** 2
+    for plane, texture in zip(voxels, painting.average(_get_texture_hu), strict=True):
+        spread = np.sqrt(texture * texture + squared) / np.float32(gain)
+        plane += spread * rng.standard_normal(texture.shape, dtype=np.float32)
 
 
 def _blur(voxels: _Image, protocol: CtProtocol) -> None:
@@ -141,7 +147,7 @@ def _blur(voxels: _Image, protocol: CtProtocol) -> None:
 
 
 def _make_kernels(protocol: CtProtocol) -> list[NDArray[np.float64]]:
-    """The point-spread function along each axis, adding to 1."""
+    """Make the point-spread function along each axis, which sums to 1."""
     kernels = []
     for spacing_mm in protocol.affine.spacing_mm:
         if protocol.kernel is CtKernel.SOFT:
@@ -153,7 +159,7 @@ def _make_kernels(protocol: CtProtocol) -> list[NDArray[np.float64]]:
 
 
 def _make_gaussian(sigma: float) -> NDArray[np.float64]:
-    """Nine taps, enough for a standard deviation of 2.7 voxels, the widest blur on the finest grid."""
+    """Make nine taps, enough for a standard deviation of 2.7 voxels, the widest blur on the finest grid."""
     offsets = np.arange(-4, 5)
     taps = np.exp(-0.5 * (offsets / sigma) ** 2)
     return np.asarray(taps / taps.sum())
@@ -161,7 +167,7 @@ def _make_gaussian(sigma: float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StreakFan:
-    """Streaks around a piece of metal: their strength by angle, the same to both sides, (180,) for half a turn."""
+    """The streaks around a piece of metal: their strength by angle, equal on both sides, (180,) for half a turn."""
 
     strength: NDArray[np.float64]
 
@@ -171,7 +177,7 @@ class _StreakFan:
         return cls(strength=noise / noise.std())
 
     def at(self, angle: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Strength at angles in radians."""
+        """Return the strength at angles in radians."""
         place = np.mod(angle, np.pi) * (180 / np.pi)
         return np.asarray(np.interp(place, np.arange(181), np.append(self.strength, self.strength[0])))
 
@@ -179,7 +185,7 @@ class _StreakFan:
 def _add_streaks(
     voxels: _Image, metal: dict[int, NDArray[np.bool_]], protocol: CtProtocol, rng: np.random.Generator
 ) -> None:
-    """Fans of bright and dark lines in the axial planes that hold metal, turning slowly from slice to slice."""
+    """Add fans of bright and dark lines in the axial planes that hold metal, turning slowly from slice to slice."""
     if not metal or protocol.streak_hu == 0:
         return
     fan = _StreakFan.draw(rng)
@@ -195,23 +201,23 @@ def _add_streaks(
             x, y = (i - centre[0])[:, None], (j - centre[1])[None, :]
             fall = np.exp(-np.hypot(x, y) / _STREAK_REACH_MM)
             voxels[:, :, k] += (protocol.streak_hu * fall * fan.at(np.arctan2(y, x) + turn)).astype(np.float32)
-        for one, other in pairwise(centres):
-            voxels[:, :, k] -= (_SHADOW * protocol.streak_hu * _shape_shadow(i, j, one, other)).astype(np.float32)
+        for start, end in pairwise(centres):
+            voxels[:, :, k] -= (_SHADOW * protocol.streak_hu * _shape_shadow(i, j, start, end)).astype(np.float32)
 
 
 def _shape_shadow(
-    i: NDArray[np.float64], j: NDArray[np.float64], one: NDArray[np.float64], other: NDArray[np.float64]
+    i: NDArray[np.float64], j: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The dark band between two pieces of metal, 0 to 1."""
-    length = max(float(np.linalg.norm(other - one)), 1e-6)
-    along = (other - one) / length
-    x, y = (i - one[0])[:, None], (j - one[1])[None, :]
+    """Return the dark band between two pieces of metal, 0 to 1."""
+    length = max(float(np.linalg.norm(end - start)), 1e-6)
+    along = (end - start) / length
+    x, y = (i - start[0])[:, None], (j - start[1])[None, :]
     t, across = x * along[0] + y * along[1], x * along[1] - y * along[0]
     return np.asarray(np.where((t > 0) & (t < length), np.exp(-0.5 * (across / _SHADOW_MM) ** 2), 0.0))
 
 
 def _add_cupping(voxels: _Image, protocol: CtProtocol) -> None:
-    """Beam hardening: the middle of what is solid is darker than its rim."""
+    """Darken the middle of the body against its rim, as beam hardening does."""
     share = 1 - (_measure_radius_mm(protocol) / (protocol.gantry_mm / 2)) ** 2
     lowered = (protocol.cupping_hu * np.clip(share, 0, 1)).astype(np.float32)
     for plane, lower in zip(voxels, lowered, strict=True):
@@ -223,7 +229,7 @@ def _find_outside_gantry(protocol: CtProtocol) -> NDArray[np.bool_]:
 
 
 def _measure_radius_mm(protocol: CtProtocol) -> NDArray[np.float64]:
-    """Distance of (i, j) from the grid's centre."""
+    """Measure the distance of (i, j) from the grid's centre."""
     i, j = (
         (np.arange(size) - (size - 1) / 2) * spacing
         for size, spacing in zip(protocol.shape[:2], protocol.affine.spacing_mm[:2], strict=True)

@@ -1,4 +1,4 @@
-"""Draw how a phantom is scanned: fields of view, resolutions and imperfections as they come to a reading room.
+"""Draw the protocol of a phantom: fields of view, resolutions and imperfections as they occur in clinical scans.
 
 Slice thickness, gaps, pixel bandwidth and phase direction follow the 447 lumbar series of SPIDER (van der Graaf et al.
 2024, doi 10.1038/s41597-024-03090-w): 3 to 4 mm with a tenth to a fifth of gap, or 0.9 mm in three dimensions; 160 to
@@ -35,17 +35,17 @@ _LEFT_INFERIOR_POSTERIOR = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -
 _LEFT_POSTERIOR_SUPERIOR = np.diag([-1.0, -1.0, 1.0])
 
 _USUAL_CT_VOXELS, _MAX_CT_VOXELS = 60_000_000, 200_000_000
-"""A whole spine at 1 mm, the most that is drawn; and what takes 3 GB of memory, the most that one may ask for."""
+"""The most voxels drawn (a whole spine at 1 mm), and the most that can be requested (3 GB of memory)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScanHabits:
-    """How a region is usually scanned.
+    """The usual protocol of a region.
 
     Args:
         highest, middle, lowest: levels at the ends and in the middle of the field of view.
         height_mm, pixel_mm, slice_mm: ranges; the height is ignored for a whole column.
-        slices: range of their number, both ends included.
+        slices: range of the number of slices, both ends included.
     """
 
     highest: Level
@@ -104,10 +104,10 @@ class _View:
     """A sagittal field of view.
 
     Args:
-        centre_ras_mm: its middle, (3,).
-        height_mm, width_mm: from head to foot and from front to back.
-        turn_deg: about the axes to the right (in the plane), to the front and up.
-        is_volumetric: thin slices without gaps.
+        centre_ras_mm: middle of the view, (3,).
+        height_mm, width_mm: size from head to foot and from front to back.
+        turn_deg: rotation about the axes to the right (in the plane), to the front and up.
+        is_volumetric: True for thin slices without gaps.
     """
 
     centre_ras_mm: Float
@@ -129,13 +129,13 @@ def draw_mr_protocol(
     """Draw a sagittal MR scan of a region.
 
     Args:
-        rng: source of chance.
-        column: where the vertebrae lie.
+        rng: random generator.
+        column: the column, placed.
         field: the region that the scan is meant to show.
-        sequence: drawn if None.
-        spacing_mm: of rows and columns; drawn if None.
-        is_varied: False for an upright, well-centred field of view of 15 slices; True for all that happens: small,
-            shifted and oblique ones, thin slices.
+        sequence: the pulse sequence; drawn if None.
+        spacing_mm: spacing of rows and columns; drawn if None.
+        is_varied: False for an upright, well-centred field of view of 15 slices; True also for small, shifted and
+            oblique ones, and for thin slices.
 
     Raises:
         SettingError: the spacing is outside `SPACING_RANGE_MM`.
@@ -170,10 +170,10 @@ def draw_ct_protocol(
     """Draw a CT scan of a region; axes (i, j, k) to left, posterior and superior.
 
     Args:
-        rng: source of chance.
-        column: where the vertebrae lie.
+        rng: random generator.
+        column: the column, placed.
         field: the region that the scan is meant to show.
-        spacing_mm: of voxels in all directions; drawn if None.
+        spacing_mm: spacing of voxels in all directions; drawn if None.
         is_varied: False for 1 mm voxels and a field of view of 300 mm around the spine.
 
     Raises:
@@ -208,14 +208,14 @@ def _check_spacing(spacing_mm: float | None) -> None:
 
 
 def _round_to_even(size: float) -> int:
-    """The nearest even number, at least 8."""
+    """Return the nearest even number, at least 8."""
     return max(8, 2 * round(size / 2))
 
 
 def _centre_grid(
     directions: Float, spacing_mm: Float | tuple[float, ...], shape: GridShape, centre_ras_mm: Float
 ) -> Affine:
-    """The grid whose middle lies at this point."""
+    """Return the grid whose middle lies at this point."""
     half = np.asarray(directions) @ (np.asarray(spacing_mm) * (np.array(shape) - 1) / 2)
     return Affine.from_axes(directions, spacing_mm, centre_ras_mm - half)
 
@@ -225,7 +225,7 @@ def _find_centre(column: Column, level: Level) -> Float:
 
 
 def _find_ends(column: Column, field: FieldOfView, above_mm: float, below_mm: float) -> tuple[float, float]:
-    """Superior coordinates of the upper and lower end of a region, with some margin."""
+    """Find the superior coordinates of the upper and lower end of a region, with some margin."""
     habits = _SCAN_HABITS[field]
     return (
         float(_find_centre(column, habits.highest)[2]) + above_mm,
@@ -234,7 +234,7 @@ def _find_ends(column: Column, field: FieldOfView, above_mm: float, below_mm: fl
 
 
 def _find_middle(column: Column, top_mm: float, bottom_mm: float) -> Float:
-    """Middle of the box around the bodies between two heights; around the nearest body where there is none."""
+    """Find the middle of the box around the bodies between two heights; of the nearest body where there is none."""
     centres = np.array([vertebra.centre_ras_mm for vertebra in column.vertebrae])
     height = (top_mm + bottom_mm) / 2
     seen = centres[(centres[:, 2] < top_mm) & (centres[:, 2] > bottom_mm)]
@@ -244,7 +244,7 @@ def _find_middle(column: Column, top_mm: float, bottom_mm: float) -> Float:
 
 
 def _make_usual_view(column: Column, field: FieldOfView) -> _View:
-    """Upright and centred, as a careful technologist would."""
+    """Make an upright and centred view, as a careful technologist does."""
     habits = _SCAN_HABITS[field]
     if field is FieldOfView.WHOLE:
         top_mm, bottom_mm = _find_ends(column, field, 60.0, 45.0)
@@ -265,10 +265,10 @@ def _make_usual_view(column: Column, field: FieldOfView) -> _View:
 _USUAL_SLICES = MappingProxyType(
     {field: (15, 3.0, 3.3) if field is FieldOfView.CERVICAL else (15, 4.0, 4.4) for field in FieldOfView},
 )
-"""How many, how thick, and from one to the next, mm."""
+"""The number of slices, their thickness and their distance, in mm."""
 
 _SHIFTED_SHARE, _SMALL_SHARE, _VOLUMETRIC_SHARE = 0.12, 0.08, 0.12
-"""How often a field of view is off its region, shows few vertebrae, or has thin slices (assumed)."""
+"""The shares of fields of view that miss their region, show few vertebrae, or have thin slices (assumed)."""
 
 
 def _draw_view(rng: np.random.Generator, column: Column, field: FieldOfView) -> _View:
@@ -296,7 +296,7 @@ def _draw_view(rng: np.random.Generator, column: Column, field: FieldOfView) -> 
 
 
 def _draw_small_view(rng: np.random.Generator, column: Column, habits: _ScanHabits) -> _View:
-    """Two to five vertebrae of the region."""
+    """Draw a view of two to five vertebrae of the region."""
     seen = [v for v in column.vertebrae if habits.highest.rank <= v.level.rank <= habits.lowest.rank]
     centre = seen[rng.integers(len(seen))].centre_ras_mm
     height_mm = rng.uniform(80.0, 160.0)
@@ -310,7 +310,7 @@ def _draw_small_view(rng: np.random.Generator, column: Column, habits: _ScanHabi
 
 
 def _draw_turn(rng: np.random.Generator, in_plane_deg: float) -> Float:
-    """Slices follow the patient by some degrees; two images in five are turned in their plane as well."""
+    """Draw an orientation: slices turn with the patient by some degrees, two images in five also in their plane."""
     in_plane = rng.normal(0.0, in_plane_deg) if rng.random() < 0.4 else 0.0
     return np.array([in_plane, *rng.normal(0.0, 2.5, 2)])
 
@@ -321,7 +321,7 @@ def _draw_pixel_mm(rng: np.random.Generator, habits: _ScanHabits, view: _View) -
 
 
 def _draw_slices(rng: np.random.Generator, habits: _ScanHabits, view: _View) -> tuple[int, float, float]:
-    """How many, how thick, and from one to the next, mm."""
+    """Draw the number of slices, their thickness and their distance, in mm."""
     if view.is_volumetric:
         thin_mm = float(rng.uniform(0.8, 1.2))
         return int(rng.integers(44, 61)), thin_mm, thin_mm
@@ -331,8 +331,10 @@ def _draw_slices(rng: np.random.Generator, habits: _ScanHabits, view: _View) -> 
 
 
 def _draw_coil(rng: np.random.Generator, height_mm: float) -> Coil:
-    """Skin's fat is twice as bright beside marrow as its signal alone would make it in most real scans; the scanner
-    has evened out the others.
+    """Draw the coils.
+
+    In most real scans subcutaneous fat is twice as bright beside marrow as its signal alone makes it; in the others the
+    scanner has corrected the intensity.
     """
     is_evened_out = rng.random() < 0.2
     return Coil(
@@ -344,7 +346,7 @@ def _draw_coil(rng: np.random.Generator, height_mm: float) -> Coil:
 
 
 def _measure_front_mm(column: Column, affine: Affine, shape: GridShape) -> float:
-    """Distance from the image's front edge to the foremost body within its height; 0 where there is none."""
+    """Measure from the image's front edge to the foremost body within its height; 0 where there is none."""
     centres = affine.to_index([vertebra.centre_ras_mm for vertebra in column.vertebrae])
     half_mm = np.array([vertebra.size.lower_depth_mm / 2 for vertebra in column.vertebrae])
     seen = (centres[:, 1] > 0) & (centres[:, 1] < shape[1])
@@ -353,11 +355,11 @@ def _measure_front_mm(column: Column, affine: Affine, shape: GridShape) -> float
 
 
 _BANDWIDTH_HZ = MappingProxyType({1.5: (160.0, 400.0), 3.0: (250.0, 530.0)})
-"""Of a pixel, by field strength, T."""
+"""The bandwidth of a pixel by field strength in T."""
 
 
 _WRAPPED_SHARE = 0.1
-"""How often phase is not oversampled (assumed)."""
+"""The share of scans without phase oversampling (assumed)."""
 
 
 def _draw_imperfections(
@@ -382,20 +384,20 @@ def _draw_imperfections(
 
 
 def _draw_wrapped(rng: np.random.Generator, size: int) -> int:
-    """A tenth of the field of view at most, at either end; the patient's own size bounds what there is to wrap."""
+    """Draw the wrap-around at either end: a tenth of the field of view at most, since the patient's size bounds it."""
     share = rng.uniform(0.02, 0.1)
     return round(share * size) if rng.random() < _WRAPPED_SHARE else 0
 
 
 def _draw_side(rng: np.random.Generator) -> tuple[float, float]:
-    """Side of the axial field of view and how far its centre lies before the bodies: of the spine, or of the trunk."""
+    """Draw the side of the axial field of view and how far its centre lies before the bodies, for spine or trunk."""
     if rng.random() < 0.6:
         return float(rng.uniform(140.0, 240.0)), float(rng.normal(-8.0, 8.0))
     return float(rng.uniform(320.0, 430.0)), float(rng.normal(50.0, 10.0))
 
 
 def _draw_ct_settings(rng: np.random.Generator, affine: Affine, shape: GridShape, side_mm: float) -> CtProtocol:
-    """A sharp kernel has two to four times a soft one's noise; thick slices average some of it away."""
+    """Draw kernel and noise: a sharp kernel has two to four times a soft one's noise, thick slices have less."""
     kernel = CtKernel.BONE if rng.random() < 0.5 else CtKernel.SOFT
     noise_hu = rng.uniform(8.0, 28.0) * (2.5 if kernel is CtKernel.BONE else 1.0) / np.sqrt(affine.spacing_mm[2])
     return CtProtocol(

@@ -1,8 +1,8 @@
 """Take an MR scan of a painted phantom.
 
-The way of a slice: signal of each part -> mean over sub-voxels, weighted by the slice's profile, for water and fat
-apart -> texture -> ghosts -> k-space, where fat is shifted and the edges are cut off -> coil -> wrap-around -> noise ->
-magnitude.
+Each slice starts with the signal of its parts, averaged over sub-voxels by the slice's profile, for water and fat
+apart. Texture and ghosts are added. In k-space, fat is shifted and the edges are cut off. Coil sensitivity,
+wrap-around, noise and the magnitude follow.
 """
 
 from __future__ import annotations
@@ -24,39 +24,42 @@ __all__ = ["acquire_mr"]
 _Image = NDArray[np.float32]
 
 _FINE_MM, _COARSE_MM = 1.0, 4.0
-"""Scales of a tissue's texture: trabeculae and fascicles, islands of fat."""
+"""The scales of a tissue's texture: trabeculae and fascicles, and islands of fat."""
 
 _VOID_MM = (3.0, 7.0)
-"""How far metal takes the signal of spin echoes and of gradient echoes (assumed)."""
+"""The distance over which metal removes the signal of spin echoes and of gradient echoes (assumed)."""
 
 _METAL_SHARE = 0.15
-"""Share of a voxel above which it counts as metal."""
+"""The share of a voxel above which it counts as metal."""
 
 _FAT_GHOST = 0.3
-"""Ghosts of breathing, which fat at the skin shows most, over those of flow (assumed)."""
+"""The strength of ghosts of breathing, strongest from subcutaneous fat, over those of flow (assumed)."""
 
 _BAND_EDGE_MM, _BAND_REMAINDER = 4.0, 0.12
-"""How blurred a saturation band's edge is, and what it leaves of the signal (assumed)."""
+"""The blur of a saturation band's edge, and the share of the signal that the band leaves (assumed)."""
 
 _MARGIN = 12
-"""Pixels added around a slice before the Fourier transform, so that nothing shifted or blurred comes in at the opposite
-edge: what phase oversampling and the receiver's filter do."""
+"""The pixels added around a slice before the Fourier transform.
+
+They keep anything shifted or blurred from entering at the opposite edge, as phase oversampling and the receiver's
+filter do.
+"""
 
 _EDGE_SHARE = 0.2
-"""Share of the acquired k-space over which it fades, the usual mild filter against ringing."""
+"""The share of the acquired k-space over which it fades, the usual mild filter against ringing."""
 
 
 def acquire_mr(
     ids: PartIds, parts: tuple[Part, ...], protocol: MrProtocol, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Scan a phantom.
+    """Acquire a scan of a phantom.
 
     Args:
         ids: part of each sub-voxel of what the protocol excites, (slices, rows, columns) each times a whole number;
             sub-slices spread evenly over the slice's thickness.
-        parts: what the numbers mean.
+        parts: parts that the indices stand for.
         protocol: the scan's grid, sequence and imperfections.
-        rng: source of chance; the same state gives the same scan.
+        rng: random generator; the same state gives the same scan.
 
     Returns:
         float32 of the protocol's shape, whole numbers from 0, brightest tissue near the protocol's full scale.
@@ -80,7 +83,7 @@ def acquire_mr(
 
 
 def _wrap_around(clean: _Image, margin: GridShape) -> _Image:
-    """The field of view of (slices, rows, columns), on which what lies beyond one end is laid at the other."""
+    """Return the field of view of (slices, rows, columns), onto which tissue beyond one end wraps at the other."""
     for axis in np.flatnonzero(margin):
         beyond = margin[axis]
         clean = np.moveaxis(clean, axis, 0)
@@ -93,7 +96,7 @@ def _wrap_around(clean: _Image, margin: GridShape) -> _Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scanner:
-    """Tables of each part's properties and the filters of k-space, worked out once for all slices."""
+    """The tables of each part's properties and the filters of k-space, computed once for all slices."""
 
     protocol: MrProtocol
     factors: tuple[int, int, int]
@@ -129,7 +132,7 @@ class _Scanner:
         )
 
     def slice_signal(self, ids: PartIds, index: int, rng: np.random.Generator) -> _Image:
-        """Signed signal of one slice before coil and noise, (rows, columns)."""
+        """Return the signed signal of one slice before coil and noise, (rows, columns)."""
         middle = pick_centres(ids, self.factors, index)
         grain = self._draw_texture(middle, rng)
         water = average_slice(self.water, ids, index, self.factors, self.profile) * grain
@@ -143,7 +146,7 @@ class _Scanner:
         return _crop_margin(fft.irfft2(spectrum * self.window, s=water.shape))
 
     def _draw_texture(self, middle: PartIds, rng: np.random.Generator) -> _Image:
-        """Factor of each pixel: smooth noise on two scales, as strong as each tissue's texture."""
+        """Draw the factor of each pixel: smooth noise on two scales, as strong as each tissue's texture."""
         strength = self.texture[middle] * np.float32(self.protocol.imperfections.texture)
         noise = sum(
             _draw_smooth_noise(middle.shape, scale, self.protocol.pixel_mm, rng) for scale in (_FINE_MM, _COARSE_MM)
@@ -151,7 +154,7 @@ class _Scanner:
         return np.asarray(np.maximum(1 + strength * noise * np.float32(0.5**0.5), 0), dtype=np.float32)
 
     def _find_metal_void(self, ids: PartIds, index: int) -> _Image:
-        """Factor of each pixel: no signal in metal and around it."""
+        """Find the factor of each pixel that removes the signal in metal and around it."""
         metal = average_slice(self.is_metal.astype(np.float32), ids, index, self.factors)
         if not metal.any():
             return np.ones_like(metal)
@@ -160,7 +163,7 @@ class _Scanner:
         return np.asarray(np.clip(2.0 * away_mm / reach_mm - 1.0, 0, 1), dtype=np.float32)
 
     def _draw_ghosts(self, source: _Image, rng: np.random.Generator) -> _Image:
-        """Copies of what moves, to both sides along the phase axis, in or out of phase with what they fall on."""
+        """Draw copies of moving tissue on both sides along the phase axis, in or out of phase with the image."""
         faults = self.protocol.imperfections
         axis = 0 if faults.is_phase_along_rows else 1
         shift = round(faults.ghost_shift * source.shape[axis])
@@ -173,19 +176,19 @@ def _pad_shape(shape: GridShape) -> tuple[int, int]:
 
 
 def _crop_margin(image: _Image) -> _Image:
-    """What is left of a slice when its margin is taken away."""
+    """Crop the margin around a slice."""
     return np.asarray(image[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], dtype=np.float32)
 
 
 def _make_slice_profile(depth: int) -> _Image:
-    """Weights of the sub-slices: a Gaussian that has fallen to a half at the slice's faces."""
+    """Make the weights of the sub-slices: a Gaussian that falls to a half at the slice's faces."""
     place = (np.arange(depth) + 0.5) / depth - 0.5
     weights = np.exp(-4.0 * np.log(2.0) * place**2)
     return np.asarray(weights / weights.sum(), dtype=np.float32)
 
 
 def _make_window(shape: tuple[int, int], resolution: tuple[float, float]) -> _Image:
-    """What is kept of k-space, (rows, columns // 2 + 1), in the order of `rfft2`: 1 within, fading to 0 at the edge."""
+    """Make the filter of k-space, (rows, columns // 2 + 1) as in `rfft2`: 1 within, fading to 0 at the edge."""
     rows, columns = (
         np.clip((share / 2 - np.abs(frequency)) / (_EDGE_SHARE * share / 2), 0, 1)
         if share < 1
@@ -196,7 +199,7 @@ def _make_window(shape: tuple[int, int], resolution: tuple[float, float]) -> _Im
 
 
 def _make_fat_shift(shape: tuple[int, int], faults: Imperfections) -> NDArray[np.complex64]:
-    """Phase that moves an image along the frequency axis, for multiplication with its `rfft2`."""
+    """Make the phase that moves an image along the frequency axis, for multiplication with its `rfft2`."""
     rows, columns = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]
     along = columns + 0 * rows if faults.is_phase_along_rows else rows + 0 * columns
     return np.asarray(np.exp(-2j * np.pi * along * faults.chemical_shift_px), dtype=np.complex64)
@@ -205,14 +208,14 @@ def _make_fat_shift(shape: tuple[int, int], faults: Imperfections) -> NDArray[np
 def _draw_smooth_noise(
     shape: tuple[int, ...], scale_mm: float, pixel_mm: tuple[float, float], rng: np.random.Generator
 ) -> _Image:
-    """Gaussian noise of unit variance with this correlation, (rows, columns)."""
+    """Draw Gaussian noise of unit variance with this correlation, (rows, columns)."""
     sigma = [max(scale_mm / pixel, 0.3) for pixel in pixel_mm]
     noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, truncate=3.0)
     return np.asarray(noise / max(float(noise.std()), 1e-6), dtype=np.float32)
 
 
 def _draw_sensitivity(protocol: MrProtocol, rng: np.random.Generator) -> _Image:
-    """What the coils make of a uniform body, (slices, rows, columns)."""
+    """Draw the image that the coils make of a uniform body, (slices, rows, columns)."""
     slices, rows, columns = (
         (np.arange(size) - (size - 1) / 2) * spacing
         for size, spacing in zip(protocol.shape, protocol.affine.spacing_mm, strict=True)
@@ -227,7 +230,7 @@ def _draw_sensitivity(protocol: MrProtocol, rng: np.random.Generator) -> _Image:
 
 
 def _attenuate_band(from_front_mm: NDArray[np.float64], saturated_mm: float) -> NDArray[np.float64]:
-    """Factor of each column: a saturation band in front of the spine leaves little of the belly's signal."""
+    """Return the factor of each column: a saturation band in front leaves little of the abdomen's signal."""
     if saturated_mm == 0:
         return np.ones_like(from_front_mm)
     inside = 1 / (1 + np.exp((from_front_mm - saturated_mm) / _BAND_EDGE_MM))
@@ -235,7 +238,7 @@ def _attenuate_band(from_front_mm: NDArray[np.float64], saturated_mm: float) -> 
 
 
 def _draw_unevenness(coil: Coil, axes_mm: tuple[NDArray[np.float64], ...], rng: np.random.Generator) -> _Image:
-    """Three plane waves, 250 to 800 mm long, with the asked standard deviation together."""
+    """Draw three plane waves, 250 to 800 mm long, that together have the requested standard deviation."""
     s, r, c = np.ix_(*(axis.astype(np.float32) for axis in axes_mm))
     total = np.zeros((s.size, r.size, c.size), dtype=np.float32)
     for _ in range(3):
@@ -246,7 +249,7 @@ def _draw_unevenness(coil: Coil, axes_mm: tuple[NDArray[np.float64], ...], rng: 
 
 
 def _measure_body_signal(clean: _Image, ids: PartIds, scanner: _Scanner) -> float:
-    """Mean magnitude where there is a body; 0 where there is none."""
+    """Measure the mean magnitude inside the body; 0 where there is none."""
     total, count = 0.0, 0
     for index, image in enumerate(clean):
         inside = scanner.is_body[pick_centres(ids, scanner.factors, index)]
@@ -255,7 +258,7 @@ def _measure_body_signal(clean: _Image, ids: PartIds, scanner: _Scanner) -> floa
 
 
 def _add_rician_noise(image: _Image, noise: float, window: _Image, rng: np.random.Generator) -> _Image:
-    """Rician noise: Gaussian in both channels, as finely resolved as the image, then the magnitude."""
+    """Add Rician noise: Gaussian in both channels, as finely resolved as the image, before the magnitude."""
     shape = _pad_shape((1, *image.shape))
     gain = float(np.sqrt(np.mean(_complete_window(window, shape[1]) ** 2)))
     real, imaginary = (
@@ -266,5 +269,5 @@ def _add_rician_noise(image: _Image, noise: float, window: _Image, rng: np.rando
 
 
 def _complete_window(window: _Image, columns: int) -> _Image:
-    """The window over all frequencies, of which `rfft2` keeps a half."""
+    """Complete the window to all frequencies, of which `rfft2` keeps a half."""
     return np.concatenate([window, window[:, 1 : columns - window.shape[1] + 1]], axis=1)

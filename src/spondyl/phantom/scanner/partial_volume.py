@@ -1,4 +1,4 @@
-"""From a finely painted grid of parts to the values of voxels: means over the sub-voxels."""
+"""Voxel values of a finely painted grid of parts: means over the sub-voxels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Value = TypeVar("Value", np.float32, np.complex64)
 
 
 def find_supersampling(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[int, int, int]:
-    """How many sub-voxels a voxel has along each axis.
+    """Return how many sub-voxels a voxel has along each axis.
 
     Args:
         fine: shape of the painted grid.
@@ -33,7 +33,7 @@ def find_supersampling(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[
 def average_slice(
     table: NDArray[Value], ids: PartIds, index: int, factors: tuple[int, int, int], weights: ArrayLike | None = None
 ) -> NDArray[Value]:
-    """Mean of each voxel's sub-voxels in one slice.
+    """Average each voxel's sub-voxels in one slice.
 
     Args:
         table: value of each part.
@@ -58,6 +58,6 @@ def average_slice(
 
 
 def pick_centres(ids: PartIds, factors: tuple[int, int, int], index: int) -> PartIds:
-    """The part in the middle of each voxel of one slice, (rows, columns)."""
+    """Return the part in the middle of each voxel of one slice, (rows, columns)."""
     depth, down, across = factors
     return ids[index * depth + depth // 2, down // 2 :: down, across // 2 :: across]

@@ -1,4 +1,4 @@
-"""How a phantom is scanned: the grid of an MR or CT scan, and everything that is imperfect about it.
+"""The protocol of a scan: the grid of an MR or CT scan, and all its imperfections.
 
 MR grids are sagittal stacks, index order (slice, row, column), axes to left, inferior and posterior as in
 `geometry.stack`, perhaps oblique by some degrees. CT grids have axes (i, j, k) to left, posterior and superior: DICOM's
@@ -31,7 +31,7 @@ __all__ = [
 GridShape = tuple[int, int, int]
 
 SPACING_RANGE_MM = (0.3, MAX_IN_PLANE_MM)
-"""Of rows and columns that may be asked for: the finest of clinical scans, and the coarsest that can be read again."""
+"""The range of in-plane spacings that can be requested: from the finest in clinical use to the coarsest readable."""
 
 
 def _check_grid(affine: Affine, shape: GridShape) -> None:
@@ -47,7 +47,7 @@ def _check(name: str, value: float, low: float, high: float) -> None:
 
 
 class FieldOfView(StrEnum):
-    """What part of the column a scan is meant to show."""
+    """The part of the column that a scan is meant to show."""
 
     LUMBAR = "lumbar"
     CERVICAL = "cervical"
@@ -57,13 +57,13 @@ class FieldOfView(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coil:
-    """Receiver coils under the patient's back.
+    """The receiver coils under the patient's back.
 
     Args:
-        surface_share: how much of the sensitivity falls off with the distance from the back, 0 to 1.
-        depth_mm: over which that part falls to 1/e.
-        half_length_mm: where, above and below the centre, the sensitivity has fallen to a half.
-        unevenness: standard deviation of the logarithm of a smooth field multiplied onto all.
+        surface_share: share of the sensitivity that falls off with the distance from the back, 0 to 1.
+        depth_mm: distance over which that share falls to 1/e.
+        half_length_mm: distance above and below the centre at which the sensitivity is half.
+        unevenness: standard deviation of the logarithm of a smooth field that multiplies the image.
     """
 
     surface_share: float = 0.0
@@ -80,19 +80,19 @@ class Coil:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imperfections:
-    """What the scanner adds to the truth.
+    """The imperfections that the scanner adds.
 
     Args:
         snr: mean signal of the body over the noise's standard deviation in each of the two channels.
-        chemical_shift_px: how far fat lies from its place along the frequency axis, pixels; may be negative.
+        chemical_shift_px: displacement of fat along the frequency axis, pixels; may be negative.
         is_phase_along_rows: True where phase is encoded from head to foot (fat shifts front to back), as is usual.
         resolution: share of k-space that is acquired along rows and columns; the rest is filled with zeros.
         ghost: strength of the ghosts of flow and breathing, relative to their source.
         ghost_shift: distance of the ghosts, share of the field of view along phase.
         saturated_mm: width of the band at the image's front in which signal is suppressed, 0 for none.
-        wrapped_px: how far beyond each end of the phase axis tissue comes back in at the other end; 0 where phase is
-            oversampled, as it mostly is.
-        texture: scales every tissue's own texture.
+        wrapped_px: distance beyond each end of the phase axis from which tissue wraps to the other end; 0 where phase
+            is oversampled, as it mostly is.
+        texture: factor on every tissue's own texture.
     """
 
     snr: float = 40.0
@@ -126,8 +126,8 @@ class MrProtocol:
         affine: (slice, row, column) to RAS mm; its first spacing is from slice to slice, gap included.
         shape: slices, rows, columns.
         slice_mm: thickness of a slice without the gap.
-        coil, imperfections: what the scanner adds.
-        full_scale: value that the brightest tissue gets.
+        coil, imperfections: effects of the scanner.
+        full_scale: value of the brightest tissue.
 
     Raises:
         SettingError: a number is outside its range, or slices overlap.
@@ -148,14 +148,14 @@ class MrProtocol:
 
     @property
     def margin(self) -> GridShape:
-        """Voxels beyond each end of each axis from which signal comes in."""
+        """Return the voxels beyond each end of each axis from which signal enters."""
         rows = self.imperfections.is_phase_along_rows
         wrapped = self.imperfections.wrapped_px
         return (0, wrapped, 0) if rows else (0, 0, wrapped)
 
     @property
     def excited(self) -> MrProtocol:
-        """The scan of everything that gives signal: the field of view with its margin."""
+        """Return the scan of everything that gives signal: the field of view with its margin."""
         shift = np.eye(4)
         shift[:3, 3] = -np.array(self.margin)
         slices, rows, columns = (size + 2 * beyond for size, beyond in zip(self.shape, self.margin, strict=True))
@@ -168,17 +168,17 @@ class MrProtocol:
 
     @property
     def sequence(self) -> PulseSequence:
-        """The name of its sequence."""
+        """Return the name of its sequence."""
         return self.contrast.sequence
 
     @property
     def pixel_mm(self) -> tuple[float, float]:
-        """Spacing of rows and of columns."""
+        """Return the spacing of rows and of columns."""
         return float(self.affine.spacing_mm[1]), float(self.affine.spacing_mm[2])
 
 
 class CtKernel(StrEnum):
-    """Reconstruction filters."""
+    """The reconstruction kernels."""
 
     SOFT = "soft"
     BONE = "bone"
@@ -192,10 +192,10 @@ class CtProtocol:
         affine: (i, j, k) to RAS mm; i to the left, j to posterior, k to superior.
         shape: voxels along i, j, k.
         kernel: soft (smooth) or bone (sharp and noisy).
-        noise_hu: standard deviation in a slice that attenuates as the median one does.
+        noise_hu: standard deviation in a slice of median attenuation.
         gantry_mm: diameter of the circle that is reconstructed around the grid's centre; padding outside.
-        streak_hu: size of the streaks around metal.
-        cupping_hu: how much darker beam hardening makes the middle of the body.
+        streak_hu: amplitude of the streaks around metal.
+        cupping_hu: darkening of the middle of the body by beam hardening.
 
     Raises:
         SettingError: a number is outside its range.

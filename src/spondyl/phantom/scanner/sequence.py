@@ -1,4 +1,4 @@
-"""MR sequences of the spine: their names, their times, and how they are drawn.
+"""The MR sequences of the spine: their names and times, and how they are drawn.
 
 The ranges of T1 and T2 are those of 447 lumbar series of SPIDER (van der Graaf et al. 2024, doi
 10.1038/s41597-024-03090-w, table of series): TR 446 to 1000 ms, TE 7 to 14 ms; TR 3560 to 5570 ms, TE 93 to 124 ms;
@@ -28,20 +28,23 @@ __all__ = [
 ]
 
 FAT_T1_MS = MappingProxyType({1.5: 270.0, 3.0: 350.0})
-"""T1 of fat by field strength, T: Gold et al., AJR 183:343 (2004), find 288 and 371 ms; others 250 ms at 1.5 T."""
+"""The T1 of fat by field strength in T.
+
+Gold et al., AJR 183:343 (2004), find 288 and 371 ms; others find 250 ms at 1.5 T.
+"""
 
 T1_GAIN_AT_3_T = 1.21
-"""T1 of tissue's water at 3 T over that at 1.5 T: de Bazelaire et al., Radiology 230:652 (2004)."""
+"""The T1 of tissue water at 3 T over that at 1.5 T: de Bazelaire et al., Radiology 230:652 (2004)."""
 
 FAT_SHIFT_HZ_PER_T = 3.4e-6 * 42.577e6
-"""Fat precesses slower than water by 3.4 ppm of the proton's 42.577 MHz/T."""
+"""The shift of fat: it precesses slower than water by 3.4 ppm of the proton's 42.577 MHz/T."""
 
 WATER_FAT_CYCLE_MS_T = 1000.0 / FAT_SHIFT_HZ_PER_T
-"""Time after which water and fat are in phase again, times the field strength: 4.6 ms at 1.5 T."""
+"""The time after which water and fat are in phase again, times the field strength: 4.6 ms at 1.5 T."""
 
 
 class PulseSequence(StrEnum):
-    """What a scan is called on the console."""
+    """The pulse sequences by their names on the console."""
 
     T1_TSE = "T1 TSE"
     T2_TSE = "T2 TSE"
@@ -60,17 +63,17 @@ class PulseSequence(StrEnum):
 
     @property
     def is_gradient_echo(self) -> bool:
-        """True where T2* and the phase between water and fat count."""
+        """Return True where T2* and the phase between water and fat count."""
         return self in _GRADIENT_ECHOES
 
     @property
     def shows_water(self) -> bool:
-        """False for the fat image of a Dixon sequence."""
+        """Return False for the fat image of a Dixon sequence."""
         return self is not PulseSequence.DIXON_FAT
 
     @property
     def shows_fat(self) -> bool:
-        """False for the water image of a Dixon sequence."""
+        """Return False for the water image of a Dixon sequence."""
         return self is not PulseSequence.DIXON_WATER
 
 
@@ -88,14 +91,14 @@ _GRADIENT_ECHOES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
-    """What decides how bright a tissue is.
+    """The settings that decide how bright a tissue is.
 
     Args:
-        sequence: its name, which says what kind of echo is read and whether water, fat or both are shown.
+        sequence: name of the sequence, which decides the kind of echo and whether water, fat or both are shown.
         field_strength_t: 1.5 or 3.
         tr_ms, te_ms: repetition and (effective) echo time.
         ti_ms: inversion time, 0 for no inversion.
-        flip_deg: of a gradient echo's pulse; spin echoes have 90.
+        flip_deg: flip angle of a gradient echo's pulse; spin echoes have 90.
 
     Raises:
         SettingError: a number is outside its range.
@@ -137,7 +140,7 @@ _TIMES_MS: MappingProxyType[PulseSequence, tuple[tuple[float, float], tuple[floa
         PulseSequence.RANDOM: ((500.0, 4000.0), (10.0, 100.0)),
     }
 )
-"""Ranges of TR and TE; an echo time of 0 is set by the phase between water and fat."""
+"""The ranges of TR and TE; the phase between water and fat sets an echo time of 0."""
 
 _ECHO_IN_CYCLES = MappingProxyType(
     {
@@ -147,14 +150,17 @@ _ECHO_IN_CYCLES = MappingProxyType(
         PulseSequence.GRE_T2STAR: 4.0,
     }
 )
-"""Echo time over the water-fat cycle: whole numbers are in phase; four cycles are 18 ms at 1.5 T."""
+"""The echo time over the water-fat cycle.
+
+Whole numbers are in phase; four cycles are 18 ms at 1.5 T.
+"""
 
 _FLIPS_DEG = MappingProxyType({PulseSequence.GRE_IN_PHASE: (30.0, 70.0), PulseSequence.GRE_T2STAR: (15.0, 30.0)})
 _DIXON_FLIP_DEG = (3.0, 7.0)
 
 _CSF_T1_MS = 4000.0
 _T1_FLAIR_TI_SHARE = (0.36, 0.42)
-"""Inversion time over TR: about 850 ms of 2200, where fluid is dark and grey differs from white."""
+"""The inversion time over TR: about 850 ms of 2200, where fluid is dark and grey differs from white matter."""
 
 
 def draw_contrast(
@@ -163,12 +169,12 @@ def draw_contrast(
     """Draw a sequence and its times as scanners set them.
 
     Args:
-        rng: source of chance.
-        sequence: its name; drawn if None, T2 and T1 most often, never RANDOM.
+        rng: random generator.
+        sequence: name of the sequence; drawn if None, T2 and T1 most often, never RANDOM.
         field_strength_t: 1.5 or 3; either if None.
 
     Raises:
-        SettingError: no such field strength.
+        SettingError: the field strength is neither 1.5 nor 3.
     """
     tesla = float(rng.choice((1.5, 3.0))) if field_strength_t is None else field_strength_t
     if tesla not in FAT_T1_MS:
@@ -206,7 +212,7 @@ _FREQUENCIES = MappingProxyType(
         PulseSequence.GRE_T2STAR: 0.03,
     }
 )
-"""How often each is met in a folder of spine studies (assumed)."""
+"""The frequency of each sequence among spine studies (assumed)."""
 
 
 def _draw_sequence(rng: np.random.Generator) -> PulseSequence:
@@ -224,5 +230,5 @@ def _choose_inversion_time_ms(rng: np.random.Generator, sequence: PulseSequence,
 
 
 def _compute_nulling_time_ms(t1_ms: float, tr_ms: float) -> float:
-    """Where 1 - 2 exp(-TI/T1) + exp(-TR/T1) is 0."""
+    """Compute the inversion time at which 1 - 2 exp(-TI/T1) + exp(-TR/T1) is 0."""
     return t1_ms * log(2.0 / (1.0 + np.exp(-tr_ms / t1_ms)))

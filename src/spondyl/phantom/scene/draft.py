@@ -21,7 +21,7 @@ class Draft:
     """A scene under construction: its parts, and its strokes in the order of painting.
 
     Args:
-        backdrop: what is painted first.
+        backdrop: surroundings, painted first.
     """
 
     def __init__(self, backdrop: Backdrop) -> None:
@@ -30,10 +30,12 @@ class Draft:
         self._count = len(backdrop.parts)
         self._strokes: list[Stroke] = []
 
-    def part(self, made_of: Material | Tissue, subregion: Subregion | None = None, level: Level | None = None) -> int:
+    def add_part(
+        self, made_of: Material | Tissue, subregion: Subregion | None = None, level: Level | None = None
+    ) -> int:
         """Return the index of a part, which is added if it is new."""
-        of = made_of if isinstance(made_of, Material) else get_material(made_of)
-        part = Part(material=of, subregion=subregion, level=level)
+        material = made_of if isinstance(made_of, Material) else get_material(made_of)
+        part = Part(material=material, subregion=subregion, level=level)
         if part not in self._parts:
             self._parts[part] = self._count
             self._count += 1
@@ -47,23 +49,23 @@ class Draft:
         """Paint solids that have a thin shell of another part."""
         self._strokes += [Stroke(solid=solid, part=shell, core=core, shell_mm=shell_mm) for solid in solids]
 
-    def bone(
+    def paint_bone(
         self, solids: Iterable[Solid], marrow: Material, subregion: Subregion, level: Level | None
     ) -> tuple[int, int]:
         """Paint bone, compact outside and marrow inside, and return the parts of both."""
-        shell, core = (self.part(of, subregion, level) for of in (get_material(Tissue.CORTICAL_BONE), marrow))
+        shell, core = (self.add_part(layer, subregion, level) for layer in (Tissue.CORTICAL_BONE, marrow))
         self.paint_shelled(solids, shell, core)
         return shell, core
 
-    def fused_bone(self, pieces: Iterable[tuple[Subregion, Tube]], marrow: Material, level: Level) -> None:
+    def paint_fused_bone(self, pieces: Iterable[tuple[Subregion, Tube]], marrow: Material, level: Level) -> None:
         """Paint the pieces of one bone: compact outside, without walls where they overlap."""
         pieces, compact = list(pieces), get_material(Tissue.CORTICAL_BONE)
         for subregion, piece in pieces:
-            self.paint([piece], self.part(compact, subregion, level))
+            self.paint([piece], self.add_part(compact, subregion, level))
         for subregion, piece in pieces:
-            self.paint([piece.shrink(_CORTEX_MM)], self.part(marrow, subregion, level))
+            self.paint([piece.shrink(_CORTEX_MM)], self.add_part(marrow, subregion, level))
 
-    def join(self, bone: tuple[int, int], pieces: Iterable[Tube]) -> None:
+    def join_marrow(self, bone: tuple[int, int], pieces: Iterable[Tube]) -> None:
         """Open the shell of a painted bone where it meets other pieces, so that the marrow is continuous."""
         shell, core = bone
         self.paint([piece.shrink(_CORTEX_MM) for piece in pieces], core, over=(shell,))

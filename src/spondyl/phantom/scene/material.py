@@ -42,13 +42,13 @@ class Material:
     """A tissue with its magnetic and radiological properties.
 
     Args:
-        tissue: its kind.
-        proton_density: of water and fat together, relative to cerebrospinal fluid, 0 to 1.2.
-        t1_ms, t2_ms, t2_star_ms: of its water at 1.5 T.
-        fat_fraction: share of its signal that is fat's, 0 to 1; fat's own relaxation is added by the acquisition.
+        tissue: kind of tissue.
+        proton_density: density of water and fat together, relative to cerebrospinal fluid, 0 to 1.2.
+        t1_ms, t2_ms, t2_star_ms: relaxation times of its water at 1.5 T.
+        fat_fraction: share of its signal that comes from fat, 0 to 1; the acquisition adds fat's own relaxation.
         hu: mean attenuation in CT, HU.
         texture: relative standard deviation of its signal from place to place, 0 for none.
-        is_flowing: blood or CSF that moves: spin echo loses its signal, and it makes ghosts.
+        is_flowing: True for moving blood or CSF, which loses signal in spin echoes and causes ghosts.
 
     Raises:
         SettingError: a number is outside its range.

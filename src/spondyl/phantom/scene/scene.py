@@ -31,9 +31,9 @@ class Part:
     """A material at a place in the body, which voxels can belong to.
 
     Args:
-        material: what it is made of.
-        subregion: what it belongs to; None for everything around the spine.
-        level: its vertebra; of a disc, the vertebra above; None where it has none.
+        material: material of the part.
+        subregion: subregion it belongs to; None for everything around the spine.
+        level: level of its vertebra, for a disc of the vertebra above; None where it has none.
     """
 
     material: Material
@@ -68,9 +68,9 @@ class Stroke:
     """A solid with the part that its voxels become.
 
     Args:
-        solid: where.
-        part: what its voxels become, an index into the scene's parts.
-        core: what those deeper than `shell_mm` become; `part` as well when None.
+        solid: shape to paint.
+        part: part of its voxels, an index into the scene's parts.
+        core: part of the voxels deeper than `shell_mm`; `part` as well when None.
         shell_mm: thickness of the outer layer.
         over: paint only voxels that are one of these parts by then; any when empty.
     """
@@ -87,9 +87,9 @@ class Scene:
     """A complete description of what is painted.
 
     Args:
-        parts: what a voxel can be; those of the backdrop come first.
-        backdrop: painted first.
-        strokes: painted in this order, each over what is there.
+        parts: parts that a voxel can belong to; those of the backdrop come first.
+        backdrop: surroundings, painted first.
+        strokes: solids in the order of painting, each over the earlier ones.
     """
 
     parts: tuple[Part, ...]
@@ -102,9 +102,9 @@ class PaintGrid:
     """A grid to paint on, whose voxels are each split into smaller ones for partial volume.
 
     Args:
-        affine: voxel indices to RAS mm.
-        shape: voxels along the three axes.
-        supersampling: small voxels along each axis of a voxel.
+        affine: maps voxel indices to RAS mm.
+        shape: number of voxels along the three axes.
+        supersampling: number of small voxels along each axis of a voxel.
         filled: share of a voxel along the first axis that the small ones fill; below 1 where slices have gaps.
 
     Raises:
@@ -173,7 +173,7 @@ def _compute_coordinates(
 
     Args:
         matrix: (3, 4) from index to coordinates.
-        indices: along each axis.
+        indices: indices along each axis.
     """
     i, j, k = (np.asarray(axis, dtype=np.float32) for axis in indices)
     return tuple(

@@ -82,8 +82,8 @@ class Tube:
     """A tapered tube of elliptic section along z from 0 to its length, with rounded ends.
 
     Args:
-        frame: origin at its start, z along it.
-        length_mm: between the middles of its ends.
+        frame: frame with its origin at the start and z along the tube.
+        length_mm: distance between the middles of its ends.
         start_mm, end_mm: semi-axes of the section along x and y at either end.
     """
 
@@ -172,9 +172,9 @@ class BodySolid:
 
     Args:
         frame: right, anterior and superior, origin in its middle.
-        anterior_height_mm, posterior_height_mm: rim to rim.
+        anterior_height_mm, posterior_height_mm: height from rim to rim.
         upper_mm, lower_mm: (width, depth) of the endplates.
-        concavity_mm: how far the middles of the upper and lower endplate lie inside their rims' planes.
+        concavity_mm: depth of the middles of the upper and lower endplate inside their rims' planes.
         waist: share of width and depth that is lost halfway up.
         lip_mm: height of the uncinate lips of the upper endplate.
         rounding_mm: radius of the rims.
@@ -249,12 +249,12 @@ class DiscSolid:
 
     Args:
         frame: right, anterior and superior, origin in its middle.
-        anterior_height_mm, posterior_height_mm: at its edges.
+        anterior_height_mm, posterior_height_mm: height at its edges.
         size_mm: (width, depth) of the neighbouring endplates.
-        swell_mm: by how much its middle is higher than its edge, in each direction.
-        bulge_mm: how far it stands out around the endplates.
-        share: of its section and height, below 1 for the nucleus.
-        offset: of its middle, over its depth; the nucleus lies a little behind.
+        swell_mm: additional height of its middle over its edge, in each direction.
+        bulge_mm: protrusion around the endplates.
+        share: factor on section and height, below 1 for the nucleus.
+        offset: shift of its middle forward, over its depth; the nucleus lies a little behind.
     """
 
     frame: LocalFrame

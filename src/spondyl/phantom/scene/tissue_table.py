@@ -91,7 +91,7 @@ def make_marrow(fat_fraction: float = 0.42, hu: float = 170.0) -> Material:
     """Make red and yellow marrow between trabeculae.
 
     Args:
-        fat_fraction: 0.2 in the young to 0.65 in the old.
+        fat_fraction: share of fat, 0.2 in the young to 0.65 in the old.
         hu: mean attenuation; bone loss lowers it to 60 and less.
 
     Raises:
@@ -109,10 +109,10 @@ def make_nucleus(pfirrmann: int) -> Material:
     """Make the nucleus of a disc, darker in T2 with each grade of degeneration.
 
     Args:
-        pfirrmann: 1 to 5.
+        pfirrmann: grade, 1 to 5.
 
     Raises:
-        SettingError: no such grade.
+        SettingError: the grade is outside 1 to 5.
     """
     if pfirrmann not in _NUCLEUS_BY_PFIRRMANN:
         raise SettingError(f"a Pfirrmann grade must be 1 to 5, got {pfirrmann}")
@@ -126,7 +126,7 @@ def make_oedema(healthy: Material | None = None) -> Material:
     """Make marrow oedema, as in a recent fracture: dark in T1, bright in T2 and brightest in STIR.
 
     Args:
-        healthy: the marrow it replaces.
+        healthy: marrow that it replaces.
     """
     base = healthy or make_marrow()
     return replace(
@@ -138,11 +138,11 @@ def make_modic_change(type_: int, healthy: Material | None = None) -> Material:
     """Make the marrow beside a degenerated disc (Modic et al., Radiology 166:193, 1988).
 
     Args:
-        type_: 0 for no change, 1 for oedema, 2 for fat, 3 for sclerosis.
-        healthy: the marrow that it changes.
+        type_: type of change, 0 for none, 1 for oedema, 2 for fat, 3 for sclerosis.
+        healthy: marrow that it changes.
 
     Raises:
-        SettingError: no such type.
+        SettingError: the type is outside 0 to 3.
     """
     base = healthy or make_marrow()
     changed = {

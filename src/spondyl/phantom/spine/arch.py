@@ -1,4 +1,4 @@
-"""What stands behind and beside a vertebral body: pedicles, joints, laminae, processes, ribs; the ring of the atlas."""
+"""The bone behind and beside a vertebral body: pedicles, joints, laminae, processes, ribs, the ring of the atlas."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _INFERIOR = {1: Subregion.INFERIOR_ARTICULAR_RIGHT, -1: Subregion.INFERIOR_ARTIC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ArchStyle:
-    """How arches look in one region; lengths in mm, shares of the body's posterior height.
+    """The style of arches in one region; lengths are in mm or shares of the body's posterior height.
 
     Args:
         spinous_droop_deg: slope of the spinous process.
-        spinous_half_height: share.
-        spinous_half_width_mm: of the process.
+        spinous_half_height: half height of the spinous process, share.
+        spinous_half_width_mm: half width of the spinous process.
         joint_half_mm: semi-axes of an articular process.
         joint_reach_mm: how far articular processes stand above and below the endplates.
         transverse_half_mm: semi-axes of the transverse process, up and across.
@@ -75,14 +75,14 @@ _STYLES = {
         transverse_back=0.15,
     ),
 }
-"""Shapes after the usual atlases; sizes that differ by level come from the plan of the column."""
+"""The styles after the usual atlases; sizes that differ by level come from the plan of the column."""
 
 _SPINOUS_DROOP_DEG = {Level.T1: 25.0, Level.T2: 32.0, Level.T10: 32.0, Level.T11: 18.0, Level.T12: 10.0, Level.T13: 9.0}
-"""Spinous processes near the ends of the chest are less steep than those between."""
+"""The slope of spinous processes near the ends of the chest, which are less steep than those between."""
 
 
 def make_arch(vertebra: PlacedVertebra) -> Iterator[Piece]:
-    """The arch of a vertebra from C2 to L6, or of a lumbarised S1."""
+    """Make the arch of a vertebra from C2 to L6, or of a lumbarised S1."""
     size, style = vertebra.size, _get_style(vertebra.level)
     back = -size.depth_mm / 2
     behind = back - size.canal_depth_mm
@@ -108,11 +108,11 @@ def make_arch(vertebra: PlacedVertebra) -> Iterator[Piece]:
 
 
 _PEDICLE_ROOT = 0.38
-"""A pedicle's axis enters the body within this share of its width from the midline; in the neck it runs inward."""
+"""The distance from the midline at which a pedicle enters the body, over its width; in the neck it runs inward."""
 
 
 def make_pedicles(vertebra: PlacedVertebra) -> tuple[Tube, Tube]:
-    """The right and the left pedicle, from inside the body to the pedicle's middle."""
+    """Make the right and the left pedicle, from inside the body to the pedicle's middle."""
     size = vertebra.size
     half = (size.pedicle_width_mm / 2, size.pedicle_height_mm / 2)
     root = min(size.pedicle_distance_mm / 2, _PEDICLE_ROOT * size.lower_width_mm)
@@ -129,11 +129,11 @@ def make_pedicles(vertebra: PlacedVertebra) -> tuple[Tube, Tube]:
 
 
 _TRANSITIONAL_HALF_HEIGHT_MM = 10.0
-"""Half height of a transitional vertebra's processes: 19 mm or more (Castellvi et al. 1984, Spine 9:493)."""
+"""The half height of a transitional vertebra's processes in mm: 19 mm or more (Castellvi et al. 1984, Spine 9:493)."""
 
 
 def make_transitional_processes(vertebra: PlacedVertebra, below: PlacedVertebra) -> Iterator[Piece]:
-    """The processes by which a transitional vertebra leans on the sacral wings.
+    """Make the processes by which a transitional vertebra leans on the sacral wings.
 
     Args:
         vertebra: a sacralised L5 or a lumbarised S1.
@@ -174,11 +174,11 @@ def _make_spinous(vertebra: PlacedVertebra, style: _ArchStyle, behind: float) ->
 
 
 _DENS_MM = 5.0
-"""Half of the dens's diameter (Xu 1995: 9 to 12 mm)."""
+"""The radius of the dens in mm (Xu 1995: diameters of 9 to 12 mm)."""
 
 
 def make_dens(axis: PlacedVertebra, atlas: PlacedVertebra) -> Tube:
-    """The dens, from C2's body through the ring of C1."""
+    """Make the dens, from C2's body through the ring of C1."""
     start = axis.to_world((0, 1, axis.size.posterior_height_mm / 2 - 4))
     end = atlas.to_world((0, 0, 3))
     return make_tube(
@@ -187,7 +187,7 @@ def make_dens(axis: PlacedVertebra, atlas: PlacedVertebra) -> Tube:
 
 
 def make_atlas(atlas: PlacedVertebra) -> Iterator[Piece]:
-    """The ring of C1 around the dens, which lies at its origin."""
+    """Make the ring of C1 around the dens, which lies at its origin."""
     half_width = atlas.size.pedicle_distance_mm / 2 if atlas.size.pedicle_distance_mm > 30 else 18.0
     front, back = _DENS_MM + 4, -(_DENS_MM + 4 + min(atlas.size.canal_depth_mm, 20.0))
     at, up = atlas.to_world, atlas.axes[:, 2]
@@ -209,11 +209,14 @@ def make_atlas(atlas: PlacedVertebra) -> Iterator[Piece]:
 
 
 _RIB_REACH_DEG = {Level.T11: 75.0, Level.T12: 48.0, Level.T13: 30.0}
-"""How far around the chest a rib runs; the last ones end in the muscles, a lumbar rib beside its vertebra."""
+"""The angle around the chest over which a rib runs.
+
+The last ribs end in the muscles, a lumbar rib beside its vertebra.
+"""
 
 
 def make_ribs(vertebra: PlacedVertebra, *, is_last: bool) -> Iterator[Solid]:
-    """The ribs of a thoracic vertebra, as far as the side of the chest; the last pair is short, whatever its number."""
+    """Make the ribs of a thoracic vertebra up to the side of the chest; the last pair is short, whatever its number."""
     number = vertebra.level.rank - Level.T1.rank + 1
     half_width = float(np.interp(number, (1, 2, 4, 7, 10, 13), (48, 72, 98, 118, 122, 112)))
     size, back = vertebra.size, -vertebra.size.depth_mm / 2
@@ -230,7 +233,7 @@ def make_ribs(vertebra: PlacedVertebra, *, is_last: bool) -> Iterator[Solid]:
 
 
 def _trace_rib_shaft(tubercle: Float, half_width: float, reach_deg: float, side: int) -> Float:
-    """Points along an ellipse around the chest, sinking forward, (n, 3)."""
+    """Return points along an ellipse around the chest, sinking forward, (n, 3)."""
     first = np.degrees(np.arcsin(min(0.8, abs(tubercle[0]) / half_width)))
     turn = np.radians(np.linspace(first, max(first + 10, reach_deg), 7)[1:])
     half_depth = 0.72 * half_width

@@ -1,4 +1,4 @@
-"""Bodies and discs as solids, and the outlines that bodies show in sagittal slices."""
+"""Bodies and discs as solids, and the outlines that bodies have in sagittal slices."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["DiscSpace", "locate_disc_space", "make_body", "outline_body"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscSpace:
-    """Where a disc lies.
+    """The space that a disc fills.
 
     Args:
         frame: right, anterior and superior; origin in the disc's middle.
-        depth_mm, width_mm: of the neighbouring endplates, in the mean.
+        depth_mm, width_mm: mean size of the neighbouring endplates.
     """
 
     frame: LocalFrame
@@ -30,12 +30,12 @@ class DiscSpace:
 
     @property
     def posterior_edge_ras_mm(self) -> Float:
-        """The middle of its posterior edge, (3,)."""
+        """Return the middle of its posterior edge, (3,)."""
         return self.frame.to_world((0.0, -self.depth_mm / 2, 0.0))
 
 
 def locate_disc_space(upper: PlacedVertebra, lower: PlacedVertebra) -> DiscSpace:
-    """The space between two vertebrae."""
+    """Locate the disc space between two vertebrae."""
     middle = (upper.endplate_centre(upper=False) + lower.endplate_centre(upper=True)) / 2
     return DiscSpace(
         frame=LocalFrame(origin_ras_mm=middle, axes=_average_axes(upper.axes, lower.axes)),
@@ -45,13 +45,13 @@ def locate_disc_space(upper: PlacedVertebra, lower: PlacedVertebra) -> DiscSpace
 
 
 def _average_axes(first: Float, second: Float) -> Float:
-    """The orientation halfway between two that are near each other: the rotation nearest to their mean."""
+    """Return the orientation halfway between two that are near each other: the rotation nearest to their mean."""
     left, _, right = np.linalg.svd(first + second)
     return np.asarray(left @ right)
 
 
 def make_body(vertebra: PlacedVertebra) -> BodySolid:
-    """The body of a vertebra."""
+    """Make the body of a vertebra."""
     size, region = vertebra.size, vertebra.level.region
     is_neck = Level.C3.rank <= vertebra.level.rank <= Level.T1.rank
     return BodySolid(
@@ -70,13 +70,13 @@ def make_body(vertebra: PlacedVertebra) -> BodySolid:
 def outline_body(
     vertebra: PlacedVertebra, affine: Affine, shape: tuple[int, int, int], *, min_share: float = 0.5
 ) -> VertebraInstance | None:
-    """The quadrilateral that a body shows in each sagittal slice, as the published networks are taught it.
+    """Outline a body by a quadrilateral in each sagittal slice, as the published networks are trained on it.
 
     Args:
-        vertebra: in its place.
+        vertebra: the vertebra, placed.
         affine: (slice, row, column) of a sagittal stack to RAS mm.
-        shape: of the stack.
-        least_share: a slice shows the body where its section is at least this share of the longest one's depth.
+        shape: shape of the stack.
+        min_share: a slice shows the body where its section is at least this share of the longest one's depth.
 
     Returns:
         its outlines in the slices that show it, in index space; None where no slice does, and for C1, which has no
@@ -101,7 +101,7 @@ def outline_body(
 
 
 def _find_chord(rim_index: Float, k: int) -> tuple[Float, Float] | None:
-    """Where an endplate's rim crosses a slice: the (row, column) in front and behind; None where it does not."""
+    """Find where an endplate's rim crosses a slice: the (row, column) in front and behind; None where it does not."""
     offset = rim_index[:, 0] - k
     following = np.roll(offset, -1)
     crossing = np.flatnonzero((offset < 0) != (following < 0))

@@ -1,4 +1,4 @@
-"""The spinal canal: dural sac with CSF, cord to the conus, roots of the cauda equina, epidural fat, nerve roots."""
+"""The spinal canal: dural sac with CSF, cord down to the conus, cauda equina, epidural fat and nerve roots."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _CORD_MM: tuple[tuple[Level, float, float], ...] = (
 """Half of the cord's transverse and anteroposterior diameter (Frostell et al. 2016, doi 10.3389/fneur.2016.00238)."""
 
 _CONUS_LEVEL = (Level.L1.rank + 0.2, 0.6)
-"""Mean and deviation, in levels, of where the cord ends: middle to lower third of L1 (Saifuddin et al. 1998)."""
+"""The mean and deviation of the conus, in levels: middle to lower third of L1 (Saifuddin et al. 1998)."""
 
 _SAC_SHARE = (0.80, 0.84)
-"""Width and depth of the dural sac over those of the bony canal."""
+"""The width and depth of the dural sac over those of the bony canal."""
 
 _CORD_ABOVE_MM, _SAC_ABOVE_MM = 30.0, 14.0
-"""How far above the atlas the cord runs into the backdrop's medulla, and where the sac opens into its cisterns."""
+"""The heights above the atlas at which the cord meets the backdrop's medulla and the sac opens into the cisterns."""
 
 _BEHIND_DENS_MM = -6.0
 _MAX_CANAL_DEPTH_MM, _MAX_CANAL_WIDTH_MM = 20.0, 26.0
-"""The ring of the atlas holds the dens as well, and the foramen magnum is wider than the sac."""
+"""The limits of the canal in mm: the ring of the atlas also holds the dens, and the foramen magnum exceeds the sac."""
 
 _SAC_END = Level.S2
-"""Where the dural sac ends (Macdonald et al. 1999: middle of S2)."""
+"""The lower end of the dural sac (Macdonald et al. 1999: middle of S2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +74,10 @@ class CanalPath:
 
 
 def trace_canal(column: Column, remaining: Mapping[Level, float]) -> CanalPath:
-    """The canal of a column.
+    """Trace the canal of a column.
 
     Args:
-        column: in its place.
+        column: the column, placed.
         remaining: share of the sac's size left at the disc below a level; 1 where it is missing.
     """
     points = [_locate_canal(column.vertebrae[0], _CORD_ABOVE_MM, column.vertebrae[0].level.rank - 1.0)]
@@ -104,7 +104,7 @@ def trace_canal(column: Column, remaining: Mapping[Level, float]) -> CanalPath:
 
 
 def _locate_canal(vertebra: PlacedVertebra, height_mm: float, place: float) -> Float:
-    """Middle of the canal, place, half width and depth, right and posterior direction, (12,)."""
+    """Return the canal's middle, place, half width and depth, right and posterior direction, (12,)."""
     size = vertebra.size
     depth = min(size.canal_depth_mm, _MAX_CANAL_DEPTH_MM)
     wall = _BEHIND_DENS_MM if vertebra.level is Level.C1 else -size.depth_mm / 2
@@ -114,14 +114,14 @@ def _locate_canal(vertebra: PlacedVertebra, height_mm: float, place: float) -> F
 
 
 def _chain_tubes(points: Float, half_mm: Float, across: Float) -> Iterator[Tube]:
-    """Tubes from point to point, of these semi-axes along `across` and at right angles to it."""
+    """Chain tubes from point to point, with these semi-axes along `across` and at right angles to it."""
     rows = list(zip(points, half_mm, across, strict=True))
     for (start, start_mm, x), (end, end_mm, _) in pairwise(rows):
         yield make_tube(start, end, tuple(start_mm), tuple(end_mm), across=x)
 
 
 def make_dural_sac(line: CanalPath) -> Iterator[Tube]:
-    """The dural sac, with CSF."""
+    """Make the dural sac, which holds CSF."""
     upper = line.place <= _SAC_END.rank
     half = line.half_mm * _SAC_SHARE * np.stack([line.remaining**0.5, line.remaining], axis=1)
     half[line.place >= _SAC_END.rank - 0.6] *= 0.7
@@ -134,7 +134,7 @@ def make_dural_sac(line: CanalPath) -> Iterator[Tube]:
 
 
 def make_epidural_fat(line: CanalPath) -> Iterator[Tube]:
-    """Epidural fat and veins: whatever the sac leaves of the canal, and the hollow behind the middle of each body.
+    """Make epidural fat and veins: the canal outside the sac, and the hollow behind the middle of each body.
 
     There is none in the skull: it begins at the atlas.
     """
@@ -145,7 +145,7 @@ def make_epidural_fat(line: CanalPath) -> Iterator[Tube]:
 
 
 def draw_cord(line: CanalPath, rng: np.random.Generator) -> tuple[list[Tube], float]:
-    """The cord from the medulla to the conus, and the place (in ranks of levels) of its tip."""
+    """Draw the cord from the medulla to the conus; return it with the place of its tip, in ranks of levels."""
     ranks, a, b = (np.array(column) for column in zip(*((lv.rank, x, y) for lv, x, y in _CORD_MM), strict=True))
     tip = float(rng.normal(*_CONUS_LEVEL))
     size = np.exp(rng.normal(0, 0.06))
@@ -160,7 +160,7 @@ def draw_cord(line: CanalPath, rng: np.random.Generator) -> tuple[list[Tube], fl
 
 
 def draw_cauda_equina(line: CanalPath, tip: float, rng: np.random.Generator, *, n: int = 14) -> Iterator[Tube]:
-    """Roots that hang from the conus behind and beside the middle of the sac."""
+    """Draw roots that hang from the conus behind and beside the middle of the sac."""
     below = np.flatnonzero((line.place > tip - 0.8) & (line.place <= _SAC_END.rank))
     angle = rng.uniform(-0.15 * np.pi, 1.15 * np.pi, n)
     reach = rng.uniform(0.35, 0.8, n)
@@ -176,7 +176,7 @@ def draw_cauda_equina(line: CanalPath, tip: float, rng: np.random.Generator, *, 
 
 
 def make_foramina(upper: PlacedVertebra, openness: Mapping[int, float]) -> Iterator[tuple[Solid, Solid]]:
-    """The fat and the root in the two foramina below a vertebra.
+    """Make the fat and the root in the two foramina below a vertebra.
 
     Args:
         upper: the vertebra above.

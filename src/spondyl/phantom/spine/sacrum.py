@@ -14,17 +14,17 @@ from spondyl.phantom.scene.solids import Ellipsoid, LocalFrame, Solid, Tube, mak
 __all__ = ["extrapolate_sacrum", "make_coccyx", "make_sacral_wings", "make_wing_bridges"]
 
 _TURN_DEG = (11.0, 14.0, 14.0)
-"""How much farther forward S3, S4 and S5 point than the one above; a sacral kyphosis of some 60 degrees in all."""
+"""The angle by which S3, S4 and S5 each point farther forward; the sacral kyphosis is some 60 degrees in all."""
 
 _TAPER = 0.82
 _GAP_MM = 1.5
 
 _WINGS_MM = (30.0, 24.0, 17.0, 10.0)
-"""How far the wings of the upper four sacral vertebrae reach beyond the bodies; about 115 mm in all, as is usual."""
+"""The reach of the wings of S1 to S4 beyond the bodies, in mm; the sacrum is about 115 mm wide in all, as is usual."""
 
 
 def extrapolate_sacrum(second: PlacedVertebra) -> tuple[PlacedVertebra, ...]:
-    """S3 to S5, extrapolated from S2; they keep its level, for they have no name of their own here."""
+    """Extrapolate S3 to S5 from S2; they keep its level, since they have no names here."""
     tail = []
     above = second
     for turn_deg in _TURN_DEG:
@@ -47,13 +47,13 @@ def extrapolate_sacrum(second: PlacedVertebra) -> tuple[PlacedVertebra, ...]:
 
 
 def _make_pitch(angle: float) -> Float:
-    """Turn about the right axis; a positive angle lowers the front."""
+    """Make a turn about the right axis; a positive angle lowers the front."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([(1, 0, 0), (0, c, s), (0, -s, c)])
 
 
 def make_sacral_wings(sacrum: tuple[PlacedVertebra, ...]) -> Iterator[Tube]:
-    """The wings and the lateral mass beside S1 to S4, and the laminae behind the canal."""
+    """Make the wings and the lateral mass beside S1 to S4, and the laminae behind the canal."""
     for number, (vertebra, reach) in enumerate(zip(sacrum[:4], _WINGS_MM, strict=True)):
         size, at = vertebra.size, vertebra.to_world
         half = (size.upper_width_mm + size.lower_width_mm) / 4
@@ -74,7 +74,7 @@ def make_sacral_wings(sacrum: tuple[PlacedVertebra, ...]) -> Iterator[Tube]:
 
 
 def make_wing_bridges(vertebra: PlacedVertebra) -> Iterator[Tube]:
-    """What joins the body of a sacral vertebra and its wings."""
+    """Make the bone that joins the body of a sacral vertebra and its wings."""
     size, at = vertebra.size, vertebra.to_world
     half = (size.upper_width_mm + size.lower_width_mm) / 4
     for side in (1, -1):
@@ -84,7 +84,7 @@ def make_wing_bridges(vertebra: PlacedVertebra) -> Iterator[Tube]:
 
 
 def make_coccyx(last: PlacedVertebra) -> Iterator[Solid]:
-    """Three small bodies below the sacrum, curving forward."""
+    """Make three small bodies below the sacrum, curving forward."""
     axes, centre, half = last.axes, last.centre_ras_mm, last.size.posterior_height_mm / 2
     for radius in (6.0, 5.0, 4.0):
         axes = axes @ _make_pitch(-np.radians(14.0))

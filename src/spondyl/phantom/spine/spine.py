@@ -1,9 +1,9 @@
-"""The spine of a phantom as solids: from a column in its place and what is wrong with it to a scene."""
+"""The spine of a phantom as solids: a placed column and its pathology become a scene."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,7 @@ from spondyl.phantom.pathology.pathology import DiscState, Pathology
 from spondyl.phantom.scene.draft import Draft
 from spondyl.phantom.scene.material import Material, Tissue
 from spondyl.phantom.scene.scene import Backdrop, Scene
-from spondyl.phantom.scene.solids import DiscSolid, Ellipsoid, LocalFrame, Solid, make_tube
+from spondyl.phantom.scene.solids import BodySolid, DiscSolid, Ellipsoid, LocalFrame, Solid, make_tube
 from spondyl.phantom.scene.tissue_table import make_annulus, make_marrow, make_modic_change, make_nucleus, make_oedema
 from spondyl.phantom.spine.arch import (
     Piece,
@@ -42,26 +42,26 @@ from spondyl.phantom.spine.sacrum import extrapolate_sacrum, make_coccyx, make_s
 __all__ = ["build_scene"]
 
 _PLATES_MM = 1.0
-"""Thickness of a disc's two cartilage endplates together (Roberts et al. 1989: 0.6 mm each, thinner in the neck)."""
+"""The thickness of a disc's two cartilage endplates together (Roberts et al. 1989: 0.6 mm each, less in the neck)."""
 
 _DURA_MM = 0.5
-"""Thickness of the sac's wall with what clings to it: about half a pixel, a thin dark line in scans."""
+"""The thickness of the sac's wall and its adhesions, in mm: half a pixel, a thin dark line in scans."""
 
 _REMNANT_SHARE = 0.45
-"""Of a disc's section that the nucleus takes where two vertebrae have grown together or hardly move."""
+"""The share of a disc's section that the nucleus takes where two vertebrae have fused or hardly move."""
 
 _FORAMEN_FAT_SHARE = (1.0, 0.8, 0.55, 0.3)
-"""Share of a foramen's fat that is left, by grade of stenosis."""
+"""The share of a foramen's fat that is left, by grade of stenosis."""
 
 
 def build_scene(column: Column, pathology: Pathology, backdrop: Backdrop, rng: np.random.Generator) -> Scene:
-    """Draw a spine in front of its backdrop.
+    """Build the scene of a spine in front of its backdrop.
 
     Args:
-        column: in its place, with what pathology does to its sizes.
-        pathology: what else is wrong.
-        backdrop: everything around the spine.
-        rng: of textures and small parts.
+        column: placed, with sizes as its pathology changes them.
+        pathology: everything else that is drawn.
+        backdrop: the surroundings of the spine.
+        rng: decides textures and small parts.
     """
     draft = Draft(backdrop)
     bones = _draw_marrow(column, rng)
@@ -78,17 +78,17 @@ def build_scene(column: Column, pathology: Pathology, backdrop: Backdrop, rng: n
         _draw_disc(draft, column, upper, lower, state)
     _draw_sacral_remnants(draft, sacrum[-4:])
     atlas, axis = column.vertebrae[:2]
-    draft.bone([make_dens(axis, atlas)], bones[Level.C2], Subregion.BODY, Level.C2)
+    draft.paint_bone([make_dens(axis, atlas)], bones[Level.C2], Subregion.BODY, Level.C2)
     for vertebra in (*free[1:], *sacrum):
-        own = _draw_body(draft, vertebra, bones[vertebra.level], pathology, rng)
+        body = _draw_body(draft, vertebra, bones[vertebra.level], pathology, rng)
         is_free = vertebra.level.rank < sacrum[0].level.rank
-        draft.join(own, make_pedicles(vertebra) if is_free else make_wing_bridges(vertebra))
+        draft.join_marrow(body, make_pedicles(vertebra) if is_free else make_wing_bridges(vertebra))
     _draw_screws(draft, column, pathology)
     return draft.to_scene()
 
 
 def _split_at_sacrum(column: Column) -> tuple[tuple[PlacedVertebra, ...], tuple[PlacedVertebra, ...]]:
-    """The vertebrae that move, from C1, and those that have grown together, to S5."""
+    """Split a column into the vertebrae that move, from C1, and those that have fused, to S5."""
     is_lumbarised = column.plan.transition is Transition.LUMBARISED
     count = column.plan.numbering.levels.index(Level.S2 if is_lumbarised else Level.S1)
     free, fused = column.vertebrae[:count], column.vertebrae[count:]
@@ -96,18 +96,18 @@ def _split_at_sacrum(column: Column) -> tuple[tuple[PlacedVertebra, ...], tuple[
 
 
 def _draw_marrow(column: Column, rng: np.random.Generator) -> dict[Level, Material]:
-    """Marrow of each vertebra: one patient's, with small differences."""
+    """Draw the marrow of each vertebra: the patient's own, with small differences."""
     fat, hu = rng.uniform(0.2, 0.62), float(np.clip(rng.normal(165, 45), 50, 300))
     texture = rng.uniform(0.04, 0.14)
-    of = {}
+    marrows = {}
     for vertebra in column.vertebrae:
         share = float(np.clip(fat + rng.normal(0, 0.03), 0.1, 0.75))
-        of[vertebra.level] = replace(make_marrow(share, hu * float(np.exp(rng.normal(0, 0.06)))), texture=texture)
-    return of
+        marrows[vertebra.level] = replace(make_marrow(share, hu * float(np.exp(rng.normal(0, 0.06)))), texture=texture)
+    return marrows
 
 
 def _draw_foramina(draft: Draft, column: Column, pathology: Pathology) -> None:
-    fat, root = draft.part(Tissue.FAT), draft.part(Tissue.NERVE)
+    fat, root = draft.add_part(Tissue.FAT), draft.add_part(Tissue.NERVE)
     states = {disc.upper: state for disc, state in pathology.discs.items()}
     for vertebra in column.vertebrae[1:-1]:
         state = states.get(vertebra.level, DiscState())
@@ -121,44 +121,44 @@ def _draw_foramina(draft: Draft, column: Column, pathology: Pathology) -> None:
 
 
 def _draw_sacrum(draft: Draft, sacrum: tuple[PlacedVertebra, ...], bones: Mapping[Level, Material]) -> None:
-    """Everything of sacrum and coccyx but the bodies of the former."""
+    """Draw sacrum and coccyx without the bodies of the sacrum."""
     first = sacrum[0].level
-    draft.fused_bone(((Subregion.SACRUM, piece) for piece in make_sacral_wings(sacrum)), bones[first], first)
-    draft.bone(make_coccyx(sacrum[-1]), bones[Level.S2], Subregion.COCCYX, None)
+    draft.paint_fused_bone(((Subregion.SACRUM, piece) for piece in make_sacral_wings(sacrum)), bones[first], first)
+    draft.paint_bone(make_coccyx(sacrum[-1]), bones[Level.S2], Subregion.COCCYX, None)
 
 
 def _draw_arch(draft: Draft, vertebra: PlacedVertebra, bone: Material, *, has_last_ribs: bool) -> None:
     pieces = make_atlas(vertebra) if vertebra.level is Level.C1 else make_arch(vertebra)
     _draw_pieces(draft, vertebra, pieces, bone)
     if vertebra.level.region is Region.THORACIC:
-        draft.bone(make_ribs(vertebra, is_last=has_last_ribs), bone, Subregion.RIB, vertebra.level)
+        draft.paint_bone(make_ribs(vertebra, is_last=has_last_ribs), bone, Subregion.RIB, vertebra.level)
 
 
 def _draw_pieces(draft: Draft, vertebra: PlacedVertebra, pieces: Iterable[Piece], bone: Material) -> None:
-    own = [(_mask_subregion(vertebra, subregion), piece) for subregion, piece in pieces]
-    draft.fused_bone(own, bone, vertebra.level)
+    masked = [(_mask_subregion(vertebra, subregion), piece) for subregion, piece in pieces]
+    draft.paint_fused_bone(masked, bone, vertebra.level)
 
 
 def _mask_subregion(vertebra: PlacedVertebra, subregion: Subregion) -> Subregion:
-    """What a piece of a vertebra is in masks, which know the sacrum as a whole."""
+    """Return the subregion of a piece of a vertebra in masks, where the whole sacrum is one."""
     return Subregion.SACRUM if vertebra.level.region is Region.SACRAL else subregion
 
 
 def _draw_canal(draft: Draft, column: Column, pathology: Pathology, rng: np.random.Generator) -> None:
     line = trace_canal(column, {disc.upper: state.canal_factor for disc, state in pathology.discs.items()})
-    draft.paint(_make_ligamenta_flava(column), draft.part(Tissue.LIGAMENT))
-    draft.paint(make_epidural_fat(line), draft.part(Tissue.EPIDURAL_FAT, Subregion.CANAL))
-    dura, csf = (draft.part(tissue, Subregion.CANAL) for tissue in (Tissue.LIGAMENT, Tissue.CSF))
+    draft.paint(_make_ligamenta_flava(column), draft.add_part(Tissue.LIGAMENT))
+    draft.paint(make_epidural_fat(line), draft.add_part(Tissue.EPIDURAL_FAT, Subregion.CANAL))
+    dura, csf = (draft.add_part(tissue, Subregion.CANAL) for tissue in (Tissue.LIGAMENT, Tissue.CSF))
     sac = list(make_dural_sac(line))
     draft.paint(sac, dura)
     draft.paint([piece.shrink(_DURA_MM) for piece in sac], csf)
     cord, tip = draw_cord(line, rng)
-    draft.paint(draw_cauda_equina(line, tip, rng), draft.part(Tissue.NERVE, Subregion.CANAL))
-    draft.paint(cord, draft.part(Tissue.CORD, Subregion.CORD))
+    draft.paint(draw_cauda_equina(line, tip, rng), draft.add_part(Tissue.NERVE, Subregion.CANAL))
+    draft.paint(cord, draft.add_part(Tissue.CORD, Subregion.CORD))
 
 
 def _make_ligamenta_flava(column: Column) -> Iterator[Solid]:
-    """The yellow ligaments between neighbouring laminae."""
+    """Make the yellow ligaments between neighbouring laminae."""
     for upper, lower in pairwise(v for v in column.vertebrae[1:] if v.level.rank <= Level.S1.rank):
         ends = []
         for vertebra, height in ((upper, -0.4), (lower, 0.2)):
@@ -193,9 +193,9 @@ def _draw_disc(draft: Draft, column: Column, upper: PlacedVertebra, lower: Place
     is_reduced = upper.level is Level.L5 and column.plan.transition is Transition.SACRALISED
     share = _REMNANT_SHARE if is_remnant or is_reduced else 0.84 - 0.04 * grade
     core = replace(ring, bulge_mm=0.0, share=share, offset=-0.05)
-    outer = draft.part(make_annulus(), Subregion.ANNULUS, upper.level)
-    inner = draft.part(make_nucleus(grade), Subregion.NUCLEUS, upper.level)
-    draft.paint([plates], draft.part(Tissue.ENDPLATE, Subregion.ANNULUS, upper.level))
+    outer = draft.add_part(make_annulus(), Subregion.ANNULUS, upper.level)
+    inner = draft.add_part(make_nucleus(grade), Subregion.NUCLEUS, upper.level)
+    draft.paint([plates], draft.add_part(Tissue.ENDPLATE, Subregion.ANNULUS, upper.level))
     draft.paint([ring], outer)
     draft.paint([core], inner)
     if state.herniation_mm > 0:
@@ -210,79 +210,106 @@ def _make_herniation(place: DiscSpace, state: DiscState, height_mm: float) -> El
 
 
 def _draw_sacral_remnants(draft: Draft, sacrum: tuple[PlacedVertebra, ...]) -> None:
-    """Thin dark remnants of discs between S2 and S5."""
-    part = draft.part(Tissue.CARTILAGE, Subregion.SACRUM, Level.S2)
+    """Draw thin dark remnants of discs between S2 and S5."""
+    part = draft.add_part(Tissue.CARTILAGE, Subregion.SACRUM, Level.S2)
     for upper, lower in pairwise(sacrum):
         place = locate_disc_space(upper, lower)
         draft.paint([Ellipsoid(frame=place.frame, radii_mm=(0.35 * place.width_mm, 0.5 * place.depth_mm, 1.3))], part)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PaintedBody:
+    """A painted body with its marrow and the parts of its shell and its core."""
+
+    vertebra: PlacedVertebra
+    solid: BodySolid
+    marrow: Material
+    shell: int
+    core: int
+
+    @property
+    def subregion(self) -> Subregion:
+        """Return the subregion of the body in masks."""
+        return _mask_subregion(self.vertebra, Subregion.BODY)
+
+    def ellipsoid_at(
+        self, right_mm: float, anterior_mm: float, radii_mm: tuple[float, float, float], *, upper: bool
+    ) -> Ellipsoid:
+        """Return an ellipsoid centred on the surface of an endplate."""
+        surface = (right_mm, anterior_mm, self.solid.endplate_mm(right_mm, anterior_mm, upper=upper))
+        frame = replace(self.solid.frame, origin_ras_mm=self.solid.frame.to_world(surface))
+        return Ellipsoid(frame=frame, radii_mm=radii_mm)
+
+
 def _draw_body(
-    draft: Draft, vertebra: PlacedVertebra, bone: Material, pathology: Pathology, rng: np.random.Generator
+    draft: Draft, vertebra: PlacedVertebra, marrow: Material, pathology: Pathology, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Draw a body, with oedema where it broke of late, and return the parts of its shell and its marrow."""
+    """Draw a body, with oedema where a fracture is recent, and return the parts of its shell and its marrow."""
     solid, level = make_body(vertebra), vertebra.level
     subregion, fracture = _mask_subregion(vertebra, Subregion.BODY), pathology.fractures.get(level)
     if fracture is not None and fracture.is_recent:
-        bone = make_oedema(bone)
-    own = draft.bone([solid], bone, subregion, level)
-    size = vertebra.size
+        marrow = make_oedema(marrow)
+    shell, core = draft.paint_bone([solid], marrow, subregion, level)
+    body = _PaintedBody(vertebra=vertebra, solid=solid, marrow=marrow, shell=shell, core=core)
     if subregion is Subregion.BODY:
-        at = LocalFrame(origin_ras_mm=vertebra.to_world((0, -size.upper_depth_mm / 2 + 2, 0)), axes=vertebra.axes)
-        vein = Ellipsoid(
-            frame=at, radii_mm=(0.18 * size.upper_width_mm, 0.17 * size.upper_depth_mm, rng.uniform(0.8, 2.0))
-        )
-        draft.paint([vein], draft.part(Tissue.VEIN, subregion, level), over=own[1:])
+        _draw_basivertebral_vein(draft, body, rng)
     for disc, state in pathology.discs.items():
         if level in (disc.upper, disc.lower):
-            _draw_endplate_changes(draft, vertebra, bone, own, disc, state, rng)
-    return own
+            _draw_endplate_changes(draft, body, disc, state, rng)
+    return shell, core
+
+
+def _draw_basivertebral_vein(draft: Draft, body: _PaintedBody, rng: np.random.Generator) -> None:
+    vertebra, size = body.vertebra, body.vertebra.size
+    origin = vertebra.to_world((0, -size.upper_depth_mm / 2 + 2, 0))
+    vein = Ellipsoid(
+        frame=LocalFrame(origin_ras_mm=origin, axes=vertebra.axes),
+        radii_mm=(0.18 * size.upper_width_mm, 0.17 * size.upper_depth_mm, rng.uniform(0.8, 2.0)),
+    )
+    draft.paint([vein], draft.add_part(Tissue.VEIN, body.subregion, vertebra.level), over=(body.core,))
 
 
 def _draw_endplate_changes(
-    draft: Draft,
-    vertebra: PlacedVertebra,
-    bone: Material,
-    own: tuple[int, int],
-    disc: Disc,
-    state: DiscState,
-    rng: np.random.Generator,
+    draft: Draft, body: _PaintedBody, disc: Disc, state: DiscState, rng: np.random.Generator
 ) -> None:
-    """Marrow changes, defects and nodes at the endplate beside a disc."""
-    size, level, solid = vertebra.size, vertebra.level, make_body(vertebra)
-    is_below = level is disc.lower
-    type_ = state.lower_modic if is_below else state.upper_modic
-
-    def at(right: float, anterior: float, radii: tuple[float, float, float]) -> Ellipsoid:
-        surface = (right, anterior, solid.endplate_mm(right, anterior, upper=is_below))
-        return Ellipsoid(frame=replace(solid.frame, origin_ras_mm=solid.frame.to_world(surface)), radii_mm=radii)
-
-    if type_:
-        shift = rng.uniform(-0.25, 0.25) * size.upper_depth_mm
-        reach = (
-            0.55 * size.upper_width_mm,
-            rng.uniform(0.3, 0.6) * size.upper_depth_mm,
-            rng.uniform(0.25, 0.9) * size.height_mm / 2,
-        )
-        draft.paint(
-            [at(0, shift, reach)],
-            draft.part(make_modic_change(type_, bone), _mask_subregion(vertebra, Subregion.BODY), level),
-            over=own[1:],
-        )
-    filler = draft.part(make_nucleus(max(3, state.pfirrmann)), Subregion.NUCLEUS, disc.upper)
+    """Draw marrow changes, defects and nodes at the endplate beside a disc."""
+    is_below = body.vertebra.level is disc.lower
+    if type_ := state.lower_modic if is_below else state.upper_modic:
+        _draw_modic_change(draft, body, type_, rng, upper=is_below)
+    filler = draft.add_part(make_nucleus(max(3, state.pfirrmann)), Subregion.NUCLEUS, disc.upper)
+    over = (body.shell, body.core)
     if state.lower_endplate_defect if is_below else state.upper_endplate_defect:
-        places = rng.uniform(-0.3, 0.3, (3, 2)) * size.upper_depth_mm
-        dents = [at(right, anterior, (5.0, rng.uniform(3, 6), 2.4)) for right, anterior in places]
-        draft.paint(dents, filler, over=own)
-    nodes = [node for node in state.schmorl_nodes if node.is_below is is_below]
-    draft.paint(
-        [at(n.right_mm, n.anterior_mm, (n.radius_mm, n.radius_mm, n.depth_mm)) for n in nodes], filler, over=own
+        places = rng.uniform(-0.3, 0.3, (3, 2)) * body.vertebra.size.upper_depth_mm
+        dents = [
+            body.ellipsoid_at(right, anterior, (5.0, rng.uniform(3, 6), 2.4), upper=is_below)
+            for right, anterior in places
+        ]
+        draft.paint(dents, filler, over=over)
+    nodes = [
+        body.ellipsoid_at(
+            node.right_mm, node.anterior_mm, (node.radius_mm, node.radius_mm, node.depth_mm), upper=is_below
+        )
+        for node in state.schmorl_nodes
+        if node.is_below is is_below
+    ]
+    draft.paint(nodes, filler, over=over)
+
+
+def _draw_modic_change(draft: Draft, body: _PaintedBody, type_: int, rng: np.random.Generator, *, upper: bool) -> None:
+    size = body.vertebra.size
+    shift = rng.uniform(-0.25, 0.25) * size.upper_depth_mm
+    reach = (
+        0.55 * size.upper_width_mm,
+        rng.uniform(0.3, 0.6) * size.upper_depth_mm,
+        rng.uniform(0.25, 0.9) * size.height_mm / 2,
     )
+    part = draft.add_part(make_modic_change(type_, body.marrow), body.subregion, body.vertebra.level)
+    draft.paint([body.ellipsoid_at(0, shift, reach, upper=upper)], part, over=(body.core,))
 
 
 def _draw_screws(draft: Draft, column: Column, pathology: Pathology) -> None:
-    """A pair of screws in each of these vertebrae, and the rods that join their heads."""
-    part = draft.part(Tissue.METAL, Subregion.IMPLANT)
+    """Draw a pair of screws in each of these vertebrae, and the rods that join their heads."""
+    part = draft.add_part(Tissue.METAL, Subregion.IMPLANT)
     heads: dict[int, list[Float]] = {1: [], -1: []}
     for vertebra in column.vertebrae:
         if vertebra.level not in pathology.screws:

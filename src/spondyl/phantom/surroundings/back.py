@@ -1,4 +1,4 @@
-"""What lies behind and beside a spine: muscles of back and neck with their fat, ligaments between spinous processes."""
+"""The tissue behind and beside a spine: muscles of back and neck with their fat, ligaments of the spinous processes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["Back", "draw_back"]
 
 _MULTIFIDUS_MM = {"T1": 10, "T10": 12, "L1": 16, "L3": 22, "L5": 34, "S2": 40}
 _LONGISSIMUS_MM = {"T1": 24, "T6": 30, "L1": 42, "L4": 52, "S1": 60}
-"""Where fat planes lateral of these muscles reach the fascia, from the midline."""
+"""The distance from the midline at which fat planes lateral of these muscles reach the fascia."""
 
 _NECK_LAYERS_MM = (15.0, 24.0, 32.0, 39.0)
-"""Radii, around the spinous processes, of the fat planes between the layers of the neck's muscles."""
+"""The radii, around the spinous processes, of the fat planes between the layers of the neck's muscles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Back:
-    """Muscles and ligaments behind and beside the column.
+    """The muscles and ligaments behind and beside the column.
 
     Args:
-        guide: the column.
+        guide: curves along the column.
         multifidus_mm, longissimus_mm: lateral reach of both muscles at the fascia.
-        fatness: of the muscles at each height, 0 to 1.
+        fatness: fat infiltration of the muscles at each height, 0 to 1.
         neck: 1 in the neck, 0 in the trunk, between them at the cervicothoracic junction.
-        bending: of the fat planes.
-        streaks: of fat along the fibres.
-        patches: of fat near the bone.
+        bending: noise that bends the fat planes.
+        streaks: noise that makes streaks of fat along the fibres.
+        patches: noise that makes patches of fat near the bone.
     """
 
     guide: Guide
@@ -48,8 +48,8 @@ class Back:
         """Paint over the muscles behind the column.
 
         Args:
-            points, ids: what to paint.
-            wall, cavity: how far inside both the points are.
+            points, ids: points and their parts, changed in place.
+            wall, cavity: depth of the points in both, see `Shell.within`.
         """
         row, guide = points.row, self.guide
         behind = guide.canal_mm[row] - points.y
@@ -89,7 +89,7 @@ class Back:
     def _paint_midline(
         self, points: Points, ids: PartIds, depth: PointValues, patch: PointValues, streak: PointValues
     ) -> None:
-        """Ligaments between spinous processes, over their tips, and the nuchal ligament."""
+        """Paint the ligaments between spinous processes and over their tips, and the nuchal ligament."""
         row, x = points.row, np.abs(points.x)
         beyond = points.y - self.guide.tip_mm[row]
         is_neck = self.neck[row] > 0.5

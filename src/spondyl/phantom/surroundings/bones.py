@@ -1,4 +1,4 @@
-"""Bones in the walls of the trunk: ribs and breastbone in front, shoulder blades, hips."""
+"""The bones in the walls of the trunk: ribs and sternum in front, scapulae, hips."""
 
 from __future__ import annotations
 
@@ -29,17 +29,20 @@ _SCAPULA = {
     "T4": (76, -10, 140, 22, 3.0),
     "T7": (84, -8, 118, 10, 3.0),
 }
-"""Level to the section of a plate: x of its medial end, and how far that lies in front of the canal; x and the same of
-its lateral end; half its thickness, mm. After axial sections of adults."""
+"""The section of a plate by level, in mm, after axial sections of adults.
+
+The columns are x of its medial end and how far that lies in front of the canal; the same of its lateral end; half its
+thickness.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plate:
-    """A flat bone on both sides: at each height a bar between two places.
+    """A flat bone on both sides, which at each height is a bar between two points.
 
     Args:
         start, end: x and y of both ends of the right bar at each row, (rows, 2); y is infinite where there is none.
-        half_mm: half its thickness.
+        half_mm: half of its thickness.
     """
 
     start: Curve
@@ -60,12 +63,12 @@ class Plate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bones:
-    """Bones in the walls of the trunk.
+    """The bones in the walls of the trunk.
 
     Args:
-        guide: the column.
-        plates: hips and shoulder blades.
-        heads: of upper arm and thigh, and the pubic bones, which reach beyond the walls.
+        guide: curves along the column.
+        plates: hips and scapulae.
+        heads: heads of humerus and femur, and the pubic bones, which reach beyond the walls.
     """
 
     guide: Guide
@@ -73,18 +76,18 @@ class Bones:
     heads: tuple[PaintedEllipsoid, ...]
 
     def paint(self, points: Points, ids: PartIds, outside_mm: PointValues) -> None:
-        """Paint ribs, breastbone and plates over the walls.
+        """Paint ribs, sternum and plates over the walls.
 
         Args:
-            points, ids: what to paint, in the walls.
-            outside_mm: how far outside the cavity the points are.
+            points, ids: points in the walls and their parts, changed in place.
+            outside_mm: distance of the points from the cavity.
         """
         self._paint_ribs(points, ids, outside_mm)
         for plate in self.plates:
             plate.paint(points, ids)
 
     def _paint_ribs(self, points: Points, ids: PartIds, outside_mm: PointValues) -> None:
-        """The ribs' front, which sinks forward and then rises as cartilage to the breastbone."""
+        """Paint the anterior ribs, which sink forward and then rise as cartilage to the sternum."""
         place = self.guide.place[points.row]
         ahead = points.y - self.guide.axis_mm[points.row]
         chest = (place > 7.8) & (place < 18.5) & (ahead > 35) & (outside_mm < 11)
@@ -102,7 +105,7 @@ class Bones:
 
 
 def draw_bones(guide: Guide, rng: np.random.Generator) -> Bones:
-    """Draw bones of the trunk's walls."""
+    """Draw the bones of the trunk's walls."""
     heads = []
     for level, below, x, forward, radii in (
         ("T3", 0.0, 160.0, -10.0, (23.0, 23.0, 24.0)),

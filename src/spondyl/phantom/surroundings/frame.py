@@ -1,6 +1,6 @@
-"""Where things around a spine are, told along the column: curves by height, the points to paint, smooth noise.
+"""The coordinates of the surroundings: curves along the column by height, the points to paint, and smooth noise.
 
-Everything around the spine is placed by the column: a table says for a few levels how far something lies from the
+Everything around the spine is placed by the column: a table gives, for a few levels, how far something lies from the
 front of the bodies, from the canal or from the spinous tips, and a curve runs through it at every height. Curves are
 sampled every `STEP_MM`, so that a point finds its value by looking up one row.
 """
@@ -39,10 +39,10 @@ PointValues = NDArray[np.float32]
 """One value for every point, (n,)."""
 
 STEP_MM = 0.5
-"""Height of a row, about half a voxel."""
+"""The height of a row in mm, about half a voxel."""
 
 _ABOVE_MM, _BELOW_MM = 330.0, 420.0
-"""How far rows reach above C1 and below S2: past the vertex and past the hips."""
+"""The reach of rows above C1 and below S2, past the vertex and past the hips."""
 
 _PLACE_OF_LEVEL = (
     {"O": 0.0, "Co": 30.0}
@@ -51,32 +51,33 @@ _PLACE_OF_LEVEL = (
     | {f"L{n}": n + 19.0 for n in range(1, 6)}
     | {f"S{n}": n + 24.0 for n in range(1, 6)}
 )
-"""Levels as numbers along a regular column; O is the foramen magnum, Co the coccyx."""
+"""The levels as numbers along a regular column; O is the foramen magnum, Co the coccyx."""
 
 _DROOP_DEG = {Region.CERVICAL: 22.0, Region.THORACIC: 42.0, Region.LUMBAR: 8.0}
-"""Slope of spinous processes, after the usual atlases."""
+"""The slope of spinous processes, after the usual atlases."""
 
 _CREST_MM = 8.0
-"""Height of the median sacral crest."""
+"""The height of the median sacral crest."""
 
 _FORAMEN_MAGNUM_MM = 18.0
-"""Height of the foramen magnum over the middle of the atlas."""
+"""The height of the foramen magnum over the middle of the atlas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
-    """Curves along a column, and where levels lie on them.
+    """The curves along a column, and the levels on them.
 
     Args:
         lowest_mm: height of the first row.
-        place: where each row lies among the levels of a regular column, C1 = 1 to S2 = 26; falls with height.
+        place: place of each row among the levels of a regular column, C1 = 1 to S2 = 26; falls with height.
         midline_mm: right coordinate of the canal.
-        twist: how far the midline goes to the right per mm forward.
+        twist: shift of the midline to the right per mm forward.
         front_mm, back_mm: anterior coordinates of the bodies' walls.
-        canal_mm: of the middle of the canal.
-        tip_mm: of the envelope of the spinous tips.
-        axis_mm: of the bodies' front without its lordosis, which the belly does not follow; that of S1 below it.
-        half_width_mm: of the bodies.
+        canal_mm: anterior coordinate of the middle of the canal.
+        tip_mm: anterior coordinate of the envelope of the spinous tips.
+        axis_mm: anterior coordinate of the bodies' front without its lordosis, which the abdomen does not follow; of
+            S1's front below it.
+        half_width_mm: half width of the bodies.
     """
 
     lowest_mm: float
@@ -91,42 +92,42 @@ class Guide:
     half_width_mm: Curve
 
     def row(self, superior_mm: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-        """The nearest row; beyond the ends the last one."""
+        """Return the nearest row; beyond the ends the last one."""
         row = np.rint((superior_mm - np.float32(self.lowest_mm)) * np.float32(1 / STEP_MM))
         return np.asarray(np.clip(row, 0, self.place.size - 1), dtype=np.intp)
 
     @property
     def heights_mm(self) -> Float:
-        """Superior coordinate of each row."""
+        """Return the superior coordinate of each row."""
         return np.asarray(self.lowest_mm + STEP_MM * np.arange(self.place.size), dtype=np.float64)
 
     def height_mm(self, level: str, levels_below: float = 0.0) -> float:
-        """Superior coordinate of the middle of a level, or of a place so many levels below it."""
+        """Return the superior coordinate of the middle of a level, or of a place this many levels below it."""
         return float(np.interp(_PLACE_OF_LEVEL[level] + levels_below, self.place[::-1], self.heights_mm[::-1]))
 
     def at(self, curve: Curve, level: str) -> float:
-        """A curve's value at a level."""
+        """Return a curve's value at a level."""
         return float(np.interp(_PLACE_OF_LEVEL[level], self.place[::-1], curve[::-1]))
 
     def curve_through(self, table: Mapping[str, float]) -> Curve:
-        """A smooth curve through values at some levels, constant beyond the first and last."""
+        """Run a smooth curve through values at some levels, constant beyond the first and last."""
         places, values = zip(*sorted((_PLACE_OF_LEVEL[name], value) for name, value in table.items()), strict=True)
         return _smooth(np.interp(self.place, places, values), 5.0)
 
     def is_between(self, upper: str, lower: str) -> NDArray[np.bool_]:
-        """Rows from the middle of one level down to that of another."""
+        """Return the rows from the middle of one level down to that of another."""
         return np.asarray((self.place >= _PLACE_OF_LEVEL[upper]) & (self.place <= _PLACE_OF_LEVEL[lower]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Points:
-    """Some points to paint, each array (n,).
+    """A set of points to paint, each array (n,).
 
     Args:
-        x: to the right of the midline, mm.
+        x: distance to the right of the midline, mm.
         y: anterior coordinate, mm.
         z: superior coordinate, mm.
-        row: of the guide.
+        row: row of the guide.
     """
 
     x: PointValues
@@ -135,16 +136,16 @@ class Points:
     row: NDArray[np.intp]
 
     def take(self, where: NDArray[np.intp]) -> Points:
-        """Some of the points."""
+        """Return some of the points."""
         return Points(x=self.x[where], y=self.y[where], z=self.z[where], row=self.row[where])
 
     def box_mm(self) -> Float:
-        """Lowest and highest x, y and z, (2, 3)."""
+        """Return the lowest and highest x, y and z, (2, 3)."""
         axes = (self.x, self.y, self.z)
         return np.array([[axis.min() for axis in axes], [axis.max() for axis in axes]])
 
     def inside(self, box_mm: Float) -> NDArray[np.intp]:
-        """Which points lie in a box, (2, 3) as of `box_mm`."""
+        """Return the indices of the points in a box, (2, 3) as `box_mm` returns it."""
         (x0, y0, z0), (x1, y1, z1) = np.asarray(box_mm, dtype=np.float32)
         near = (self.y > y0) & (self.y < y1)
         near &= (self.z > z0) & (self.z < z1)
@@ -154,7 +155,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waves:
-    """Smooth noise of mean 0 and variance 1: a sum of sinusoids.
+    """Smooth noise of mean 0 and variance 1, a sum of sinusoids.
 
     Args:
         vectors: wave vectors, radians per mm, (m, 3).
@@ -165,7 +166,7 @@ class Waves:
     phases: NDArray[np.float32]
 
     def at(self, points: Points) -> PointValues:
-        """The noise at each point."""
+        """Return the noise at each point."""
         total = np.zeros(points.x.shape, dtype=np.float32)
         for (a, b, c), phase in zip(self.vectors, self.phases, strict=True):
             total += np.sin(points.x * a + points.y * b + points.z * c + phase)
@@ -176,9 +177,9 @@ def draw_waves(rng: np.random.Generator, *wavelengths_mm: float, count: int = 6)
     """Draw noise.
 
     Args:
-        rng: the source of its directions and phases.
+        rng: random generator of directions and phases.
         wavelengths_mm: typical wavelength along x, y and z, or one for all.
-        count: how many sinusoids; fewer look like stripes.
+        count: number of sinusoids; few of them look like stripes.
     """
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -190,7 +191,7 @@ def draw_waves(rng: np.random.Generator, *wavelengths_mm: float, count: int = 6)
 
 
 def atlas_canal_ras_mm(atlas: PlacedVertebra) -> Float:
-    """Middle of the canal in the ring of C1, whose origin is in the dens, RAS mm."""
+    """Return the middle of the canal in the ring of C1, whose origin is in the dens, in RAS mm."""
     behind_the_dens_mm = 8.0
     return atlas.to_world((0, -behind_the_dens_mm - min(atlas.size.canal_depth_mm, 20.0) / 2, 0))
 
@@ -240,7 +241,7 @@ def _straighten_axis(front: Curve, place: Float) -> Curve:
 
 
 def _place_levels(column: Column) -> Float:
-    """Where each vertebra lies among the levels of a regular column: the last thoracic at T12, whatever its name."""
+    """Place each vertebra among the levels of a regular column: the last thoracic one at T12, whatever its name."""
     levels = np.array([vertebra.level.region for vertebra in column.vertebrae])
     ends = {
         Region.CERVICAL: ("C1", "C7"),
@@ -257,7 +258,7 @@ def _place_levels(column: Column) -> Float:
 
 
 def _extrapolate_places(heights: Float, known_mm: Float, places: Float) -> Float:
-    """Places at heights, at the same pace beyond both ends."""
+    """Return the places at heights, extrapolated at a constant pace beyond both ends."""
     order = np.argsort(known_mm)
     inside = np.interp(heights, known_mm[order], places[order])
     mm_per_level = 24.0
@@ -266,7 +267,7 @@ def _extrapolate_places(heights: Float, known_mm: Float, places: Float) -> Float
 
 
 def _locate_walls(vertebra: PlacedVertebra) -> tuple[Float, Float, Float]:
-    """Front wall, back wall and canal of a vertebra at both endplates, each (2, 3) in RAS mm."""
+    """Locate front wall, back wall and canal of a vertebra at both endplates, each (2, 3) in RAS mm."""
     size = vertebra.size
     halves = np.array([size.upper_depth_mm, size.lower_depth_mm]) / 2
     up = 0.45 * np.array([size.posterior_height_mm, -size.posterior_height_mm])
@@ -277,7 +278,7 @@ def _locate_walls(vertebra: PlacedVertebra) -> tuple[Float, Float, Float]:
 
 
 def _locate_spinous_tip(vertebra: PlacedVertebra) -> Float:
-    """The tip of the spinous process, RAS mm, (3,)."""
+    """Locate the tip of the spinous process, in RAS mm, (3,)."""
     size = vertebra.size
     if vertebra.level is Level.C1:
         return atlas_canal_ras_mm(vertebra) - vertebra.axes[:, 1] * (min(size.canal_depth_mm, 20.0) / 2 + 6)
@@ -290,13 +291,13 @@ def _locate_spinous_tip(vertebra: PlacedVertebra) -> Float:
 
 
 def _run_curve(heights: Float, points: Float, smooth_mm: float, axis: int = 1) -> Curve:
-    """One coordinate of points (n, 3) as a smooth curve of height, level beyond the ends."""
+    """Run a smooth curve of height through one coordinate of points (n, 3), level beyond the ends."""
     order = np.argsort(points[:, 2])
     return _smooth(np.interp(heights, points[order, 2], points[order, axis]), smooth_mm)
 
 
 def _run_envelope(heights: Float, points: Float) -> Curve:
-    """A smooth curve that passes behind points (n, 3), or through them."""
+    """Run a smooth curve behind points (n, 3), or through them."""
     hull = np.minimum(_run_curve(heights, points, 1.0), _run_curve(heights, points, 12.0))
     return np.minimum(_smooth(hull, 6.0), hull)
 

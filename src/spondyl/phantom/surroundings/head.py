@@ -1,4 +1,4 @@
-"""The head over a spine: skull and its base, brain stem and cerebellum, nose, mouth, throat and jaw.
+"""The head over a spine: skull and skull base, brain stem and cerebellum, nose, mouth, pharynx and jaw.
 
 It has a frame of its own: x to the right, y forward, z up, origin in the middle of the foramen magnum. Sizes are of
 adult heads as sectional atlases show them.
@@ -20,11 +20,11 @@ from spondyl.phantom.surroundings.shapes import Paint, PaintedEllipsoid, paint_s
 __all__ = ["Head", "draw_head"]
 
 _EllipsoidRow = tuple[Paint, tuple[float, float, float], tuple[float, float, float], float]
-"""Part, centre, semi-axes (mm), and how far the y axis rises forward (degrees)."""
+"""The part, centre and semi-axes (mm) of an ellipsoid, and how far its y axis rises forward (degrees)."""
 
 
 def _mirror_pairs(*rows: _EllipsoidRow) -> tuple[PaintedEllipsoid, ...]:
-    """Ellipsoids in the order of painting; what lies to the right of the midline is there on the left as well."""
+    """Make ellipsoids in the order of painting; those to the right of the midline are mirrored to the left."""
     return tuple(
         PaintedEllipsoid(part=part, centre_mm=(side * x, y, z), radii_mm=radii, pitch_deg=pitch)
         for part, (x, y, z), radii, pitch in rows
@@ -112,15 +112,15 @@ _FOREBRAIN = _mirror_pairs(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """A head.
+    """A head in its position.
 
     Args:
         origin_ras_mm: middle of the foramen magnum.
         axes: (3, 3), columns are right, forward and up in RAS.
         size: 1 for the usual.
         column_mm: anterior coordinate of the front of the neck's column at each height; lowest where there is none.
-        folds: of the brain.
-        cells: of the mastoid bone and of fat between muscles.
+        folds: noise that folds the brain.
+        cells: noise of the mastoid's air cells and of fat between muscles.
     """
 
     origin_ras_mm: Float
@@ -131,19 +131,19 @@ class Head:
     cells: Waves
 
     def paint(self, points: Points, ids: PartIds, right_mm: PointValues) -> None:
-        """Paint the head; what the neck has painted behind the throat stays.
+        """Paint the head; everything that the neck has painted behind the pharynx stays.
 
         Args:
-            points, ids: what to paint.
+            points, ids: points and their parts, changed in place.
             right_mm: right coordinates of the points.
         """
         reach = np.float32(_REACH_MM * self.size)
         near = np.flatnonzero(points.z > np.float32(self.origin_ras_mm[2] - reach))
         if not near.size:
             return
-        own, part = self._to_head(points.take(near), right_mm[near]), ids[near]
-        self._paint_face(own, part, points.y[near] > self.column_mm[points.row[near]])
-        self._paint_skull(own, part)
+        local, part = self._to_head(points.take(near), right_mm[near]), ids[near]
+        self._paint_face(local, part, points.y[near] > self.column_mm[points.row[near]])
+        self._paint_skull(local, part)
         ids[near] = part
 
     def _to_head(self, points: Points, right_mm: PointValues) -> Points:
@@ -196,7 +196,7 @@ class Head:
         ids[near] = part
 
     def _paint_cells(self, points: Points, ids: PartIds) -> None:
-        """Air cells in the mastoid processes."""
+        """Paint air cells in the mastoid processes."""
         for solid in _MASTOID_CELLS:
             near = points.inside(solid.box_mm)
             some = points.take(near)
@@ -217,25 +217,25 @@ class Head:
 
 
 _REACH_MM = 115.0
-"""No part of the head lies farther below the foramen magnum, however it nods."""
+"""The lowest point of the head below the foramen magnum, however it nods."""
 
 _PHARYNX_MM = 12.0
-"""What lies in front of this is face; behind it are column and neck."""
+"""The border between the face in front and the column and neck behind."""
 
 _BASION_MM = 15.0
-"""Where the clivus begins, in front of the foramen magnum."""
+"""The start of the clivus in front of the foramen magnum."""
 
 _VAULT_MM, _SCALP_MM = 78.0, 6.5
-"""Mean radius of the skull, and thickness of the scalp."""
+"""The mean radius of the skull, and the thickness of the scalp."""
 
 _SCALP = (1 + _SCALP_MM / _VAULT_MM) ** 2
 
 
 def _paint_clivus(points: Points, ids: PartIds, above: PointValues) -> None:
-    """The slope of bone in front of the brain stem, some 10 mm thick.
+    """Paint the slope of bone in front of the brain stem, some 10 mm thick.
 
     Args:
-        points, ids: what to paint.
+        points, ids: points and their parts, changed in place.
         above: height of the points over the floor of the cranial cavity, mm.
     """
     is_slope = (above <= 0) & (above > -11) & (np.abs(points.x) < 17)
@@ -245,7 +245,7 @@ def _paint_clivus(points: Points, ids: PartIds, above: PointValues) -> None:
 
 
 def _paint_cerebellum(points: Points, ids: PartIds, radius2: PointValues) -> None:
-    """Leaves that fan out from the fourth ventricle around the white middle."""
+    """Paint leaves that fan out from the fourth ventricle around the white middle."""
     angle = np.arctan2(points.z - 28, -points.y - 12)
     leaves = np.sin(22 * angle + 0.06 * np.abs(points.x))
     ids[radius2 < 1] = Paint.GREY_MATTER
@@ -255,7 +255,7 @@ def _paint_cerebellum(points: Points, ids: PartIds, radius2: PointValues) -> Non
 
 
 def _measure_floor_mm(points: Points) -> PointValues:
-    """Height of the floor of the cranial cavity: clivus, middle and anterior fossa."""
+    """Measure the height of the floor of the cranial cavity: clivus, middle and anterior fossa."""
     clivus = np.minimum((points.y - _BASION_MM) * 1.5, 45)
     beside = 10 - 0.1 * np.abs(points.x) + 42 * np.clip((points.y - 56) / 12, 0, 1)
     floor = np.where(np.abs(points.x) < 19, clivus, np.minimum(beside, clivus + 30))

@@ -1,4 +1,4 @@
-"""What fills chest, belly and pelvis, and the bones of their walls."""
+"""The contents of chest, abdomen and pelvis, and the bones of their walls."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["Trunk", "draw_trunk"]
 
 
 _MM_PER_UNIT_OUTSIDE = 45.0
-"""Distance to the cavity over how far outside it `Shell.within` says, for a chest's usual breadth and depth."""
+"""The distance to the cavity per unit outside it in `Shell.within`, for a chest of usual breadth and depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trunk:
-    """Contents and bones of the trunk.
+    """The contents and bones of the trunk.
 
     Args:
-        guide: the column.
-        body: its layers.
-        bones: in its walls.
-        domes_mm: heights of the right and left dome of the diaphragm.
-        mediastinum_mm: its half width at each height.
+        guide: curves along the column.
+        body: layers of the body.
+        bones: bones in its walls.
+        dome_heights_mm: heights of the right and left dome of the diaphragm.
+        mediastinum_mm: half width of the mediastinum at each height.
         liver_low_mm: height of the liver's lower edge far to the right.
-        liver_reach_mm: how far it reaches to the left.
-        organs: painted in this order.
-        loops: two fields whose common zeros are the middles of bowel loops.
-        contents: what a loop holds.
-        loop_radius: of bowel, in units of the two fields.
-        vessels: two fields for vessels in lungs, liver and mesentery.
+        liver_reach_mm: reach of the liver to the left.
+        organs: organs in the order of painting.
+        bowel_loops: two noises whose common zeros are the middles of bowel loops.
+        bowel_contents: noise that decides what a loop holds.
+        bowel_loop_radius: radius of bowel, in units of the two noises.
+        vessel_waves: two noises for vessels in lungs, liver and mesentery.
     """
 
     guide: Guide
@@ -55,8 +55,8 @@ class Trunk:
         """Paint over the layers of the body.
 
         Args:
-            points, ids: what to paint.
-            wall, cavity: how far inside both the points are.
+            points, ids: points and their parts, changed in place.
+            wall, cavity: depth of the points in both, see `Shell.within`.
         """
         self._paint_wall(points, ids, wall, cavity)
         inside = np.flatnonzero(cavity > 0)
@@ -66,7 +66,7 @@ class Trunk:
             ids[inside] = part
 
     def _measure_diaphragm_mm(self, points: Points) -> PointValues:
-        """Height of the diaphragm over each point: two domes, low at the sides and lowest behind."""
+        """Measure the height of the diaphragm over each point: two domes, low at the sides and lowest behind."""
         right, left = self.dome_heights_mm
         middle = self.body.cavity.middle_mm[points.row]
         half_depth = np.maximum(self.body.cavity.front_mm[points.row] - middle, 20)
@@ -123,7 +123,7 @@ class Trunk:
     def _paint_loops(
         self, points: Points, ids: PartIds, ahead: PointValues, radius: PointValues, bowel_contents: PointValues
     ) -> None:
-        """Bowel in front of the column and beside it, with its wall and what it holds."""
+        """Paint bowel in front of the column and beside it, with its wall and contents."""
         room = np.clip((ahead - 16) / 16, 0, 1) + np.clip((np.abs(points.x) - 70) / 20, 0, 1)
         size = np.float32(self.bowel_loop_radius) * np.minimum(room, 1)
         is_loop = radius < size
@@ -135,7 +135,7 @@ class Trunk:
         ids[lumen & (np.abs(bowel_contents) < 0.25)] = Paint.BOWEL_WALL
 
     def _paint_wall(self, points: Points, ids: PartIds, wall: PointValues, cavity: PointValues) -> None:
-        """Muscle layers of the belly's wall, ribs and breastbone in the chest's, pelvic bones below."""
+        """Paint the muscle layers of the abdominal wall, ribs and sternum in the chest's, pelvic bones below."""
         is_wall = (wall > 0.03) & (cavity < 0)
         where = np.flatnonzero(is_wall)
         if not where.size:
@@ -175,7 +175,7 @@ def draw_trunk(guide: Guide, body: BodyLayers, habitus: Habitus, rng: np.random.
 
 
 def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tuple[PaintedEllipsoid, ...]:
-    """Heart, kidneys in their fat, spleen, stomach, bladder, and what lies behind the bladder."""
+    """Draw heart, kidneys in their fat, spleen, stomach and bladder, and the organs behind the bladder."""
     organs: list[PaintedEllipsoid] = []
 
     def add(
@@ -214,7 +214,7 @@ def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tu
     add(Paint.MUSCLE, "Co", 0.5 - 1.2 * fill, bladder, 42 * fill + 8, 38 * fill + 6, 30 * fill + 6)
     add(Paint.URINE, "Co", 0.5 - 1.2 * fill, bladder, 42 * fill + 4, 38 * fill + 2, 30 * fill + 2)
     add(Paint.MUSCLE, "Co", 1.8, (0, 22), 22, 18, 20)
-    if rng.random() < 0.5:  # a womb, or in the others nothing but bowel above the bladder
+    if rng.random() < 0.5:  # a uterus, or in the others nothing but bowel above the bladder
         uterus = (rng.normal(0, 6), -2.0)
         add(Paint.MUSCLE, "S5", 0.2, uterus, 26, 22, 36, pitch=40)
         add(Paint.MUCOSA, "S5", 0.2, uterus, 10, 4, 24, pitch=40)
@@ -227,6 +227,6 @@ def _draw_organs(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tu
 
 
 def _fill_organ(organ: PaintedEllipsoid, part: Paint, wall_mm: float = 3.0) -> PaintedEllipsoid:
-    """What a hollow organ holds."""
+    """Make the contents of a hollow organ."""
     a, b, c = organ.radii_mm
     return replace(organ, part=part, radii_mm=(a - wall_mm, b - wall_mm, c - wall_mm))

@@ -1,4 +1,4 @@
-"""What a backdrop can be made of, and the simple shapes that organs, vessels and muscles are painted with."""
+"""The parts of a backdrop, and the simple shapes with which organs, vessels and muscles are painted."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class Paint(IntEnum):
 
 
 def draw_parts(rng: np.random.Generator) -> tuple[Part, ...]:
-    """The material of each `Paint`: the usual one of its tissue, or one that is near it, and a patient's own marrow."""
+    """Draw the material of each `Paint`: that of its tissue or one near it, and the patient's own marrow."""
     muscle, organ, bowel = get_material(Tissue.MUSCLE), get_material(Tissue.ORGAN), get_material(Tissue.BOWEL)
     brain = get_material(Tissue.BRAIN)
     # Relaxation of liver, spleen and kidney: de Bazelaire et al., Radiology 230:652 (2004), T1 brought to 1.5 T.
     # Brain: Stanisz et al., Magn Reson Med 54:507 (2005). The other departures are chosen to look as real scans do.
-    of: dict[Paint, Material] = {
+    materials: dict[Paint, Material] = {
         Paint.AIR: get_material(Tissue.AIR),
         Paint.SKIN: get_material(Tissue.SKIN),
         Paint.FAT: get_material(Tissue.FAT),
@@ -103,16 +103,16 @@ def draw_parts(rng: np.random.Generator) -> tuple[Part, ...]:
             texture=0.01,
         ),
     }
-    return tuple(Part(material=of[paint]) for paint in Paint)
+    return tuple(Part(material=materials[paint]) for paint in Paint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """A tube around everything: at each height between an ellipse and a rectangle.
+    """A shell around the body, at each height between an ellipse and a rectangle.
 
     Args:
         front_mm, back_mm: anterior coordinates of its ends.
-        half_width_mm: to either side of the midline.
+        half_width_mm: half width on either side of the midline.
         square: 0 for an ellipse to 1 for a rectangle.
     """
 
@@ -123,13 +123,14 @@ class Shell:
 
     @property
     def middle_mm(self) -> Curve:
-        """Halfway between its front and its back."""
+        """Return the curve halfway between its front and its back."""
         return np.asarray((self.front_mm + self.back_mm) / 2)
 
     def within(self, points: Points) -> PointValues:
-        """How far inside points are: 1 in the middle, 0 on the surface, negative outside.
+        """Return how far inside points are: 1 in the middle, 0 on the surface, negative outside.
 
-        A squircle after Fernandez-Guasti, Int J Math Educ Sci Technol 23:895 (1992), which needs no powers.
+        The section is a squircle after Fernandez-Guasti, Int J Math Educ Sci Technol 23:895 (1992), which needs no
+        powers.
         """
         middle = self.middle_mm[points.row]
         half_depth = np.maximum((self.front_mm - self.back_mm) / 2, np.float32(0.5))[points.row]
@@ -139,16 +140,16 @@ class Shell:
 
 
 def boxes_overlap(box_mm: Float, other_mm: Float) -> bool:
-    """Say whether two boxes (2, 3) share a place."""
+    """Return whether two boxes (2, 3) overlap."""
     return bool((box_mm[0] < other_mm[1]).all() and (other_mm[0] < box_mm[1]).all())
 
 
 class PaintedShape(Protocol):
-    """Something that is painted with one part, or with one inside another."""
+    """A shape that is painted as one part, or as one inside another."""
 
     @property
     def box_mm(self) -> Float:
-        """Lowest and highest x, y and z that it reaches, (2, 3)."""
+        """Return the lowest and highest x, y and z that it reaches, (2, 3)."""
         ...
 
     def paint(self, points: Points, ids: PartIds) -> None:
@@ -169,15 +170,15 @@ def paint_shapes(shapes: Iterable[PaintedShape], points: Points, ids: PartIds) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongitudinalTube:
-    """Something that runs along the spine with an elliptic section: a vessel, a muscle, an airway.
+    """A tube along the spine with an elliptic section, such as a vessel, a muscle or an airway.
 
     Args:
-        part: what it is made of.
+        part: part that it consists of.
         rows: x, y, and one over the semi-axes along both of its section at each row, (rows, 4); y is infinite where
             there is none of it.
         box_mm: see `PaintedShape`.
-        lumen: what it holds; `part` as well when None.
-        lumen_share: of its radius.
+        lumen: part of its contents; `part` as well when None.
+        lumen_share: radius of the lumen over its own.
     """
 
     part: Paint
@@ -208,9 +209,9 @@ def make_longitudinal_tube(
     """Run a tube with round ends along a column.
 
     Args:
-        guide: the column.
-        part: what it is made of.
-        anchor: the curve that its places are told from.
+        guide: curves along the column.
+        part: part that it consists of.
+        anchor: curve from which its places are measured.
         table: level to x, distance in front of the anchor, and the semi-axes along x and y, mm.
         side: -1 mirrors it.
         lumen, lumen_share: see `LongitudinalTube`.
@@ -230,14 +231,14 @@ def make_longitudinal_tube(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaintedEllipsoid:
-    """An ellipsoid.
+    """An ellipsoid with a part to paint, in the coordinates of `Points`.
 
     Args:
-        part: what it is made of.
+        part: part that it consists of.
         centre_mm: x, y, z, (3,).
         radii_mm: semi-axes, (3,).
-        pitch_deg: how far its y axis rises forward.
-        core: what lies below its outermost `shell_mm`; `part` as well when None.
+        pitch_deg: angle by which its y axis rises forward.
+        core: part below its outermost `shell_mm`; `part` as well when None.
         shell_mm: thickness of that layer.
     """
 
@@ -258,7 +259,7 @@ class PaintedEllipsoid:
         return np.array(ends).T
 
     def radius2(self, points: Points) -> PointValues:
-        """Squared distance from its centre, 1 on the surface."""
+        """Return the squared distance from its centre, 1 on the surface."""
         axes = zip((points.x, points.y, points.z), self.centre_mm, strict=True)
         x, y, z = (value - np.float32(centre) for value, centre in axes)
         if self.pitch_deg:

@@ -1,4 +1,4 @@
-"""Everything around the spine of a phantom, placed by its column: the backdrop that the spine is painted over."""
+"""The surroundings of a phantom's spine, placed by its column: the backdrop over which the spine is painted."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from spondyl.phantom.surroundings.wall import BodyLayers, draw_habitus, draw_lay
 __all__ = ["Surroundings", "draw_surroundings"]
 
 _POINTS_PER_CHUNK = 1 << 16
-"""Points painted together: few enough that what is computed of them stays in the processor's cache."""
+"""The number of points painted together, so few that their values stay in the processor's cache."""
 
 _TWIST_BACK_MM, _TWIST_FRONT_MM = 80.0, 25.0
-"""How far behind and in front of the canal things turn with the vertebrae."""
+"""The distances behind and in front of the canal within which tissue turns with the vertebrae."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """A `Backdrop`: body, head and neck around a column.
+    """A `Backdrop` of body, head and neck around a column.
 
     Args:
-        parts: what its voxels can be, see `Paint`.
+        parts: parts of its voxels, see `Paint`.
         guide: curves along the column.
-        body, trunk, back, head, runners: what is painted, in this order.
+        body, trunk, back, head, tubes: groups of tissue, in the order of painting.
     """
 
     parts: tuple[Part, ...]
@@ -58,7 +58,7 @@ class Surroundings:
         return ids.reshape(shape)
 
     def _to_points(self, right: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]) -> Points:
-        """Points with their distances from the midline, which turns with the vertebrae."""
+        """Return points with their distances from the midline, which turns with the vertebrae."""
         row = self.guide.row(z)
         lever = np.clip(y - self.guide.canal_mm[row], -_TWIST_BACK_MM, _TWIST_FRONT_MM)
         x = right - self.guide.midline_mm[row] - self.guide.twist[row] * lever
@@ -80,8 +80,8 @@ def draw_surroundings(column: Column, rng: np.random.Generator) -> Surroundings:
     """Draw a patient around a column.
 
     Args:
-        column: in its place.
-        rng: the same state gives the same patient.
+        column: the column, placed.
+        rng: random generator; the same state gives the same patient.
     """
     guide = make_guide(column)
     habitus = draw_habitus(rng)

@@ -1,4 +1,4 @@
-"""What runs along a spine: great vessels, airway, gullet, and the muscles beside and in front of the bodies."""
+"""The tubes along a spine: great vessels, airway, oesophagus, and the muscles beside and in front of the bodies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _Table = Mapping[str, tuple[float, float, float, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TubeCourse:
-    """A tube along the column.
+    """The course of a tube along the column.
 
     Args:
-        part: what it is made of.
+        part: part that it consists of.
         table: level to x, distance in front of the bodies, and semi-axes along x and y, mm; levels head to foot.
-        lumen, lumen_share: what it holds.
-        is_paired: on both sides, mirrored.
-        is_muscle: its size is that of the patient's muscles.
+        lumen, lumen_share: see `LongitudinalTube`.
+        is_paired: True for a pair, mirrored.
+        is_muscle: True where it grows with the patient's muscles.
     """
 
     part: Paint
@@ -91,7 +91,7 @@ _COURSES = (
         is_muscle=True,
     ),
     _TubeCourse(
-        part=Paint.CARTILAGE,  # larynx, then windpipe
+        part=Paint.CARTILAGE,  # larynx, then trachea
         table={
             "C3": (0, 20, 9, 7),
             "C4": (0, 27, 11, 9),
@@ -105,7 +105,7 @@ _COURSES = (
         lumen_share=0.8,
     ),
     _TubeCourse(
-        part=Paint.MUCOSA,  # throat behind tongue and larynx
+        part=Paint.MUCOSA,  # pharynx behind tongue and larynx
         table={
             "C1": (0, 12, 16, 9),
             "C2": (0, 13, 15, 9),
@@ -126,7 +126,7 @@ _COURSES = (
         is_paired=True,
     ),
     _TubeCourse(
-        part=Paint.MUSCLE,  # gullet
+        part=Paint.MUSCLE,  # oesophagus
         table={
             "C5": (-1, 7, 9, 3.5),
             "T1": (-3, 7, 8, 4),
@@ -202,12 +202,15 @@ _COURSES = (
         is_paired=True,
     ),
 )
-"""Places after adult cross-sectional anatomy at each level; sizes of the aorta after Hager et al., J Thorac Cardiovasc
-Surg 123:1060 (2002), of the psoas after the sections of our scans."""
+"""The tubes in the order of painting, placed after adult cross-sectional anatomy at each level.
+
+Sizes of the aorta follow Hager et al., J Thorac Cardiovasc Surg 123:1060 (2002), those of the psoas the sections of our
+scans.
+"""
 
 
 def draw_tubes(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> tuple[LongitudinalTube, ...]:
-    """Draw what runs along a column, each a little elsewhere and larger or smaller than usual."""
+    """Draw the tubes along a column, each with a position and size that vary."""
     tubes = []
     for course in _COURSES:
         size = float(np.exp(rng.normal(0, 0.1))) * (habitus.muscle if course.is_muscle else 1.0)

@@ -1,4 +1,4 @@
-"""The outline of a body from neck to hips: skin, fat below it, the muscular wall and the cavity that it encloses."""
+"""The layers of a body from neck to hips: skin, subcutaneous fat, the muscular wall, and the cavity inside it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["BodyLayers", "Habitus", "draw_habitus", "draw_layers"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habitus:
-    """What a patient's body is like.
+    """The build of a patient's body.
 
     Args:
         fat: subcutaneous fat, 1 for the usual thickness, 0.4 to 2.6.
-        belly_mm: from the front of the lumbar column to the skin.
-        chest_mm: from the front of the thoracic column to the skin.
-        breadth: of the trunk, 1 for the usual.
+        abdomen_mm: distance from the front of the lumbar column to the skin.
+        chest_mm: distance from the front of the thoracic column to the skin.
+        breadth: breadth of the trunk, 1 for the usual.
         muscle: bulk of the muscles, 1 for the usual.
-        streaks: how fatty the muscles of the back are, 0 to 1.
+        fat_infiltration: fat in the muscles of the back, 0 to 1.
     """
 
     fat: float
@@ -36,7 +36,7 @@ class Habitus:
 
 
 def draw_habitus(rng: np.random.Generator) -> Habitus:
-    """Draw a patient; who has more fat has a bigger belly, and who is heavier fattier muscles."""
+    """Draw a patient's build; more fat comes with a larger abdomen and fattier muscles."""
     fat = float(np.clip(np.exp(rng.normal(0, 0.45)), 0.4, 2.6))
     return Habitus(
         fat=fat,
@@ -52,12 +52,12 @@ _HALF_WIDTH_MM = {
     "C2": 58, "C4": 55, "C6": 62, "C7": 78, "T1": 138, "T2": 180, "T3": 190, "T5": 180, "T8": 158,
     "T11": 150, "L2": 142, "L4": 148, "S1": 168, "S3": 178, "Co": 178,
 }  # fmt: skip
-"""Of a lean trunk without its subcutaneous fat, arms cut at the armpits; about an adult's breadths at each height."""
+"""The half width of a lean trunk without subcutaneous fat, arms cut at the armpits, about an adult's at each height."""
 
 _FAT_BACK_MM = {"C2": 6, "C5": 8, "C7": 13, "T2": 10, "T8": 7, "T12": 8, "L3": 11, "L5": 15, "S2": 16, "Co": 14}
 _FAT_FRONT_MM = {"C3": 4, "T1": 5, "T5": 12, "T10": 9, "L1": 15, "L4": 20, "S2": 24, "Co": 28}
 _FAT_SIDE_MM = {"C3": 4, "C7": 6, "T3": 12, "T9": 9, "L3": 14, "S1": 20, "Co": 26}
-"""Subcutaneous fat of a patient with the usual amount; as seen in the sagittal and axial scans that we have."""
+"""The subcutaneous fat of a patient with the usual amount, as in the sagittal and axial scans at hand."""
 
 _MUSCLE_BULGE_MM = {
     "C2": 4,
@@ -73,17 +73,17 @@ _MUSCLE_BULGE_MM = {
     "S4": 16,
     "Co": 30,
 }
-"""How far the muscles beside the midline (lower down the buttocks) stand out behind the spinous tips."""
+"""The distance by which the muscles beside the midline, lower down the buttocks, protrude behind the spinous tips."""
 
 _NECK_FRONT_MM = {"C2": 62, "C3": 53, "C4": 46, "C5": 42, "C6": 41, "C7": 43, "T1": 52, "T2": 60}
 _CAVITY_HALF_WIDTH_MM = {
     "C7": 12, "T1": 42, "T2": 64, "T4": 91, "T7": 110, "T10": 114, "T12": 108, "L2": 112, "L4": 112,
     "S1": 98, "S3": 66, "Co": 48,
 }  # fmt: skip
-"""Inside the ribs, the flanks and the pelvic bones."""
+"""The half width of the cavity inside the ribs, the flanks and the pelvic bones."""
 
 _CAVITY_BACK_MM = {"C7": 4, "T1": -8, "T3": -20, "T9": -22, "T12": -18, "L1": -10, "L2": -4, "L5": 2, "S1": 4}
-"""From the bodies' back wall to the back of the cavity beside them; lower down it is the front of the sacrum."""
+"""The distance from the bodies' back wall to the back of the cavity beside them; lower down the front of the sacrum."""
 
 _SKIN_MM = 2.0
 
@@ -93,16 +93,16 @@ class BodyLayers:
     """The layers of a body.
 
     Args:
-        skin: its outline.
-        fat: below the skin.
-        wall: below the subcutaneous fat.
-        cavity: of chest, belly and pelvis.
-        mound_mm: see `_MUSCLE_BULGE_MM`.
-        throat_mm: anterior coordinate of the column's front in the neck, beyond which fat fills what nothing else
-            does; far in front of the trunk.
-        top_mm: height where the head takes over.
-        waves: unevenness of the layers.
-        septa: sheets of connective tissue in the fat.
+        skin: outline of the body.
+        fat: outline of the fat below the skin.
+        wall: outline of the wall below the subcutaneous fat.
+        cavity: cavity of chest, abdomen and pelvis.
+        muscle_bulge_mm: see `_MUSCLE_BULGE_MM`.
+        pharynx_mm: anterior coordinate of the column's front in the neck, beyond which fat fills whatever nothing else
+            fills; far in front of the trunk.
+        top_mm: height above which the head is painted.
+        waves: noise that makes the layers uneven.
+        septa: noise of the connective tissue in the fat.
     """
 
     skin: Shell
@@ -116,10 +116,10 @@ class BodyLayers:
     septa: Waves
 
     def paint(self, points: Points, ids: PartIds) -> tuple[PointValues, PointValues]:
-        """Paint the layers; the rest is painted over them.
+        """Paint the layers; everything else is painted over them.
 
         Returns:
-            how far inside wall and cavity the points are, see `Shell.within`.
+            depth of the points in wall and cavity, see `Shell.within`.
         """
         uneven = self.waves.at(points)
         bump = np.exp(-np.square(points.x * np.float32(1 / 15))) * self.muscle_bulge_mm[points.row]
@@ -144,7 +144,7 @@ class BodyLayers:
     def _paint_sheets(
         self, points: Points, ids: PartIds, is_fat: NDArray[np.bool_], is_muscle: NDArray[np.bool_]
     ) -> None:
-        """Septa in the fat, and fat between muscles."""
+        """Paint septa in the fat, and fat between muscles."""
         where = np.flatnonzero(is_fat | is_muscle)
         sheet = np.abs(self.septa.at(points.take(where)))
         ids[where[(sheet < 0.035) & is_fat[where]]] = Paint.INTERSPINOUS
@@ -185,7 +185,7 @@ def draw_layers(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Bod
 
 
 def _run_wall_front(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Curve:
-    """Anterior coordinate of the front of the muscular wall."""
+    """Run the curve of the front of the muscular wall, an anterior coordinate."""
     chest, abdomen = habitus.chest_mm, habitus.abdomen_mm - 20 * habitus.fat
     droop = rng.normal(0, 8)
     in_front = _NECK_FRONT_MM | {
