@@ -129,7 +129,7 @@ def collect_truth(column: Column, pathology: Pathology, affine: Affine, masks: M
     """
     shape = masks.instances.shape
     stack, _ = to_sagittal(np.broadcast_to(np.float32(0), shape), affine)
-    view = _View(affine=affine, shape=(shape[0], shape[1], shape[2]))
+    view = _ScanGrid(affine=affine, shape=(shape[0], shape[1], shape[2]))
     return PhantomTruth(
         numbering=column.plan.numbering.name,
         transition=column.plan.transition,
@@ -174,7 +174,7 @@ def _get_subregion_code(part: Part, is_sacral_disc: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
+class _ScanGrid:
     """The grid of a scan."""
 
     affine: Affine
@@ -187,7 +187,7 @@ class _View:
 
 
 def _collect_vertebrae(
-    column: Column, pathology: Pathology, view: _View, stack_affine: Affine, stack_shape: GridShape
+    column: Column, pathology: Pathology, view: _ScanGrid, stack_affine: Affine, stack_shape: GridShape
 ) -> Iterator[VertebraTruth]:
     for vertebra in column.vertebrae:
         if not view.holds(vertebra.centre_ras_mm):
@@ -206,7 +206,7 @@ def _collect_vertebrae(
         )
 
 
-def _collect_discs(column: Column, pathology: Pathology, view: _View) -> Iterator[DiscTruth]:
+def _collect_discs(column: Column, pathology: Pathology, view: _ScanGrid) -> Iterator[DiscTruth]:
     for upper, lower in pairwise(column.vertebrae[1:]):
         if upper.level is Level.S1 and column.plan.transition is not Transition.LUMBARISED:
             continue
