@@ -49,7 +49,10 @@ class Structure(StrEnum):
 
 
 class Subregion(StrEnum):
-    """A part of a vertebra or of its surroundings, as masks of subregions tell them apart."""
+    """A part of a vertebra or of its surroundings, as masks of subregions tell them apart.
+
+    Coccyx, rib and implant have no code in `SUBREGIONS`.
+    """
 
     ARCH = "arch"
     SPINOUS = "spinous process"
@@ -64,8 +67,11 @@ class Subregion(StrEnum):
     CORD = "cord"
     CANAL = "canal"
     ENDPLATE = "endplate"
-    ANNULUS = "disc"
+    ANNULUS = "annulus"
     NUCLEUS = "nucleus"
+    COCCYX = "coccyx"
+    RIB = "rib"
+    IMPLANT = "implant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +140,8 @@ They know discs as a whole, 100; here that is the annulus, and 101, which they d
 
 
 def subregion_code(subregion: Subregion) -> int:
-    """Return the code of a subregion."""
-    return next(code for code, known in SUBREGIONS.items() if known is subregion)
+    """Return the code of a subregion, 0 for one that masks of subregions leave out."""
+    return next((code for code, known in SUBREGIONS.items() if known is subregion), 0)
 
 
 def verse_code(level: Level) -> int:
