@@ -124,3 +124,53 @@ def test_nothing_is_called_after_its_having_no_place() -> None:
 def test_no_file_is_too_long_to_be_read() -> None:
     """Four hundred lines is the house's limit for one concept."""
     assert not [path.name for path in FILES if len(path.read_text().splitlines()) > 400]
+
+
+INSIDE_PHANTOM: dict[str, tuple[str, ...]] = {
+    "column": (),
+    "scene": ("column",),
+    "pathology": ("column", "scene"),
+    "spine": ("column", "scene", "pathology"),
+    "surroundings": ("column", "scene", "spine"),
+    "scanner": ("column", "scene"),
+    "options": ("column", "pathology", "scanner"),
+    "truth": ("column", "scene", "pathology", "spine", "scanner"),
+    "patient": ("column", "scene", "pathology", "spine", "surroundings", "scanner", "options", "truth"),
+    "truth_document": ("scanner", "options", "truth", "patient"),
+    "write": ("scanner", "options", "truth", "patient", "truth_document"),
+    "__init__": (),
+}
+"""Whom each part of `phantom` may import besides itself: anatomy before painting, painting before scanning."""
+
+PHANTOM = ROOT / "phantom"
+
+
+def forbidden_in_phantom(path: Path, source: str) -> set[str]:
+    """Parts of `phantom` that one of its files imports and must not."""
+    part = path.relative_to(PHANTOM).parts[0].removesuffix(".py")
+    modules: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            modules += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+    inner = {module.split(".")[2] for module in modules if module.startswith("spondyl.phantom.")}
+    return inner - {part, *INSIDE_PHANTOM[part]}
+
+
+@pytest.mark.parametrize("path", sorted(PHANTOM.rglob("*.py")), ids=lambda path: str(path.relative_to(PHANTOM)))
+def test_a_file_of_the_phantom_imports_only_parts_before_its_own(path: Path) -> None:
+    assert not forbidden_in_phantom(path, path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "caught"),
+    [
+        ("column/draw.py", "from spondyl.phantom.pathology.pathology import Pathology", {"pathology"}),
+        ("scene/draft.py", "def f():\n    import spondyl.phantom.spine.arch", {"spine"}),
+        ("scanner/mr.py", "from spondyl.phantom import options", {"options"}),
+        ("spine/arch.py", "from spondyl.phantom.column.column import Column\nimport spondyl.phantom.spine", set()),
+    ],
+)
+def test_the_test_of_the_phantom_sees_every_kind_of_import(file: str, source: str, caught: set[str]) -> None:
+    assert forbidden_in_phantom(PHANTOM / file, source) == caught

@@ -10,10 +10,10 @@ from spondyl.anatomy.level import Level
 from spondyl.datasets.exams import Exam
 from spondyl.datasets.phantoms import _variant, load_phantoms, make_phantoms, outlines_of
 from spondyl.geometry.affine import Affine
-from spondyl.phantom.column import Column, place
-from spondyl.phantom.column_draw import draw_plan
+from spondyl.phantom.column.column import Column, place_column
+from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.options import Variant
-from spondyl.phantom.protocol import Field
+from spondyl.phantom.scanner.protocol import FieldOfView
 
 SEED = 1  # the second field of view, lumbar
 
@@ -27,12 +27,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exams(kept: Path) -> list[Exam]:
-    return load_phantoms(kept, [SEED])[Field.LUMBAR]
+    return load_phantoms(kept, [SEED])[FieldOfView.LUMBAR]
 
 
 @cache
 def column() -> Column:
-    return place(draw_plan(np.random.default_rng(4), scoliosis_cobb_deg=0.0))
+    return place_column(draw_plan(np.random.default_rng(4), scoliosis_cobb_deg=0.0))
 
 
 def stack_around(level: Level, rows: int) -> tuple[Affine, tuple[int, int, int]]:

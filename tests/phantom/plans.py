@@ -4,7 +4,7 @@ import numpy as np
 
 from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import REGULAR, Numbering
-from spondyl.phantom.column import ColumnPlan, CurveAngles, DiscSize, Transition, VertebraSize, settle_tilts
+from spondyl.phantom.column.column import ColumnPlan, CurveAngles, DiscSize, Transition, VertebraSize, settle_tilts
 
 _HEIGHT_DEPTH_CANAL_MM = {
     Region.CERVICAL: (14.0, 17.0, 14.0),

@@ -6,11 +6,11 @@ from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.imaging.volume import Modality
-from spondyl.phantom.column import Transition
+from spondyl.phantom.column.column import Transition
 from spondyl.phantom.options import FractureWish, PhantomOptions, SlipWish, Variant
-from spondyl.phantom.pathology import FractureKind
-from spondyl.phantom.protocol import Field
-from spondyl.phantom.sequence import Sequence
+from spondyl.phantom.pathology.pathology import FractureKind
+from spondyl.phantom.scanner.protocol import FieldOfView
+from spondyl.phantom.scanner.sequence import PulseSequence
 
 
 def test_words_of_the_command_line_become_options() -> None:
@@ -29,8 +29,8 @@ def test_words_of_the_command_line_become_options() -> None:
     )
     assert read == PhantomOptions(
         seed=7,
-        field=Field.WHOLE,
-        sequence=Sequence.DIXON_WATER,
+        field=FieldOfView.WHOLE,
+        sequence=PulseSequence.DIXON_WATER,
         spacing_mm=1.0,
         variant=Variant.L6,
         scoliosis_cobb_deg=20,
@@ -55,12 +55,12 @@ def test_wishes_are_written_as_they_are_read() -> None:
 def test_what_is_not_said_is_left_to_chance_and_none_means_none() -> None:
     assert PhantomOptions.from_text() == PhantomOptions()
     assert PhantomOptions.from_text(screws="none").screws == ()
-    assert PhantomOptions.from_text(sequence="t2").sequence is Sequence.T2_TSE
+    assert PhantomOptions.from_text(sequence="t2").sequence is PulseSequence.T2_TSE
     assert PhantomOptions.from_text(modality="ct").modality is Modality.CT
 
 
 def test_every_sequence_can_be_asked_for_by_its_members_name() -> None:
-    for sequence in Sequence:
+    for sequence in PulseSequence:
         name = sequence.name.lower().replace("_", "-")
         assert PhantomOptions.from_text(sequence=name).sequence is sequence
 

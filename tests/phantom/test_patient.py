@@ -7,29 +7,29 @@ import numpy as np
 import pytest
 
 from phantoms import lumbar, made
-from spondyl.anatomy.codes import VERSE, disc_code, verse_code
+from spondyl.anatomy.codes import VERSE, Subregion, disc_code, verse_code
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.geometry.resample import to_sagittal
 from spondyl.imaging.volume import Modality
-from spondyl.phantom.column import Transition
-from spondyl.phantom.material import Tissue
-from spondyl.phantom.materials import material
+from spondyl.phantom.column.column import Transition
 from spondyl.phantom.options import PhantomOptions
-from spondyl.phantom.pathology import FractureKind
+from spondyl.phantom.pathology.pathology import FractureKind
 from spondyl.phantom.patient import (
     Phantom,
-    _centres,
-    _centres_in_view,
+    _find_centres_in_view,
+    _vote_centres,
     draw_protocol,
-    grid_of,
+    make_paint_grid,
     make_patient,
     make_phantom,
 )
-from spondyl.phantom.protocol import Field, MrProtocol
-from spondyl.phantom.scene import Part, Structure, voxelise
-from spondyl.phantom.truth import masks_of
+from spondyl.phantom.scanner.protocol import FieldOfView, MrProtocol
+from spondyl.phantom.scene.material import Tissue
+from spondyl.phantom.scene.scene import Part, voxelise
+from spondyl.phantom.scene.tissue_table import get_material
+from spondyl.phantom.truth import make_masks
 
 
 def code_at(phantom: Phantom, mask: np.ndarray, point_ras_mm: np.ndarray) -> int:
@@ -237,48 +237,48 @@ def test_pathology_without_a_field_of_view_is_refused_before_the_scan_is_drawn()
 # Masks of painted parts, worked out on paper
 
 
-def a_part(structure: Structure, level: Level | None, tissue: Tissue = Tissue.MARROW) -> Part:
-    return Part(material=material(tissue), structure=structure, level=level)
+def a_part(subregion: Subregion, level: Level | None, tissue: Tissue = Tissue.MARROW) -> Part:
+    return Part(material=get_material(tissue), subregion=subregion, level=level)
 
 
 @pytest.mark.parametrize(
     ("part", "instance", "subregion"),
     [
-        (a_part(Structure.OTHER, None, Tissue.AIR), 0, 0),
-        (a_part(Structure.BODY, Level.L1), 20, 49),
-        (a_part(Structure.BODY, Level.T13), 28, 49),
-        (a_part(Structure.SPINOUS, Level.C7), 7, 42),
-        (a_part(Structure.RIB, Level.T12), 0, 0),
-        (a_part(Structure.SACRUM, Level.S2), 26, 26),
-        (a_part(Structure.COCCYX, None), 27, 0),
-        (a_part(Structure.NUCLEUS, Level.L5, Tissue.NUCLEUS), 124, 101),
-        (a_part(Structure.ANNULUS, Level.C2, Tissue.ANNULUS), 102, 100),
-        (a_part(Structure.ANNULUS, Level.S1, Tissue.ANNULUS), 26, 26),
-        (a_part(Structure.CORD, None, Tissue.CORD), 0, 60),
-        (a_part(Structure.CANAL, None, Tissue.CSF), 0, 61),
-        (a_part(Structure.IMPLANT, Level.L4, Tissue.METAL), 0, 0),
-        (a_part(Structure.BODY, Level.L1, Tissue.ENDPLATE), 20, 62),
+        (a_part(None, None, Tissue.AIR), 0, 0),
+        (a_part(Subregion.BODY, Level.L1), 20, 49),
+        (a_part(Subregion.BODY, Level.T13), 28, 49),
+        (a_part(Subregion.SPINOUS, Level.C7), 7, 42),
+        (a_part(Subregion.RIB, Level.T12), 0, 0),
+        (a_part(Subregion.SACRUM, Level.S2), 26, 26),
+        (a_part(Subregion.COCCYX, None), 27, 0),
+        (a_part(Subregion.NUCLEUS, Level.L5, Tissue.NUCLEUS), 124, 101),
+        (a_part(Subregion.ANNULUS, Level.C2, Tissue.ANNULUS), 102, 100),
+        (a_part(Subregion.ANNULUS, Level.S1, Tissue.ANNULUS), 26, 26),
+        (a_part(Subregion.CORD, None, Tissue.CORD), 0, 60),
+        (a_part(Subregion.CANAL, None, Tissue.CSF), 0, 61),
+        (a_part(Subregion.IMPLANT, Level.L4, Tissue.METAL), 0, 0),
+        (a_part(Subregion.BODY, Level.L1, Tissue.ENDPLATE), 20, 62),
     ],
 )
 def test_a_part_has_the_codes_of_what_it_is(part: Part, instance: int, subregion: int) -> None:
-    masks = masks_of(np.zeros((1, 1, 1), np.uint16), (part,), Transition.NONE)
+    masks = make_masks(np.zeros((1, 1, 1), np.uint16), (part,), Transition.NONE)
     assert (masks.instances.item(), masks.subregions.item()) == (instance, subregion)
 
 
 def test_the_middle_of_a_voxel_is_what_most_sub_voxels_around_it_are() -> None:
     fine = np.array([[[1, 9, 2], [3, 5, 4], [6, 7, 8]]], np.uint16)
-    assert _centres(fine, (1, 1, 1)).item() == 5
+    assert _vote_centres(fine, (1, 1, 1)).item() == 5
     split = np.array([[[4, 7], [7, 7]], [[4, 4], [4, 4]], [[9, 9], [9, 9]]], np.uint16)
-    assert _centres(split, (3, 1, 1)).ravel().tolist() == [7, 4, 9]
-    assert _centres(split, (1, 1, 1)).item() == 4
+    assert _vote_centres(split, (3, 1, 1)).ravel().tolist() == [7, 4, 9]
+    assert _vote_centres(split, (1, 1, 1)).item() == 4
 
 
 def test_masks_hold_the_field_of_view_alone_where_tissue_wraps_around() -> None:
-    options = PhantomOptions(seed=3, field=Field.LUMBAR)
+    options = PhantomOptions(seed=3, field=FieldOfView.LUMBAR)
     patient = make_patient(options)
     plain = draw_protocol(patient, options)
     assert isinstance(plain, MrProtocol)
     wrapped = replace(plain, imperfections=replace(plain.imperfections, wrapped_px=12))
-    centres = [_centres_in_view(voxelise(patient.scene, grid_of(one)), one) for one in (plain, wrapped)]
+    centres = [_find_centres_in_view(voxelise(patient.scene, make_paint_grid(one)), one) for one in (plain, wrapped)]
     assert centres[1].shape == plain.shape
     assert np.mean(centres[0] == centres[1]) > 0.999  # the backdrop is painted from the grid's corner

@@ -12,6 +12,23 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
 
+__all__ = [
+    "DISC_OFFSET",
+    "SCT_DISCS",
+    "VERSE",
+    "VERSE_COCCYX",
+    "VERSE_SACRUM",
+    "SpiderCode",
+    "Structure",
+    "Subregion",
+    "disc_code",
+    "level_of",
+    "read_spider",
+    "spider_level",
+    "subregion_code",
+    "verse_code",
+]
+
 VERSE_SACRUM = 26
 VERSE_COCCYX = 27
 SPIDER_CANAL = 100
@@ -32,7 +49,10 @@ class Structure(StrEnum):
 
 
 class Subregion(StrEnum):
-    """A part of a vertebra or of its surroundings, as masks of subregions tell them apart."""
+    """A part of a vertebra or of its surroundings, as masks of subregions tell them apart.
+
+    Coccyx, rib and implant have no code in `SUBREGIONS`.
+    """
 
     ARCH = "arch"
     SPINOUS = "spinous process"
@@ -47,8 +67,11 @@ class Subregion(StrEnum):
     CORD = "cord"
     CANAL = "canal"
     ENDPLATE = "endplate"
-    ANNULUS = "disc"
+    ANNULUS = "annulus"
     NUCLEUS = "nucleus"
+    COCCYX = "coccyx"
+    RIB = "rib"
+    IMPLANT = "implant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +140,8 @@ They know discs as a whole, 100; here that is the annulus, and 101, which they d
 
 
 def subregion_code(subregion: Subregion) -> int:
-    """Return the code of a subregion."""
-    return next(code for code, known in SUBREGIONS.items() if known is subregion)
+    """Return the code of a subregion, 0 for one that masks of subregions leave out."""
+    return next((code for code, known in SUBREGIONS.items() if known is subregion), 0)
 
 
 def verse_code(level: Level) -> int:

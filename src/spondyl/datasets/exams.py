@@ -24,6 +24,8 @@ from spondyl.imaging.labels import read_labels
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
 
+__all__ = ["Exam", "Outlines", "load_exam", "load_exams", "split_of"]
+
 _SEEN_FRACTION = 0.5
 """A slice shows a body when its mask there has at least this share of the body's largest slice.
 

@@ -8,6 +8,8 @@ from scipy import ndimage
 
 from spondyl.geometry.affine import Float
 
+__all__ = ["column_axes", "outline_of_mask"]
+
 _DIAGONALS = np.array([(-1, 1), (1, 1), (1, -1), (-1, -1)])
 """(down, back) sense of each corner in the order of `geometry.instance.CORNERS`."""
 

@@ -23,25 +23,24 @@ from spondyl.datasets.exams import Exam, Outlines
 from spondyl.files import clear_dead, new_file
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
-from spondyl.phantom.bodies import body_outlines
-from spondyl.phantom.column import Column, Vertebra
-from spondyl.phantom.mr import acquire_mr
+from spondyl.phantom.column.column import Column, PlacedVertebra
 from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
-from spondyl.phantom.patient import draw_protocol, grid_of, make_patient
-from spondyl.phantom.protocol import Field, MrProtocol
-from spondyl.phantom.scene import voxelise
-from spondyl.phantom.sequence import Sequence as Pulse
-from spondyl.phantom.sequence import draw_contrast
+from spondyl.phantom.patient import draw_protocol, make_paint_grid, make_patient
+from spondyl.phantom.scanner.mr import acquire_mr
+from spondyl.phantom.scanner.protocol import FieldOfView, MrProtocol
+from spondyl.phantom.scanner.sequence import PulseSequence, draw_contrast
+from spondyl.phantom.scene.scene import voxelise
+from spondyl.phantom.spine.bodies import outline_body
 
 __all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
 
 _DOUBT_SHARE = 0.12
 """A slice that shows less of a body than half of it but more than this share neither teaches nor denies it."""
 
-_FIELDS = (Field.CERVICAL, Field.LUMBAR, Field.WHOLE, Field.THORACIC)
+_FIELDS = (FieldOfView.CERVICAL, FieldOfView.LUMBAR, FieldOfView.WHOLE, FieldOfView.THORACIC)
 """In turn, by seed."""
 
-_CONTRASTS: tuple[Pulse | None, ...] = (None, Pulse.RANDOM)
+_CONTRASTS: tuple[PulseSequence | None, ...] = (None, PulseSequence.RANDOM)
 """Of each patient: one as scanners make it, one with a random signal for every tissue."""
 
 
@@ -73,9 +72,9 @@ def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[Field, list[Exam]]:
+def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[FieldOfView, list[Exam]]:
     """Read phantoms, by field of view; each contrast is an exam of its own."""
-    exams: dict[Field, list[Exam]] = {field: [] for field in _FIELDS}
+    exams: dict[FieldOfView, list[Exam]] = {field: [] for field in _FIELDS}
     for seed in seeds:
         exams[_field(seed)] += _load(_path(folder, seed))
     return exams
@@ -99,11 +98,11 @@ def outlines_of(column: Column, affine: Affine, shape: tuple[int, int, int]) -> 
 
 
 def _rows_of(
-    vertebra: Vertebra, affine: Affine, shape: tuple[int, int, int]
+    vertebra: PlacedVertebra, affine: Affine, shape: tuple[int, int, int]
 ) -> Iterator[tuple[Float, int, Level, bool]]:
     """Outline, slice, level and whether it is certain, of each slice that shows a body at least in doubt."""
-    shown = body_outlines(vertebra, affine, shape, least_share=_DOUBT_SHARE)
-    plain = body_outlines(vertebra, affine, shape)
+    shown = outline_body(vertebra, affine, shape, min_share=_DOUBT_SHARE)
+    plain = outline_body(vertebra, affine, shape)
     if shown is None or plain is None:
         return
     low, high = np.zeros(2) - 0.5, np.array(shape[1:]) - 0.5
@@ -115,7 +114,7 @@ def _rows_of(
             yield outline, k, vertebra.level, is_whole and k in plain.slices
 
 
-def _field(seed: int) -> Field:
+def _field(seed: int) -> FieldOfView:
     return _FIELDS[seed % len(_FIELDS)]
 
 
@@ -135,7 +134,7 @@ def _make(folder: Path, seed: int) -> None:
     patient = make_patient(options)
     first = draw_protocol(patient, options)
     assert isinstance(first, MrProtocol)
-    ids = voxelise(patient.scene, grid_of(first))
+    ids = voxelise(patient.scene, make_paint_grid(first))
     rng = np.random.default_rng(seed)
     scans = []
     for pulse in _CONTRASTS:

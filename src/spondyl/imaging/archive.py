@@ -22,6 +22,8 @@ from typing import BinaryIO, cast
 from spondyl.errors import InputError
 from spondyl.imaging.limits import MAX_RATIO, RATIO_COUNTS_FROM_BYTES
 
+__all__ = ["Member", "file_member", "folder_members", "numbered", "opened_zip"]
+
 MAX_UNPACKED_BYTES = 4 * 2**30
 """Twice a scan of 10^9 voxels of 16 bits."""
 
@@ -149,18 +151,22 @@ def folder_members(folder: Path) -> list[Member]:
     pending: list[tuple[str, ...]] = [()]
     while pending:
         parts = pending.pop()
-        try:
-            with os.scandir(folder.joinpath(*parts)) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append((*parts, entry.name))
-                    elif _is_file(entry):
-                        names.append((*parts, entry.name))
-        except OSError as error:
-            raise InputError(f"a folder of the scan cannot be listed: {error.strerror}") from error
-        if len(names) > MAX_FILES:
-            raise InputError(f"the folder holds more than {MAX_FILES} files; give the folder of one study")
+        for name, is_folder in _entries(folder.joinpath(*parts)):
+            (pending if is_folder else names).append((*parts, name))
+            if len(names) + len(pending) > MAX_FILES:
+                raise InputError(f"the folder holds more than {MAX_FILES} files; give the folder of one study")
     return numbered([file_member(folder.joinpath(*parts), "/".join(parts)) for parts in sorted(names)])
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Names of the folders, which this is said of, and of the regular files in a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if (is_folder := entry.is_dir(follow_symlinks=False)) or _is_file(entry):
+                    yield entry.name, is_folder
+    except OSError as error:
+        raise InputError(f"a folder of the scan cannot be listed: {error.strerror}") from error
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

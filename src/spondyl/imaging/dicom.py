@@ -25,6 +25,8 @@ from spondyl.imaging.limits import (
 from spondyl.imaging.patient_space import affine_from_lps
 from spondyl.imaging.volume import Modality, Volume
 
+__all__ = ["read_dicom"]
+
 EVEN_WITHIN = 0.1
 """Slices this near to an even grid, in shares of its spacing, count as even; headers are rounded."""
 
@@ -92,8 +94,8 @@ def _require_readable(grid: _Grid, members: Sequence[Member]) -> Affine:
     except SettingError as error:
         raise InputError("the slices of the DICOM series do not form a stack") from error
     require_plausible_grid(shape, affine)
-    frames = (*first.shape, len(grid.frames))
-    require_backed(frames, 1, sum(members[number].stored_bytes() for number in files))
+    stored_bytes = sum(members[number].stored_bytes() for number in files)
+    require_backed((*first.shape, max(len(grid.frames), len(grid.below))), 1, stored_bytes)
     return affine
 
 

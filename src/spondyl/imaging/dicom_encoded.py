@@ -11,6 +11,8 @@ from itertools import pairwise
 
 from spondyl.errors import InputError
 
+__all__ = ["max_encoded_bytes", "require_claimed_size"]
+
 _JPEG_START = b"\xff\xd8"
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
 _SCAN, _HUFFMAN_TABLES, _JPEG_LS = 0xDA, 0xC4, 0xF7
@@ -21,7 +23,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 
 
 def max_encoded_bytes(raw_bytes: int) -> int:
-    """How long an encoded frame may be: no codec needs twice the raw size, but for its headers."""
+    """The greatest length of an encoded frame: no codec needs twice the raw size, but for its headers."""
     return 2 * raw_bytes + 2**16
 
 

@@ -18,6 +18,8 @@ from spondyl.imaging.archive import Member
 from spondyl.imaging.dicom_stream import bounded_header, opened_dicom
 from spondyl.imaging.limits import MAX_COORDINATE_MM
 
+__all__ = ["Frame", "frames_of", "is_dicom"]
+
 Dataset = Any
 """pydicom's Dataset; its elements are attributes that no type checker knows."""
 

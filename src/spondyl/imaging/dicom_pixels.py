@@ -23,6 +23,8 @@ from spondyl.imaging.dicom_frames import Frame
 from spondyl.imaging.dicom_stream import BoundedStream, bounded_header, opened_dicom
 from spondyl.imaging.quiet import decoders_silenced
 
+__all__ = ["read_pixels"]
+
 Image = NDArray[Any]
 
 _KEYWORDS = (
@@ -96,7 +98,7 @@ def _rescaled(image: Image, frame: Frame) -> Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pixels:
-    """How the pixels of a file are stored.
+    """The stored form of the pixels of a file.
 
     Args:
         syntax: the transfer syntax.

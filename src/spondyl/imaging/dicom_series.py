@@ -16,6 +16,8 @@ from spondyl.geometry.affine import Float
 from spondyl.imaging.dicom_frames import Frame
 from spondyl.imaging.volume import Modality
 
+__all__ = ["SAME_PLACE_MM", "ImageStack", "choose", "depths_mm", "stacks_of"]
+
 SAME_DIRECTION = 0.01
 """Largest difference of two direction cosines in one stack, 0.6 degrees; scanners write 6 digits or more."""
 

@@ -12,6 +12,8 @@ from spondyl.errors import InputError
 from spondyl.imaging.archive import Member
 from spondyl.imaging.packed import DeflatedStream, read_at_most
 
+__all__ = ["BoundedStream", "bounded_header", "opened_dicom"]
+
 MAX_PACKED_FILE_BYTES = 2**30
 """A file in a zip is unpacked into memory; one of 2000 CT slices has this size."""
 

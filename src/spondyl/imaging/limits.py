@@ -10,6 +10,16 @@ import numpy as np
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
 
+__all__ = [
+    "MAX_COORDINATE_MM",
+    "MAX_IMAGE_PIXELS",
+    "MAX_RATIO",
+    "RATIO_COUNTS_FROM_BYTES",
+    "require_backed",
+    "require_plausible_grid",
+    "require_readable_shape",
+]
+
 MAX_VOXELS = 10**9
 """A whole-body CT at 0.7 mm has 4e8 voxels; from here on a file is broken or hostile, and would fill the memory."""
 

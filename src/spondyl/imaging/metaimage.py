@@ -21,6 +21,8 @@ from spondyl.imaging.packed import DeflatedStream, read_voxels
 from spondyl.imaging.patient_space import affine_from_lps
 from spondyl.imaging.stored import StoredImage
 
+__all__ = ["is_metaimage", "read_metaimage"]
+
 _FIRST_KEYS = (b"ObjectType", b"NDims", b"Comment", b"ObjectSubType")
 _MAX_HEADER_LINES = 1000
 _MAX_LINE = 10_000

@@ -22,6 +22,8 @@ from spondyl.imaging.limits import require_backed, require_plausible_grid, requi
 from spondyl.imaging.packed import read_exactly, read_voxels
 from spondyl.imaging.stored import StoredImage
 
+__all__ = ["GZIP_MAGIC", "is_nifti", "read_nifti"]
+
 Header = Any
 """nibabel's Nifti1Header or Nifti2Header; nibabel leaves its methods without types."""
 
@@ -47,7 +49,7 @@ def is_nifti(head: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layout:
-    """What a header says about the voxels behind it.
+    """The layout of the voxels behind a header, and their place.
 
     Args:
         shape: length of every axis, further frames included.

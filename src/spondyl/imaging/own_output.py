@@ -1,4 +1,4 @@
-"""What Spondyl itself wrote into a folder that it now reads: reports, the truth about phantoms, and remains of a run.
+"""Recognise what Spondyl wrote into a folder that it now reads: reports, truths of phantoms, and remains of a run.
 
 A report and a truth are recognised by the schema in their JSON, and with them the files that they are written with, so
 that a scan which happens to have such a name is still read.
@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from spondyl.imaging.archive import Member
+
+__all__ = ["names_of_own_output"]
 
 REPORT_FILES = frozenset(
     {

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from spondyl.errors import InputError
 from spondyl.imaging.limits import MAX_RATIO, RATIO_COUNTS_FROM_BYTES
 
+__all__ = ["DeflatedStream", "read_at_most", "read_exactly", "read_voxels"]
+
 _PIECE_BYTES = 2**20
 
 

@@ -1,4 +1,4 @@
-"""What the C libraries of decoders print is kept from the user: nobody can act on it, and it may quote the file."""
+"""Keep what the C libraries of decoders print from the user: nobody can act on it, and it may quote the file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+__all__ = ["decoders_silenced"]
 
 _STDERR = 2
 _ONE_AT_A_TIME = threading.Lock()

@@ -19,7 +19,7 @@ from spondyl.labelling import Labelling, Levels
 from spondyl.metrics.calibration import Calibration, calibration
 from spondyl.metrics.naming import claims
 
-__all__ = ["CHOICES", "CalibrationExample", "CalibrationFit", "fit_calibration"]
+__all__ = ["CHOICES", "CalibrationExample", "CalibrationFit", "ascend", "fit_calibration"]
 
 CHOICES: Mapping[str, tuple[float, ...]] = {
     "shift_sd": (0.0, 0.3, 0.5, 0.8),

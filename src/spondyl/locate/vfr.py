@@ -25,6 +25,19 @@ from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates, Locate
 from spondyl.study import Study
 
+__all__ = [
+    "CLOSE_MM",
+    "WORKING_MM",
+    "VfrSettings",
+    "batches",
+    "decode",
+    "detect",
+    "detect_in_patches",
+    "normalise",
+    "open_patches",
+    "open_whole",
+]
+
 WORKING_MM = 1.2
 """Pixel spacing at which networks are trained; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
 

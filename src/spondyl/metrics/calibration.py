@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from spondyl.errors import SettingError
 
+__all__ = ["Calibration", "calibration", "calibration_line"]
+
 BINS = 10
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from spondyl.metrics.vertebrae import VertebraScore
 
+__all__ = ["SCORE_HEADER", "markdown_table", "score_cells"]
+
 SCORE_HEADER = ("bodies", "precision %", "recall %", "IDR %", "IDR±1 %", "LE mm")
 """Columns of `score_cells`: the measures of SpineNetV2's section 5.1."""
 

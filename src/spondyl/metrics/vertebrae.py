@@ -14,6 +14,8 @@ from spondyl.anatomy.numbering import levels_apart
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.instance import VertebraInstance
 
+__all__ = ["VertebraScore", "score_vertebrae"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertebraScore:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spondyl.errors import OutputError, WeightsError
+from spondyl.errors import WeightsError
+from spondyl.files import refused
 from spondyl.nets.cards import Card, Setting
 from spondyl.nets.places import user_weights_folder
 from spondyl.nets.presets import NETWORKS
@@ -97,12 +99,14 @@ def _staging(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
     except OSError as error:
-        raise OutputError(f"the folder of weights cannot be written: {error.strerror}") from error
+        raise refused("the weights", error) from error
     try:
         yield staged
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         if is_new:
+            with suppress(OSError):
+                set_path(target, SPINENET_PREFIX).parent.rmdir()
             with suppress(OSError):
                 target.rmdir()
         raise
@@ -121,7 +125,7 @@ def _write_set(folder: Path) -> Path:
         path.parent.mkdir()
         path.write_text(weights.to_toml(), encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the folder of weights cannot be written: {error.strerror}") from error
+        raise refused("the weights", error) from error
     return path
 
 
@@ -140,14 +144,14 @@ def _install(files: Sequence[Path], staged: Path, target: Path) -> None:
         for source, destination in reversed(moves):
             destination.replace(source)
         if isinstance(error, OSError):
-            raise OutputError(f"the weights cannot be installed: {error.strerror}; nothing was changed") from error
+            raise refused("the weights", error) from error
         raise
 
 
 def _read_state(path: Path, name: str) -> dict[str, Tensor]:
     try:
         # weights_only: a pickle from elsewhere must not run code
-        with torch.serialization.safe_globals(_numpy_scalars()):
+        with _with_numpy_scalars():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may raise whatever its garbage stands for
         raise WeightsError(f"{name} cannot be read as a checkpoint of tensors; {_ADVICE}") from error
@@ -163,13 +167,28 @@ def _read_state(path: Path, name: str) -> dict[str, Tensor]:
     return state
 
 
-def _numpy_scalars() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """What a pickle of a numpy number consists of, under the names that numpy 2 and numpy 1 pickle it by."""
+@contextmanager
+def _with_numpy_scalars() -> Iterator[None]:
+    """Let pickles of tensors hold numpy numbers too, named as numpy 2 or numpy 1 pickles them."""
     from numpy._core.multiarray import scalar
 
+    def scalar_of_numpy_1(dtype: np.dtype[Any], data: bytes) -> object:
+        return scalar(dtype, data)
+
+    # torch finds what is allowed by its own names; only versions after 2.5 take another name beside it
+    scalar_of_numpy_1.__module__ = "numpy.core.multiarray"
+    scalar_of_numpy_1.__name__ = scalar_of_numpy_1.__qualname__ = "scalar"
     codes = np.typecodes["AllInteger"] + np.typecodes["Float"]
-    old, new = ((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))
-    return [old, new, np.dtype, *{type(np.dtype(code)) for code in codes}]
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(
+        # later versions of torch allow `encode`, the bytes of protocol 2, of themselves
+        [scalar, scalar_of_numpy_1, np.dtype, codecs.encode, *{type(np.dtype(code)) for code in codes}]
+    )
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def _recognise(state: Mapping[str, Tensor], name: str) -> str:

@@ -1,14 +1,13 @@
-"""What is true of a phantom: where every vertebra and disc lies, what is wrong with it, and which voxel is what.
+"""The truth of a phantom: where each vertebra and disc lies, its pathology, and the masks.
 
 Points are RAS mm. Vertebrae and discs count as in view where their middle lies within the scan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,38 +25,20 @@ from spondyl.anatomy.level import Level
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import to_sagittal
-from spondyl.phantom.bodies import body_outlines, disc_place
-from spondyl.phantom.column import Column, CurveAngles, Transition, corners_ras_mm, pedicle_points_ras_mm
-from spondyl.phantom.material import Tissue
-from spondyl.phantom.pathology import DiscState, Fracture, Pathology
-from spondyl.phantom.protocol import Shape
-from spondyl.phantom.scene import Part, PartIds, Structure
+from spondyl.phantom.column.column import Column, CurveAngles, Transition, corners_ras_mm, pedicle_points_ras_mm
+from spondyl.phantom.pathology.pathology import DiscState, Fracture, Pathology
+from spondyl.phantom.scanner.protocol import GridShape
+from spondyl.phantom.scene.material import Tissue
+from spondyl.phantom.scene.scene import Part, PartIds
+from spondyl.phantom.spine.bodies import locate_disc_space, outline_body
 
-__all__ = ["DiscTruth", "Masks", "PhantomTruth", "VertebraTruth", "masks_of", "truth_of"]
+__all__ = ["DiscTruth", "Masks", "PhantomTruth", "VertebraTruth", "collect_truth", "make_masks"]
 
 Codes = NDArray[np.uint8]
 
-_SUBREGION_OF: Mapping[Structure, Subregion] = MappingProxyType(
-    {
-        Structure.BODY: Subregion.BODY,
-        Structure.ARCH: Subregion.ARCH,
-        Structure.SPINOUS: Subregion.SPINOUS,
-        Structure.TRANSVERSE_LEFT: Subregion.TRANSVERSE_LEFT,
-        Structure.TRANSVERSE_RIGHT: Subregion.TRANSVERSE_RIGHT,
-        Structure.SUPERIOR_ARTICULAR_LEFT: Subregion.SUPERIOR_ARTICULAR_LEFT,
-        Structure.SUPERIOR_ARTICULAR_RIGHT: Subregion.SUPERIOR_ARTICULAR_RIGHT,
-        Structure.INFERIOR_ARTICULAR_LEFT: Subregion.INFERIOR_ARTICULAR_LEFT,
-        Structure.INFERIOR_ARTICULAR_RIGHT: Subregion.INFERIOR_ARTICULAR_RIGHT,
-        Structure.SACRUM: Subregion.SACRUM,
-        Structure.NUCLEUS: Subregion.NUCLEUS,
-        Structure.ANNULUS: Subregion.ANNULUS,
-        Structure.CANAL: Subregion.CANAL,
-        Structure.CORD: Subregion.CORD,
-    }
-)
-_DISC = frozenset((Structure.NUCLEUS, Structure.ANNULUS))
-_BESIDE_VERTEBRAE = frozenset((Structure.RIB, Structure.IMPLANT, Structure.CANAL, Structure.CORD, Structure.OTHER))
-"""Structures that may know a vertebra and yet are none of it; VerSe's masks leave them out."""
+_DISC = frozenset((Subregion.NUCLEUS, Subregion.ANNULUS))
+_NOT_OF_VERTEBRA = frozenset((Subregion.RIB, Subregion.IMPLANT, Subregion.CANAL, Subregion.CORD, None))
+"""The subregions that may carry a vertebra's level and yet do not belong to it; VerSe's masks leave them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +46,14 @@ class VertebraTruth:
     """A vertebra in view.
 
     Args:
-        level: its name.
-        centroid_ras_mm: middle of the body, (3,); of C1 the middle of the ring's front.
-        corners_ras_mm: of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`.
+        level: name of the vertebra.
+        centroid_ras_mm: middle of the body, (3,); for C1 the middle of the ring's front.
+        corners_ras_mm: corners of the body in its mid-sagittal plane, (4, 3), ordered as `geometry.instance.CORNERS`.
         pedicles_ras_mm: middle of the right and left pedicle, (2, 3); None where there are none.
-        instance: its outlines in the sagittal stack; None where no slice shows it, and for C1.
-        is_whole: its mid-sagittal corners all lie within the scan.
-        fracture: if it is broken.
-        has_screws: in its pedicles.
+        instance: outlines in the sagittal stack; None where no slice shows it, and for C1.
+        is_whole: True where all mid-sagittal corners lie within the scan.
+        fracture: fracture of the body, if any.
+        has_screws: True with screws in its pedicles.
     """
 
     level: Level
@@ -90,10 +71,10 @@ class DiscTruth:
     """A disc in view.
 
     Args:
-        disc: its name.
-        centre_ras_mm: its middle, (3,).
+        disc: name of the disc.
+        centre_ras_mm: middle of the disc, (3,).
         posterior_edge_ras_mm: middle of its posterior edge, without bulge and herniation, (3,).
-        state: its gradings and their causes.
+        state: gradings and their causes.
     """
 
     disc: Disc
@@ -104,7 +85,7 @@ class DiscTruth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masks:
-    """What each voxel of the scan is, index order and shape of the scan, uint8.
+    """The codes of each voxel, in the index order and shape of the scan, uint8.
 
     Args:
         instances: `anatomy.codes.VERSE`, discs 100 plus the code of the vertebra above, sacrum 26, coccyx 27.
@@ -117,15 +98,15 @@ class Masks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomTruth:
-    """Everything that is true of a phantom.
+    """The truth of a phantom.
 
     Args:
         numbering: name of the column's numbering.
-        transition: of the lumbosacral junction.
-        angles: of the whole column's curves.
-        vertebrae, discs: in view, head to foot.
+        transition: lumbosacral transition.
+        angles: curves of the whole column.
+        vertebrae, discs: vertebrae and discs in view, head to foot.
         stack_affine: (slice, row, column) of the sagittal stack, as `to_sagittal` makes it of the scan, to RAS mm.
-        masks: on the scan's own grid.
+        masks: masks on the scan's own grid.
     """
 
     numbering: str
@@ -137,76 +118,76 @@ class PhantomTruth:
     masks: Masks
 
 
-def truth_of(column: Column, pathology: Pathology, affine: Affine, masks: Masks) -> PhantomTruth:
+def collect_truth(column: Column, pathology: Pathology, affine: Affine, masks: Masks) -> PhantomTruth:
     """Collect the truth of a scan.
 
     Args:
-        column: in its place.
-        pathology: what is wrong with it.
-        affine: of the scan, (i, j, k) to RAS mm.
-        masks: on the scan's grid.
+        column: the column, placed.
+        pathology: pathology of the spine.
+        affine: affine of the scan, (i, j, k) to RAS mm.
+        masks: masks on the scan's grid.
     """
     shape = masks.instances.shape
     stack, _ = to_sagittal(np.broadcast_to(np.float32(0), shape), affine)
-    view = _View(affine=affine, shape=(shape[0], shape[1], shape[2]))
+    view = _ScanGrid(affine=affine, shape=(shape[0], shape[1], shape[2]))
     return PhantomTruth(
         numbering=column.plan.numbering.name,
         transition=column.plan.transition,
         angles=column.plan.angles,
-        vertebrae=tuple(_vertebrae(column, pathology, view, stack.affine, stack.voxels.shape)),
-        discs=tuple(_discs(column, pathology, view)),
+        vertebrae=tuple(_collect_vertebrae(column, pathology, view, stack.affine, stack.voxels.shape)),
+        discs=tuple(_collect_discs(column, pathology, view)),
         stack_affine=stack.affine,
         masks=masks,
     )
 
 
-def masks_of(centres: PartIds, parts: tuple[Part, ...], transition: Transition) -> Masks:
-    """Read masks off a painted grid.
+def make_masks(centres: PartIds, parts: tuple[Part, ...], transition: Transition) -> Masks:
+    """Make masks from a painted grid.
 
     Args:
-        centres: the part in the middle of each voxel.
-        parts: what the numbers mean.
-        transition: the disc S1/S2 is a disc where S1 is lumbarised, else part of the sacrum.
+        centres: part in the middle of each voxel.
+        parts: parts that the indices stand for.
+        transition: lumbosacral transition; S1/S2 is a disc where S1 is lumbarised, else part of the sacrum.
     """
     is_disc = transition is Transition.LUMBARISED
     instances, subregions = np.array(
-        [(_instance_code(part, is_disc), _subregion_code(part, is_disc)) for part in parts], dtype=np.uint8
+        [(_get_instance_code(part, is_disc), _get_subregion_code(part, is_disc)) for part in parts], dtype=np.uint8
     ).T
     return Masks(instances=instances[centres], subregions=subregions[centres])
 
 
-def _instance_code(part: Part, is_sacral_disc: bool) -> int:
-    if part.structure is Structure.COCCYX:
+def _get_instance_code(part: Part, is_sacral_disc: bool) -> int:
+    if part.subregion is Subregion.COCCYX:
         return VERSE_COCCYX
-    if part.level is None or part.structure in _BESIDE_VERTEBRAE:
+    if part.level is None or part.subregion in _NOT_OF_VERTEBRA:
         return 0
-    is_disc = part.structure in _DISC and (part.level is not Level.S1 or is_sacral_disc)
+    is_disc = part.subregion in _DISC and (part.level is not Level.S1 or is_sacral_disc)
     return verse_code(part.level) + DISC_OFFSET * is_disc
 
 
-def _subregion_code(part: Part, is_sacral_disc: bool) -> int:
-    if part.structure in _DISC and part.level is Level.S1 and not is_sacral_disc:
+def _get_subregion_code(part: Part, is_sacral_disc: bool) -> int:
+    if part.subregion in _DISC and part.level is Level.S1 and not is_sacral_disc:
         return VERSE_SACRUM
     if part.material.tissue is Tissue.ENDPLATE:
         return subregion_code(Subregion.ENDPLATE)
-    return subregion_code(_SUBREGION_OF[part.structure]) if part.structure in _SUBREGION_OF else 0
+    return 0 if part.subregion is None else subregion_code(part.subregion)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """A scan's grid."""
+class _ScanGrid:
+    """The grid of a scan."""
 
     affine: Affine
-    shape: Shape
+    shape: GridShape
 
     def holds(self, points_ras_mm: Float) -> bool:
-        """Whether all points (..., 3) lie within its voxels."""
+        """Return whether all points (..., 3) lie within its voxels."""
         index = self.affine.to_index(points_ras_mm)
         return bool(((index >= -0.5) & (index <= np.array(self.shape) - 0.5)).all())
 
 
-def _vertebrae(
-    column: Column, pathology: Pathology, view: _View, stack_affine: Affine, stack_shape: Shape
+def _collect_vertebrae(
+    column: Column, pathology: Pathology, view: _ScanGrid, stack_affine: Affine, stack_shape: GridShape
 ) -> Iterator[VertebraTruth]:
     for vertebra in column.vertebrae:
         if not view.holds(vertebra.centre_ras_mm):
@@ -218,18 +199,18 @@ def _vertebrae(
             centroid_ras_mm=vertebra.centre_ras_mm,
             corners_ras_mm=corners,
             pedicles_ras_mm=pedicle_points_ras_mm(vertebra) if has_pedicles else None,
-            instance=body_outlines(vertebra, stack_affine, stack_shape),
+            instance=outline_body(vertebra, stack_affine, stack_shape),
             is_whole=view.holds(corners),
             fracture=pathology.fractures.get(vertebra.level),
             has_screws=vertebra.level in pathology.screws,
         )
 
 
-def _discs(column: Column, pathology: Pathology, view: _View) -> Iterator[DiscTruth]:
+def _collect_discs(column: Column, pathology: Pathology, view: _ScanGrid) -> Iterator[DiscTruth]:
     for upper, lower in pairwise(column.vertebrae[1:]):
         if upper.level is Level.S1 and column.plan.transition is not Transition.LUMBARISED:
             continue
-        place, disc = disc_place(upper, lower), Disc(upper.level, lower.level)
+        place, disc = locate_disc_space(upper, lower), Disc(upper.level, lower.level)
         if view.holds(place.frame.origin_ras_mm):
             yield DiscTruth(
                 disc=disc,

@@ -11,12 +11,12 @@ import numpy as np
 
 from spondyl import __version__
 from spondyl.geometry.affine import Affine, Float
-from spondyl.phantom.options import PhantomOptions, sequence_name
+from spondyl.phantom.options import PhantomOptions, format_sequence
 from spondyl.phantom.patient import Phantom
-from spondyl.phantom.protocol import CtProtocol, MrProtocol
+from spondyl.phantom.scanner.protocol import CtProtocol, MrProtocol
 from spondyl.phantom.truth import DiscTruth, PhantomTruth, VertebraTruth
 
-__all__ = ["SCHEMA", "truth_json"]
+__all__ = ["SCHEMA", "format_truth"]
 
 SCHEMA = "spondyl.phantom/1"
 
@@ -25,73 +25,73 @@ Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json
 _DECIMALS = 3  # a micrometre
 
 
-def truth_json(phantom: Phantom, affine: Affine, shape: tuple[int, ...]) -> str:
-    """Write down everything that is true of a phantom but its masks.
+def format_truth(phantom: Phantom, affine: Affine, shape: tuple[int, ...]) -> str:
+    """Format the truth of a phantom as JSON, without its masks.
 
     `centroids_ras_mm` lists the bodies in view by level, as `spondyl evaluate` reads a truth.
 
     Args:
-        phantom: of which the truth is.
-        affine, shape: of the scan as its file holds it.
+        phantom: phantom with its truth.
+        affine, shape: grid of the scan as its file holds it.
     """
     truth = phantom.truth
     document: dict[str, Json] = {
         "schema": SCHEMA,
         "software": {"version": __version__},
-        "options": _options(phantom.options),
+        "options": _format_options(phantom.options),
         "image": {
             "modality": str(phantom.options.modality),
             "shape": list(shape),
-            "spacing_mm": _numbers(affine.spacing_mm),
+            "spacing_mm": _to_numbers(affine.spacing_mm),
             "affine_ras": affine.matrix.tolist(),
-            "protocol": _protocol(phantom.protocol),
+            "protocol": _format_protocol(phantom.protocol),
         },
         "numbering": truth.numbering,
         "transition": str(truth.transition),
         "curves": {name: round(angle, _DECIMALS) for name, angle in asdict(truth.angles).items()},
         "centroids_ras_mm": {
-            vertebra.level: _numbers(vertebra.centroid_ras_mm)
+            vertebra.level: _to_numbers(vertebra.centroid_ras_mm)
             for vertebra in truth.vertebrae
             if vertebra.instance is not None
         },
-        "vertebrae": [_vertebra(vertebra, truth) for vertebra in truth.vertebrae],
-        "discs": [_disc(disc) for disc in truth.discs],
+        "vertebrae": [_format_vertebra(vertebra, truth) for vertebra in truth.vertebrae],
+        "discs": [_format_disc(disc) for disc in truth.discs],
     }
     return json.dumps(document, indent=1) + "\n"
 
 
-def _vertebra(vertebra: VertebraTruth, truth: PhantomTruth) -> Json:
+def _format_vertebra(vertebra: VertebraTruth, truth: PhantomTruth) -> Json:
     instance = vertebra.instance
-    outlines = [] if instance is None else _numbers(instance.outlines_ras_mm(truth.stack_affine))
+    outlines = [] if instance is None else _to_numbers(instance.outlines_ras_mm(truth.stack_affine))
     return {
         "level": vertebra.level,
         "is_whole": vertebra.is_whole,
-        "centroid_mm": _numbers(vertebra.centroid_ras_mm),
-        "corners_mm": _numbers(vertebra.corners_ras_mm),
-        "pedicles_mm": None if vertebra.pedicles_ras_mm is None else _numbers(vertebra.pedicles_ras_mm),
+        "centroid_mm": _to_numbers(vertebra.centroid_ras_mm),
+        "corners_mm": _to_numbers(vertebra.corners_ras_mm),
+        "pedicles_mm": None if vertebra.pedicles_ras_mm is None else _to_numbers(vertebra.pedicles_ras_mm),
         "slices": [] if instance is None else list(instance.slices),
         "outline_mm": outlines,
-        "fracture": None if vertebra.fracture is None else _rounded(asdict(vertebra.fracture)),
+        "fracture": None if vertebra.fracture is None else _round_values(asdict(vertebra.fracture)),
         "has_screws": vertebra.has_screws,
     }
 
 
-def _disc(disc: DiscTruth) -> Json:
+def _format_disc(disc: DiscTruth) -> Json:
     return {
         "level": str(disc.disc),
-        "centre_mm": _numbers(disc.centre_ras_mm),
-        "posterior_edge_mm": _numbers(disc.posterior_edge_ras_mm),
-        **_rounded(asdict(disc.state)),
+        "centre_mm": _to_numbers(disc.centre_ras_mm),
+        "posterior_edge_mm": _to_numbers(disc.posterior_edge_ras_mm),
+        **_round_values(asdict(disc.state)),
     }
 
 
-def _options(options: PhantomOptions) -> Json:
-    """What was asked for, in the words of the command line."""
+def _format_options(options: PhantomOptions) -> Json:
+    """Format the options in the words of the command line."""
     return {
         "seed": options.seed,
         "modality": str(options.modality),
         "fov": str(options.field),
-        "sequence": None if options.sequence is None else sequence_name(options.sequence),
+        "sequence": None if options.sequence is None else format_sequence(options.sequence),
         "spacing_mm": options.spacing_mm,
         "variant": options.variant,
         "cobb_deg": options.scoliosis_cobb_deg,
@@ -103,15 +103,15 @@ def _options(options: PhantomOptions) -> Json:
     }
 
 
-def _protocol(protocol: MrProtocol | CtProtocol) -> Json:
+def _format_protocol(protocol: MrProtocol | CtProtocol) -> Json:
     if isinstance(protocol, CtProtocol):
         return {"kernel": str(protocol.kernel), "noise_hu": round(protocol.noise_hu, _DECIMALS)}
-    contrast = _rounded(asdict(protocol.contrast))
+    contrast = _round_values(asdict(protocol.contrast))
     return {**contrast, "slice_mm": round(protocol.slice_mm, _DECIMALS)}
 
 
-def _rounded(values: Mapping[str, Json]) -> dict[str, Json]:
-    """The same with rounded numbers, also in what is nested."""
+def _round_values(values: Mapping[str, Json]) -> dict[str, Json]:
+    """Round the numbers, also nested ones."""
     return {name: _round(value) for name, value in values.items()}
 
 
@@ -119,10 +119,10 @@ def _round(value: Json) -> Json:
     if isinstance(value, float):
         return round(value, _DECIMALS)
     if isinstance(value, Mapping):
-        return _rounded(value)
+        return _round_values(value)
     return [_round(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _numbers(points: Float | Iterable[float]) -> Json:
+def _to_numbers(points: Float | Iterable[float]) -> Json:
     values: Json = (np.round(np.asarray(points), _DECIMALS) + 0.0).tolist()
     return values

@@ -25,9 +25,9 @@ from spondyl.imaging.write import to_nifti_gz
 from spondyl.imaging.write_dicom import MrTimes, Series, in_dicom_order, to_dicom_slices
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import Phantom
-from spondyl.phantom.protocol import MrProtocol
+from spondyl.phantom.scanner.protocol import MrProtocol
 from spondyl.phantom.truth import Masks
-from spondyl.phantom.truth_document import truth_json
+from spondyl.phantom.truth_document import format_truth
 
 __all__ = ["Format", "require_new", "write_phantom"]
 
@@ -36,7 +36,7 @@ _WHAT = "the phantom"
 
 
 class Format(StrEnum):
-    """How the scan is stored."""
+    """The formats of a scan."""
 
     NIFTI = "nifti"
     DICOM = "dicom"
@@ -51,10 +51,10 @@ class _Paths:
 
     @classmethod
     def at(cls, out: Path, format_: Format) -> _Paths:
-        """All that is written for one name.
+        """Return all paths that are written for one name.
 
         Raises:
-            OutputError: not a name for a file or folder of this format.
+            OutputError: the name does not fit a file or folder of this format.
         """
         name = out.name.removesuffix(_NIFTI)
         if format_ is Format.NIFTI and (name == out.name or not name):
@@ -72,7 +72,7 @@ def require_new(out: Path, format_: Format) -> None:
     """Refuse a place where a phantom cannot be written, before one is made.
 
     Raises:
-        OutputError: something of that name is there, or nothing can be written beside it.
+        OutputError: the name is taken, or nothing can be written there.
     """
     with _staging(_Paths.at(out, format_)):
         pass
@@ -82,48 +82,48 @@ def write_phantom(phantom: Phantom, out: Path, format_: Format) -> None:
     """Write a phantom; the same one gives the same bytes.
 
     Args:
-        phantom: what to write.
+        phantom: phantom to write.
         out: the scan's file, ending in .nii.gz, or DICOM folder; must not be there yet.
-        format_: of the scan; masks are NIfTI always.
+        format_: format of the scan; masks are always NIfTI.
 
     Raises:
         OutputError: it cannot be written there; nothing is left behind.
     """
     paths = _Paths.at(out, format_)
     with _staging(paths) as fresh:
-        grid = _as_read(phantom, format_)
+        grid = _arrange_as_read(phantom, format_)
         if format_ is Format.DICOM:
             _write_series(phantom, fresh / paths.scan.name)
         else:
-            scan = to_nifti_gz(_as_integers(phantom.volume.voxels), grid.affine)
+            scan = to_nifti_gz(_to_integers(phantom.volume.voxels), grid.affine)
             (fresh / paths.scan.name).write_bytes(scan)
         (fresh / paths.instances.name).write_bytes(to_nifti_gz(grid.masks.instances, grid.affine))
         (fresh / paths.subregions.name).write_bytes(to_nifti_gz(grid.masks.subregions, grid.affine))
-        document = truth_json(phantom, grid.affine, grid.masks.instances.shape)
+        document = format_truth(phantom, grid.affine, grid.masks.instances.shape)
         (fresh / paths.truth.name).write_bytes(document.encode())
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
-    """Masks on the grid that a reader makes of the scan."""
+class _WrittenMasks:
+    """The masks on the grid that a reader makes of the scan."""
 
     masks: Masks
     affine: Affine
 
 
-def _as_read(phantom: Phantom, format_: Format) -> _Grid:
+def _arrange_as_read(phantom: Phantom, format_: Format) -> _WrittenMasks:
     masks, affine = phantom.truth.masks, phantom.volume.affine
     if format_ is Format.NIFTI:
-        return _Grid(masks, affine)
-    axis = _slice_axis(phantom)
+        return _WrittenMasks(masks, affine)
+    axis = _get_slice_axis(phantom)
     instances, turned = in_dicom_order(masks.instances, affine, axis)
     subregions, _ = in_dicom_order(masks.subregions, affine, axis)
-    return _Grid(Masks(instances=instances, subregions=subregions), turned)
+    return _WrittenMasks(Masks(instances=instances, subregions=subregions), turned)
 
 
 @contextmanager
 def _staging(paths: _Paths) -> Iterator[Path]:
-    """A folder beside the scan whose content takes its place when the block ends well, and is gone when it does not.
+    """Open a folder beside the scan whose content takes its place when the block ends well, and is gone otherwise.
 
     Raises:
         OutputError: one of the names is taken, or something cannot be written.
@@ -145,27 +145,27 @@ def _require_free(paths: _Paths) -> None:
         raise OutputError(f"the phantom would overwrite {kind}; name another file or folder")
 
 
-def _as_integers(voxels: NDArray[np.float32]) -> NDArray[np.integer]:
-    """Scans hold whole numbers; stored as the smallest type that NIfTI's readers all know."""
+def _to_integers(voxels: NDArray[np.float32]) -> NDArray[np.integer]:
+    """Convert to the smallest integer type that all readers of NIfTI know; scans hold whole numbers."""
     largest = np.abs(voxels).max()
     return np.rint(voxels).astype(np.int16 if largest <= np.iinfo(np.int16).max else np.int32)
 
 
-def _slice_axis(phantom: Phantom) -> int:
+def _get_slice_axis(phantom: Phantom) -> int:
     return 0 if phantom.volume.modality is Modality.MR else 2
 
 
 def _write_series(phantom: Phantom, folder: Path) -> None:
     folder.mkdir()
-    slices = to_dicom_slices(phantom.volume, _series(phantom), slice_axis=_slice_axis(phantom))
+    slices = to_dicom_slices(phantom.volume, _describe_series(phantom), slice_axis=_get_slice_axis(phantom))
     for number, content in enumerate(slices, start=1):
         (folder / f"IM{number:04}.dcm").write_bytes(content)
 
 
-def _series(phantom: Phantom) -> Series:
-    """Names by content: the same patient shares a study and its space with itself, and with nobody else."""
+def _describe_series(phantom: Phantom) -> Series:
+    """Name a series by its content: the same patient shares a study and its space with itself, and with nobody else."""
     options, volume = phantom.options, phantom.volume
-    patient = hashlib.sha256(repr(_patient_options(options)).encode()).hexdigest()[:16]
+    patient = hashlib.sha256(repr(_get_patient_options(options)).encode()).hexdigest()[:16]
     scan = hashlib.sha256(volume.voxels.tobytes() + volume.affine.matrix.tobytes()).hexdigest()
     protocol = phantom.protocol
     what = protocol.sequence if isinstance(protocol, MrProtocol) else f"CT {protocol.kernel}"
@@ -173,12 +173,12 @@ def _series(phantom: Phantom) -> Series:
         patient=f"{options.seed}-{patient}",
         scan=scan,
         description=f"{what} {options.field}",
-        mr=_times(protocol) if isinstance(protocol, MrProtocol) else None,
+        mr=_get_times(protocol) if isinstance(protocol, MrProtocol) else None,
     )
 
 
-def _patient_options(options: PhantomOptions) -> tuple[object, ...]:
-    """What makes the patient, without how it is scanned."""
+def _get_patient_options(options: PhantomOptions) -> tuple[object, ...]:
+    """Return the options that make the patient, without those of the scan."""
     return (
         options.seed,
         options.variant,
@@ -190,7 +190,7 @@ def _patient_options(options: PhantomOptions) -> tuple[object, ...]:
     )
 
 
-def _times(protocol: MrProtocol) -> MrTimes:
+def _get_times(protocol: MrProtocol) -> MrTimes:
     contrast = protocol.contrast
     return MrTimes(
         tr_ms=contrast.tr_ms,

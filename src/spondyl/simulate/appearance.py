@@ -18,6 +18,8 @@ from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 
+__all__ = ["FAIR", "GOOD", "MIXED", "Looks", "imitate_appearance", "logits_around"]
+
 _PLACES = {level: float(place) for place, level in enumerate(REGULAR.levels)}
 """Where each level of a regular column lies along it; what a level looks like is a place on this line."""
 

@@ -21,6 +21,8 @@ from spondyl.geometry.affine import Float
 from spondyl.labelling import Levels
 from spondyl.simulate.appearance import MIXED, Looks, imitate_appearance, logits_around
 
+__all__ = ["SimulatedColumn", "View", "add_false_detections", "any_view", "draw_column", "drop_detections"]
+
 _BODY_SHARE = 0.75
 """Height of a body over the distance to its neighbours; discs take the rest (0.7 in the neck to 0.8 in the chest)."""
 

@@ -12,7 +12,16 @@ from spondyl.anatomy.numbering import NUMBERINGS, REGULAR, Numbering
 from spondyl.simulate.appearance import Looks
 from spondyl.simulate.columns import SimulatedColumn, View, add_false_detections, any_view, draw_column, drop_detections
 
-__all__ = ["CONDITIONS", "CONTROL", "USUAL", "Condition", "draw_patients"]
+__all__ = [
+    "CONDITIONS",
+    "CONTROL",
+    "USUAL",
+    "Condition",
+    "down_to_the_sacrum",
+    "draw_patients",
+    "with_anchor",
+    "without_anchor",
+]
 
 _ODD = tuple(numbering for numbering in NUMBERINGS if numbering is not REGULAR)
 

@@ -17,7 +17,7 @@ from spondyl.learn.recipes.table import PHANTOM_SEEDS
 from spondyl.metrics.naming import VariantTally
 from spondyl.metrics.vertebrae import VertebraScore
 from spondyl.phantom.options import Variant
-from spondyl.phantom.protocol import Field
+from spondyl.phantom.scanner.protocol import FieldOfView
 from spondyl.plan import Plan
 
 ALL_RIGHT = VertebraScore(
@@ -25,7 +25,7 @@ ALL_RIGHT = VertebraScore(
 )
 
 
-def a_measure(field: Field = Field.WHOLE, *, has_anchor: bool = True, held: bool = True) -> PatientMeasure:
+def a_measure(field: FieldOfView = FieldOfView.WHOLE, *, has_anchor: bool = True, held: bool = True) -> PatientMeasure:
     scores = dict.fromkeys(COMPARED, ALL_RIGHT) | {"argmax": replace(ALL_RIGHT, identified=8)}
     return PatientMeasure(
         field=field,
@@ -36,8 +36,8 @@ def a_measure(field: Field = Field.WHOLE, *, has_anchor: bool = True, held: bool
     )
 
 
-@pytest.mark.parametrize("field", Field)
-def test_measured_patients_are_no_training_patients(field: Field) -> None:
+@pytest.mark.parametrize("field", FieldOfView)
+def test_measured_patients_are_no_training_patients(field: FieldOfView) -> None:
     options = fresh_phantoms(field, 100)
     assert len({one.seed for one in options}) == 100
     assert not {one.seed for one in options} & set(PHANTOM_SEEDS)
@@ -49,13 +49,13 @@ def test_every_odd_numbering_occurs_where_it_can_be_told() -> None:
     options = variant_phantoms(12)
     assert len({one.seed for one in options}) == 12
     assert {(one.variant, one.field) for one in options} == {
-        *((variant, Field.WHOLE) for variant in (Variant.T11, Variant.T13, Variant.L4, Variant.L6)),
-        *((variant, Field.LUMBAR) for variant in (Variant.L4, Variant.L6)),
+        *((variant, FieldOfView.WHOLE) for variant in (Variant.T11, Variant.T13, Variant.L4, Variant.L6)),
+        *((variant, FieldOfView.LUMBAR) for variant in (Variant.L4, Variant.L6)),
     }
 
 
 def test_scores_of_patients_add_up_in_their_fields_row() -> None:
-    table = phantom_tables([a_measure(), a_measure(), a_measure(Field.CERVICAL)])
+    table = phantom_tables([a_measure(), a_measure(), a_measure(FieldOfView.CERVICAL)])
     rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("|")}
     assert rows[f"whole: {COMPARED[DEFAULT]}"].split("|")[2].strip() == "20"
     assert rows[f"whole: {COMPARED['argmax']}"].split("|")[5].strip() == "80.0"

@@ -20,7 +20,7 @@ from spondyl.metrics.vertebrae import VertebraScore, score_vertebrae
 from spondyl.stage import Structure
 from spondyl.study import Study
 
-__all__ = ["SETS", "detection_bench", "measure"]
+__all__ = ["SETS", "Measured", "detection_bench", "measure"]
 
 SETS = ("lumbar_t2", "lumbar_gre", "discs_t2")
 POOLED = ("lumbar_t2", "lumbar_gre")

@@ -30,7 +30,7 @@ from spondyl.metrics.tables import SCORE_HEADER, markdown_table, score_cells
 from spondyl.metrics.vertebrae import VertebraScore, score_vertebrae
 from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
 from spondyl.phantom.patient import make_phantom
-from spondyl.phantom.protocol import Field
+from spondyl.phantom.scanner.protocol import FieldOfView
 from spondyl.plan import Plan
 from spondyl.stage import Structure
 from spondyl.study import Study
@@ -52,7 +52,7 @@ PATIENTS, ODD_PATIENTS = 100, 60
 
 _VARIANTS = tuple(
     (variant, field)
-    for field in (Field.WHOLE, Field.LUMBAR)
+    for field in (FieldOfView.WHOLE, FieldOfView.LUMBAR)
     for variant in Variant
     if variant in IDENTIFIABLE_VARIANTS[field]
 )
@@ -76,14 +76,14 @@ class PatientMeasure:
         tally: whether its numbering was recognised, where the scan can tell.
     """
 
-    field: Field
+    field: FieldOfView
     scores: Mapping[str, VertebraScore]
     claims: tuple[tuple[float, bool], ...]
     has_anchor: bool
     tally: VariantTally
 
 
-def fresh_phantoms(field: Field, count: int, *, first_seed: int = _FRESH) -> list[PhantomOptions]:
+def fresh_phantoms(field: FieldOfView, count: int, *, first_seed: int = _FRESH) -> list[PhantomOptions]:
     """Phantoms that no recipe has seen, in all kinds of scans of one field of view."""
     return [PhantomOptions(seed=first_seed + number, field=field, is_varied=True) for number in range(count)]
 
@@ -149,7 +149,7 @@ def phantom_bench(plan: Plan, *, patients: int = PATIENTS, odd: int = ODD_PATIEN
     Raises:
         WeightsError: the plan's weights are missing or damaged.
     """
-    options = [one for field in Field for one in fresh_phantoms(field, patients)]
+    options = [one for field in FieldOfView for one in fresh_phantoms(field, patients)]
     measures = measure_phantoms([*options, *variant_phantoms(odd)], plan)
     tally = reduce(add, (measure.tally for measure in measures))
     return "\n\n".join(
@@ -165,7 +165,7 @@ def phantom_tables(measures: Sequence[PatientMeasure]) -> str:
     """Scores by field of view and method, recognised variants, and how far probabilities hold, as Markdown."""
     rows = [
         (f"{field}: {title}", *score_cells(reduce(add, (measure.scores[name] for measure in of))))
-        for field in Field
+        for field in FieldOfView
         if (of := [measure for measure in measures if measure.field is field])
         for name, title in COMPARED.items()
     ]

@@ -32,6 +32,7 @@ __all__ = [
     "base_series",
     "base_volume",
     "base_voxels",
+    "decode",
     "encode",
     "put_raw",
     "write_series",

@@ -21,6 +21,7 @@ __all__ = [
     "Case",
     "Family",
     "Interrupt",
+    "Prepare",
     "Workspace",
 ]
 

@@ -41,8 +41,8 @@ from spondyl.imaging.volume import Modality
 from spondyl.metrics.tables import markdown_table
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import Phantom, make_phantom
-from spondyl.phantom.protocol import Field
-from spondyl.phantom.sequence import Sequence
+from spondyl.phantom.scanner.protocol import FieldOfView
+from spondyl.phantom.scanner.sequence import PulseSequence
 
 __all__ = ["body_ratios", "cord_ratio", "phantom_intensities"]
 
@@ -60,15 +60,15 @@ class _Series:
 
     name: str
     folder: str
-    field: Field
-    sequence: Sequence
+    field: FieldOfView
+    sequence: PulseSequence
 
 
 _SERIES = (
-    _Series(name="lumbar T2 TSE", folder="lumbar_t2", field=Field.LUMBAR, sequence=Sequence.T2_TSE),
-    _Series(name="lumbar T2 SE, discs", folder="discs_t2", field=Field.LUMBAR, sequence=Sequence.T2_TSE),
-    _Series(name="lumbar Dixon GRE", folder="lumbar_gre", field=Field.LUMBAR, sequence=Sequence.DIXON_WATER),
-    _Series(name="cervical T2", folder="cervical_t2", field=Field.CERVICAL, sequence=Sequence.T2_TSE),
+    _Series(name="lumbar T2 TSE", folder="lumbar_t2", field=FieldOfView.LUMBAR, sequence=PulseSequence.T2_TSE),
+    _Series(name="lumbar T2 SE, discs", folder="discs_t2", field=FieldOfView.LUMBAR, sequence=PulseSequence.T2_TSE),
+    _Series(name="lumbar Dixon GRE", folder="lumbar_gre", field=FieldOfView.LUMBAR, sequence=PulseSequence.DIXON_WATER),
+    _Series(name="cervical T2", folder="cervical_t2", field=FieldOfView.CERVICAL, sequence=PulseSequence.T2_TSE),
 )
 
 
@@ -89,7 +89,7 @@ def phantom_intensities(data: Path, *, patients: int = 12) -> str:
     if patients < 2:
         raise SettingError(f"patients must be at least 2, got {patients}")
     rows: list[tuple[str, ...]] = []
-    made: dict[tuple[Field, Sequence], list[Ratios]] = {}
+    made: dict[tuple[FieldOfView, PulseSequence], list[Ratios]] = {}
     for series in _SERIES:
         real = list(_real_ratios(data / "mr" / series.folder))
         if not real:
@@ -128,10 +128,10 @@ def _stack(path: Path) -> SagittalStack:
     return to_sagittal(volume.voxels, volume.affine, slab_mm=0)[0]
 
 
-def _phantom_ratios(field: Field, sequence: Sequence, seed: int) -> Ratios:
+def _phantom_ratios(field: FieldOfView, sequence: PulseSequence, seed: int) -> Ratios:
     phantom = make_phantom(PhantomOptions(seed=seed, field=field, sequence=sequence))
     stack = SagittalStack(voxels=phantom.volume.voxels, affine=phantom.volume.affine)
-    if field is Field.CERVICAL:
+    if field is FieldOfView.CERVICAL:
         cord = np.equal(phantom.truth.masks.subregions, subregion_code(Subregion.CORD))
         return {"cord / CSF": cord_ratio(stack, cord)}
     return body_ratios(stack, _lumbar_outlines(phantom))

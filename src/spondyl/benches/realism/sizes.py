@@ -30,12 +30,20 @@ from spondyl.datasets.real_columns import (
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Float
 from spondyl.metrics.tables import markdown_table
-from spondyl.phantom.column import Column, corners_ras_mm, pedicle_points_ras_mm, place
-from spondyl.phantom.column_draw import draw_plan
-from spondyl.phantom.pathology import apply_pathology
-from spondyl.phantom.pathology_draw import draw_pathology
+from spondyl.phantom.column.column import Column, corners_ras_mm, pedicle_points_ras_mm, place_column
+from spondyl.phantom.column.draw import draw_plan
+from spondyl.phantom.pathology.draw import draw_pathology
+from spondyl.phantom.pathology.pathology import apply_pathology
 
-__all__ = ["phantom_realism"]
+__all__ = [
+    "Spread",
+    "body_sizes_mm",
+    "curvatures_deg",
+    "pedicle_distances_mm",
+    "phantom_realism",
+    "spacings_mm",
+    "verdict",
+]
 
 _MEAN_TOLERANCE, _ANGLE_TOLERANCE_DEG, _SD_TOLERANCE = 0.05, 1.0, 0.25
 _FEWEST = 5
@@ -66,7 +74,7 @@ def phantom_realism(data: Path, *, patients: int = 300, intensities: Callable[[P
     if missing:
         raise InputError(f"no {missing[0]} in the folder coordinates of the data to compare with")
     columns = [_patient(seed) for seed in range(patients)]
-    volunteers = [place(draw_plan(np.random.default_rng(seed))) for seed in range(patients)]
+    volunteers = [place_column(draw_plan(np.random.default_rng(seed))) for seed in range(patients)]
     parts = [
         _about(patients),
         *_spine_parts(data, columns),
@@ -83,7 +91,7 @@ def _coordinates(data: Path, name: str) -> Path:
 def _patient(seed: int) -> Column:
     rng = np.random.default_rng(seed)
     plan = draw_plan(rng)
-    return place(apply_pathology(plan, draw_pathology(rng, plan)))
+    return place_column(apply_pathology(plan, draw_pathology(rng, plan)))
 
 
 def _about(patients: int) -> str:

@@ -21,6 +21,8 @@ from spondyl.identify.targets import level_classes
 from spondyl.learn.augment import Augmentation, bend_greys
 from spondyl.learn.trainer import Recipe, Stream
 
+__all__ = ["AppearanceRecipe", "CropBatch", "CropStream"]
+
 _JITTER = 0.05
 """Standard deviation of a corner's place over the body's edge: about the detector's own error (1 to 2 mm of 35)."""
 

@@ -16,6 +16,8 @@ from spondyl.identify.targets import IGNORED, level_classes
 from spondyl.learn.trainer import Recipe, Stream
 from spondyl.simulate.columns import add_false_detections, draw_column, drop_detections
 
+__all__ = ["BiLstmRecipe", "SequenceBatch", "SequenceStream", "simulate_sequence"]
+
 _DROPPED = 0.1
 """Share of detections that are lost, as for the context network (section 4.4.2 of the paper)."""
 

@@ -20,6 +20,8 @@ from spondyl.identify.targets import IGNORED, ContextExample, context_example
 from spondyl.learn.trainer import Recipe, Stream
 from spondyl.simulate.columns import draw_column
 
+__all__ = ["HEIGHTS", "ContextRecipe", "MapBatch", "MapStream", "simulate"]
+
 HEIGHTS = HeightMapSettings(temperature=1.0)
 """How maps are drawn for this recipe. The published temperature of 10 leaves next to nothing of what an appearance
 network says with a few nats; so drawn, the context network learnt to ignore its input."""

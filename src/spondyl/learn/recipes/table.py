@@ -22,6 +22,8 @@ from spondyl.nets.cards import Card, find_card
 from spondyl.nets.presets import build
 from spondyl.nets.weights import load_card, save
 
+__all__ = ["run_recipe"]
+
 STEPS = {"vfr": 4800, "appearance": 1200, "context": 700, "bilstm": 3000}
 """Steps from random weights; a card names those of its own training."""
 

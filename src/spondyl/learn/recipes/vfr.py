@@ -17,6 +17,8 @@ from spondyl.learn.trainer import Recipe, Stream
 from spondyl.locate.vfr import WORKING_MM, normalise
 from spondyl.locate.vfr_targets import render_targets, vfr_loss
 
+__all__ = ["SliceStream", "VfrBatch", "VfrRecipe"]
+
 _SLICE_SHARES = (0.6, 0.3, 0.1)
 """How often a slice is drawn of those in which all bodies are certain (hand-drawn S1 is, in three), any is, or none.
 
