@@ -51,11 +51,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "plan": ("imaging", "methods", "nets", "stage"),
     "loaded_plan": ("engine", "findings", "imaging", "methods", "nets", "plan", "reading", "stage"),
     "pipeline": FOUNDATION,
-    "learn": (*FOUNDATION, "pipeline"),
-    "evaluate": (*FOUNDATION, "pipeline", "learn"),
-    **dict.fromkeys(WAYS_OUT, (*FOUNDATION, "pipeline", "learn", "evaluate")),
+    "datasets": (*FOUNDATION,),
+    "simulate": (*FOUNDATION,),
+    "metrics": (*FOUNDATION, "datasets"),
+    "learn": (*FOUNDATION, "datasets", "simulate", "metrics"),
+    "benches": (*FOUNDATION, "pipeline", "datasets", "simulate", "metrics", "learn"),
+    **dict.fromkeys(WAYS_OUT, (*FOUNDATION, "pipeline")),
     "terminal": (),
-    "cli": (*FOUNDATION, "pipeline", "learn", "evaluate", *WAYS_OUT, "terminal"),
+    "cli": (*FOUNDATION, "pipeline", "learn", "metrics", "benches", *WAYS_OUT, "terminal"),
     "__main__": ("terminal", "cli"),
 }
 """Whom each room may import besides itself, `errors`, `files` and the version in `spondyl/__init__.py`.

@@ -90,8 +90,8 @@ def test_a_scan_becomes_a_report_and_a_summary(scan: Path, capsys: pytest.Captur
         "read",
         "sagittal",
         "networks",
-        "locate vfr",
-        "identify order",
+        "locate",
+        "identify",
         "report",
     ]
     report = Findings.from_json((out / "report.json").read_bytes())
@@ -235,7 +235,7 @@ def test_a_phantom_is_a_dicom_series_that_can_be_analysed(scan: Path, tmp_path: 
     assert run("analyze", series, "-o", tmp_path / "report") == 0
     report = Findings.from_json((tmp_path / "report" / "report.json").read_bytes())
     assert report.input["files"] == len(list(series.iterdir()))
-    assert not [warning for warning in report.warnings if "left aside" in warning or "interpolated" in warning]
+    assert not [warning for warning in report.warnings if "ignored" in warning or "interpolated" in warning]
 
 
 @pytest.mark.parametrize(

@@ -13,24 +13,26 @@ import pytest
 
 import spondyl
 from phantoms import lumbar
+from spondyl.benches import phantom_speed
+from spondyl.benches import speed as speed_bench
 from spondyl.engine.build import _uses_cuda
 from spondyl.errors import requiring
-from spondyl.evaluate import phantom_speed, speed_bench
 from spondyl.findings import Findings
 from spondyl.imaging.read import read_volume
 from spondyl.phantom.write import Format, write_phantom
 from spondyl.pipeline import analyze
 
 WITH_TORCH = {
-    "engine.rate",
+    "benches.rate",
     "engine.torch_engine",
-    "learn.appearance",
     "learn.augment",
-    "learn.bilstm",
-    "learn.context",
-    "learn.recipes",
+    "learn.provenance",
+    "learn.recipes.appearance",
+    "learn.recipes.bilstm",
+    "learn.recipes.context",
+    "learn.recipes.table",
+    "learn.recipes.vfr",
     "learn.trainer",
-    "learn.vfr",
     "locate.vfr_targets",
     "nets.adapters",
     "nets.appearance",
@@ -132,7 +134,7 @@ def test_what_needs_torch_says_in_one_sentence_how_to_install_it(without_torch: 
 
 
 def test_findings_are_the_same_without_torch(without_torch: Session) -> None:
-    here = analyze(read_volume(without_torch.folder / "scan.nii.gz"))
+    here = analyze(read_volume(without_torch.folder / "scan.nii.gz")).findings
     there = Findings.from_json((without_torch.folder / "report" / "report.json").read_bytes())
     assert len(there.vertebrae) > 5
     assert there.vertebrae == here.vertebrae
@@ -146,8 +148,8 @@ def test_only_networks_training_and_their_engine_import_torch(without_torch: Ses
 @pytest.mark.parametrize(
     ("module", "measure", "extra"),
     [
-        ("spondyl.engine.rate", lambda folder: speed_bench._rate_sentence(None, None), "torch"),
-        ("spondyl.learn.vfr", phantom_speed._slices_per_second, "train"),
+        ("spondyl.benches.rate", lambda folder: speed_bench._rate_sentence(None, None), "torch"),
+        ("spondyl.learn.recipes.vfr", phantom_speed._slices_per_second, "train"),
     ],
 )
 def test_a_bench_says_what_it_could_not_measure_without_torch(

@@ -278,7 +278,7 @@ def test_what_the_reader_said_comes_first_and_research_use_last() -> None:
 def test_every_stage_is_told_and_timed() -> None:
     heard: list[str] = []
     findings = analyze(a_volume(), loaded=plan_that_says(), tell=heard.append).findings
-    assert heard == ["sagittal", "locate vfr", "identify order"]
+    assert heard == ["sagittal", "locate", "identify"]
     assert list(findings.timing_s) == ["sagittal", "locate", "identify"]
 
 

@@ -213,7 +213,7 @@ def train(
 ) -> None:
     """Train a network by its recipe."""
     sources = [_kind_and_path(text) for text in data or ()]
-    _later("spondyl.learn.recipes", "train").run_recipe(recipe, sources, run, start=start, steps=steps, seed=seed)
+    _later("spondyl.learn.recipes.table", "train").run_recipe(recipe, sources, run, start=start, steps=steps, seed=seed)
 
 
 @app.command()
@@ -228,7 +228,7 @@ def evaluate(
     one case when their names begin alike: case01_spondyl/report.json and case01_truth.json, case01_ctd.json,
     case01_seg.nii.gz or case01.json. Whatever has no partner is counted below the table.
     """
-    show(_later("spondyl.evaluate.compare", "evaluate").compare(predicted, truth))
+    show(_later("spondyl.metrics.compare", "evaluate").compare(predicted, truth))
 
 
 @app.command()
@@ -237,7 +237,7 @@ def bench(
     data: Annotated[Path | None, typer.Option(help="Where the labelled scans are.")] = None,
 ) -> None:
     """Measure, and print the table beside the paper's numbers."""
-    show(_later("spondyl.evaluate.benches", "bench").run_bench(name, data=data))
+    show(_later("spondyl.benches.table", "bench").run_bench(name, data=data))
 
 
 def main(arguments: list[str] | None = None) -> None:

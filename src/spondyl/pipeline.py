@@ -128,7 +128,9 @@ def _run(study: Study, loaded: LoadedPlan, clock: _Clock) -> Reading:
     from spondyl.reading import Reading
 
     reading = Reading(study=study)
+    stages = [step.method.stage for step in loaded.steps]
     for step in loaded.steps:
-        with clock.step(step.method.stage, step.method.name):
+        is_alone = stages.count(step.method.stage) == 1
+        with clock.step(step.method.stage, "" if is_alone else step.method.name):
             reading = step.apply(reading)
     return reading

@@ -43,6 +43,9 @@ _SIGPIPE = 13
 _REPEAT_S = 1.0
 """Signals within this time of the first mean the same; the work is being cleaned up."""
 
+_LOST_AGAIN_S = 0.2
+"""Time until a lost interrupt is raised again; Python has left the place that could not raise it by then."""
+
 _WRITE_ERRORS = REASONS | {EBADF: "it is closed"}
 
 
@@ -180,7 +183,7 @@ def _repeat_lost_interrupt(lost: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(lost)
         return
     _interrupt.time_s = -math.inf
-    threading.Timer(0.01, os.kill, (os.getpid(), _interrupt.number)).start()
+    threading.Timer(_LOST_AGAIN_S, os.kill, (os.getpid(), _interrupt.number)).start()
 
 
 def _complain_unless_interrupted(error: threading.ExceptHookArgs) -> None:

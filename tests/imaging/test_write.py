@@ -24,7 +24,7 @@ def test_labels_and_their_place_come_back_on_any_grid(affine: Affine) -> None:
     image = nib.Nifti1Image.from_bytes(_unpacked(to_nifti_gz(LABELS.astype(np.uint8), affine)))
     np.testing.assert_array_equal(np.asarray(image.dataobj), LABELS)
     np.testing.assert_allclose(image.affine, affine.matrix, atol=1e-4)  # stored as float32
-    np.testing.assert_allclose(image.get_qform(), affine.matrix, atol=1e-3)
+    np.testing.assert_allclose(image.get_qform(), affine.matrix, atol=1e-2)  # near half a turn, sqrt(1 - b² - c² - d²)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32])

@@ -4,9 +4,9 @@ import numpy as np
 from skimage.draw import polygon
 
 from spondyl.anatomy.level import Level
+from spondyl.datasets.exams import Exam, Outlines
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
-from spondyl.learn.exams import Exam, Outlines
 
 LEVELS = (Level.L2, Level.L3, Level.L4)
 PIXEL_MM = (0.8, 1.0)

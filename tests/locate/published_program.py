@@ -72,16 +72,17 @@ def landmarks(picture: np.ndarray, pixel_mm: float, network) -> tuple[list[tuple
 
 def outlines(centroids: list[tuple[int, int]], corners: list[list]) -> list[np.ndarray]:
     """Outlines of one slice."""
+    tips = [np.array([place + arrow for place, arrow in corners[kind]]).reshape(-1, 2) for kind in KINDS]
     found = []
     for centroid in centroids:
         if all(corners):
-            outline = assemble(np.array(centroid), corners)
+            nearest = [int(np.hypot(*(tips[kind] - centroid).T).argmin()) for kind in KINDS]
+            outline = assemble(np.array(centroid), [corners[kind][nearest[kind]] for kind in KINDS])
             found += [] if outline is None else [outline]
     return without_shared_corners(found)
 
 
-def assemble(centroid: np.ndarray, corners: list) -> np.ndarray | None:
-    chosen = [min(corners[kind], key=lambda corner: np.hypot(*(corner[0] + corner[1] - centroid))) for kind in KINDS]
+def assemble(centroid: np.ndarray, chosen: list) -> np.ndarray | None:
     missing = []
     for kind, (place, arrow) in enumerate(chosen):
         gap = np.hypot(*(place + arrow - centroid))
@@ -99,7 +100,8 @@ def spread_of_angles(outline: np.ndarray) -> float:
     angles = []
     for i in KINDS:
         one, other = outline[i - 1] - outline[i], outline[(i + 1) % 4] - outline[i]
-        angles.append(np.arccos(np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other)))
+        lengths = np.linalg.norm(one) * np.linalg.norm(other)
+        angles.append(np.arccos(np.clip(np.dot(one, other) / max(lengths, 1e-12), -1, 1)))
     return max(angles) - min(angles)
 
 

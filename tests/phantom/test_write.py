@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from phantoms import lumbar, made
+from spondyl.datasets.truth import read_truth
 from spondyl.errors import OutputError
-from spondyl.evaluate.truth import read_truth
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
 from spondyl.phantom.truth_document import SCHEMA

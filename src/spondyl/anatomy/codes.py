@@ -12,6 +12,23 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
 
+__all__ = [
+    "DISC_OFFSET",
+    "SCT_DISCS",
+    "VERSE",
+    "VERSE_COCCYX",
+    "VERSE_SACRUM",
+    "SpiderCode",
+    "Structure",
+    "Subregion",
+    "disc_code",
+    "level_of",
+    "read_spider",
+    "spider_level",
+    "subregion_code",
+    "verse_code",
+]
+
 VERSE_SACRUM = 26
 VERSE_COCCYX = 27
 SPIDER_CANAL = 100

@@ -9,6 +9,8 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR, Numbering, is_possible_pair
 from spondyl.errors import SettingError
 
+__all__ = ["Disc", "discs_of"]
+
 
 @dataclass(frozen=True, slots=True)
 class Disc:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import cached_property
 
+__all__ = ["Level", "Region"]
+
 
 class Region(StrEnum):
     """The regions of the column."""

@@ -10,6 +10,20 @@ from itertools import pairwise
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 
+__all__ = [
+    "ELEVEN_THORACIC",
+    "FOUR_LUMBAR",
+    "NUMBERINGS",
+    "REGULAR",
+    "SIX_LUMBAR",
+    "THIRTEEN_THORACIC",
+    "Numbering",
+    "column",
+    "is_possible_pair",
+    "levels_apart",
+    "total_prior",
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 
+__all__ = ["VID", "PairSpacing", "SpacingTable"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSpacing:

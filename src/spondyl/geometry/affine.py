@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spondyl.errors import SettingError
 
+__all__ = ["Affine", "Float"]
+
 Float = NDArray[np.float64]
 
 

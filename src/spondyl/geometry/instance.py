@@ -9,6 +9,8 @@ import numpy as np
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine, Float
 
+__all__ = ["CORNERS", "VertebraInstance", "polygon_areas", "polygon_centroids"]
+
 CORNERS = ("posterior_superior", "posterior_inferior", "anterior_inferior", "anterior_superior")
 """The order of a quadrilateral's corners: SpineNet's rt, rb, lb, lt with the face to the left."""
 

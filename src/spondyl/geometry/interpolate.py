@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from spondyl.geometry.affine import Float
 
+__all__ = ["resize_bicubic", "resize_bilinear", "sample_bicubic"]
+
 Float32 = NDArray[np.float32]
 Index = NDArray[np.intp]
 

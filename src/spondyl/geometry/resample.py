@@ -16,6 +16,8 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 from spondyl.geometry.viewable import require_viewable
 
+__all__ = ["left_right_obliquity_deg", "sagittal_axes", "to_sagittal"]
+
 MAX_OBLIQUITY_DEG = 30.0
 """Above this angle between left-right and the nearest voxel axis, a slice is no longer a sagittal view."""
 

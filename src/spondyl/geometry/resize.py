@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from spondyl.geometry.affine import Float
 
+__all__ = ["resize_slices"]
+
 _BLOCK = 1024
 """Columns that enter one matrix product; for more, its weights would be dense, and all but a few of them zero."""
 

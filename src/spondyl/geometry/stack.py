@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine, Float
 
+__all__ = ["SagittalStack"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SagittalStack:

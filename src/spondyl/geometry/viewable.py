@@ -9,7 +9,7 @@ import numpy as np
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
 
-__all__ = ["require_viewable"]
+__all__ = ["MAX_IN_PLANE_MM", "require_viewable"]
 
 MIN_SPACING_MM = 0.05
 """No clinical scanner stores finer voxels: MR is interpolated to 0.2 mm, CT of the inner ear to 0.1 mm."""

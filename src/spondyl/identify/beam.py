@@ -12,6 +12,8 @@ from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
 from spondyl.labelling import Levels
 
+__all__ = ["BeamCosts", "argmax_levels", "beam_search"]
+
 Float = NDArray[np.float64]
 
 

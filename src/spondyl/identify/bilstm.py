@@ -15,6 +15,8 @@ from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
 from spondyl.labelling import Levels
 from spondyl.nets.network import Network
 
+__all__ = ["recurrent_levels", "sequence_features"]
+
 _FLOOR_NATS = -10.0
 """Log-probabilities below count as this: nothing that a network says is surer than one in twenty thousand."""
 

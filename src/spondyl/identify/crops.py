@@ -17,6 +17,8 @@ from spondyl.errors import SettingError
 from spondyl.geometry.instance import CORNERS, VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 
+__all__ = ["COMPACT", "CROPS", "BodyWidth", "CropGrid", "appearance_crops"]
+
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 

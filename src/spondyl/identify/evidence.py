@@ -12,6 +12,8 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
 
+__all__ = ["OFFICIAL_COLUMNS", "STAND_INS", "level_evidence", "log_softmax"]
+
 Float = NDArray[np.float64]
 
 OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import log_softmax
 
+__all__ = ["Float", "Float32", "HeightMapSettings", "HeightSpan", "height_map", "padded_rows", "read_rows", "rows_at"]
+
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 

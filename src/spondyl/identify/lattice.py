@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from spondyl.anatomy.level import Level
 from spondyl.identify.level_tree import LevelTree
 
+__all__ = ["Lattice", "Posterior", "Way", "best_scores", "best_ways", "log_weight", "posterior", "triangle"]
+
 Float = NDArray[np.float64]
 
 Way = tuple[tuple[int, int], ...]

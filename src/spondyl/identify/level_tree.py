@@ -18,6 +18,8 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import Numbering, total_prior
 from spondyl.anatomy.spacing import SpacingTable
 
+__all__ = ["LevelTree", "level_tree"]
+
 Float = NDArray[np.float64]
 Int = NDArray[np.intp]
 

@@ -35,6 +35,8 @@ from spondyl.identify.lattice import Lattice, Way, best_ways, log_weight, poster
 from spondyl.identify.level_tree import LevelTree, level_tree
 from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
 
+__all__ = ["OrderCosts", "build_lattice", "decode"]
+
 Float = NDArray[np.float64]
 
 STUDENT_DEGREES = 4.0

@@ -24,6 +24,8 @@ from spondyl.identify.published_crops import published_crops
 from spondyl.labelling import Labelling, Levels, MarkSequence
 from spondyl.nets.network import Network
 
+__all__ = ["context_logits", "label", "published_height_map"]
+
 Float32 = NDArray[np.float32]
 TEMPERATURE = 10.0
 """Divides the logits of either network before the softmax."""

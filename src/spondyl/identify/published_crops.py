@@ -18,6 +18,8 @@ from spondyl.geometry.instance import CORNERS, VertebraInstance
 from spondyl.geometry.interpolate import resize_bicubic, sample_bicubic
 from spondyl.geometry.stack import SagittalStack
 
+__all__ = ["published_crops"]
+
 Float32 = NDArray[np.float32]
 
 SIZE = 224
@@ -42,9 +44,35 @@ def published_crops(stack: SagittalStack, instances: Iterable[VertebraInstance])
     Returns:
         (n, 224, 224, 16) float32; rows down the body, columns anterior to posterior, planes right to left.
     """
-    planes = _planes(stack.voxels)
-    crops = [_crop(planes, instance.middle_outline) for instance in instances]
+    crops = [_crop(stack.voxels, instance.middle_outline) for instance in instances]
     return np.stack(crops) if crops else np.zeros((0, SIZE, SIZE, PLANES), np.float32)
+
+
+def _crop(voxels: Float32, outline: Float) -> Float32:
+    anterior, posterior = outline[_ANTERIOR], outline[_POSTERIOR]
+    middle = (anterior + posterior) / 2
+    turn = _turn(*(posterior - anterior))
+    upright = (outline - middle) @ turn.T + middle
+    edge = float(np.ptp(upright, axis=0).max())
+    top, left = (int(start) for start in upright[_ANTERIOR] - edge)
+    rows = np.arange(top, min(int(top + 3 * edge), voxels.shape[1]))
+    columns = np.arange(max(left, 0), min(int(left + 3 * edge), voxels.shape[2]))
+    if not (rows.size and columns.size):
+        return np.zeros((SIZE, SIZE, PLANES), np.float32)
+    place = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
+    source = (place - middle) @ turn + middle
+    box, origin = _box(voxels, source)
+    cut = sample_bicubic(_planes(box), source[..., 0] - origin[0], source[..., 1] - origin[1])
+    cut[rows < 0] = 0
+    return _scaled(resize_bicubic(cut, (SIZE, SIZE)))
+
+
+def _box(voxels: Float32, points: Float) -> tuple[Float32, tuple[int, int]]:
+    """The rows and columns of all slices that interpolation at these points (..., 2) reads, and the first of each."""
+    last = np.array(voxels.shape[1:]) - 1
+    low, high = (np.floor(end(points.reshape(-1, 2), axis=0)).astype(int) for end in (np.min, np.max))
+    low, high = np.clip(low - 1, 0, last), np.clip(high + 2, 0, last)
+    return voxels[:, low[0] : high[0] + 1, low[1] : high[1] + 1], (int(low[0]), int(low[1]))
 
 
 def _planes(voxels: Float32) -> Float32:
@@ -59,24 +87,6 @@ def _planes(voxels: Float32) -> Float32:
     for plane, share in enumerate((at - low).astype(np.float32)):
         planes[..., plane] = voxels[low[plane]] * (1 - share) + voxels[high[plane]] * share
     return planes
-
-
-def _crop(planes: Float32, outline: Float) -> Float32:
-    anterior, posterior = outline[_ANTERIOR], outline[_POSTERIOR]
-    middle = (anterior + posterior) / 2
-    turn = _turn(*(posterior - anterior))
-    upright = (outline - middle) @ turn.T + middle
-    edge = float(np.ptp(upright, axis=0).max())
-    top, left = (int(start) for start in upright[_ANTERIOR] - edge)
-    rows = np.arange(top, min(int(top + 3 * edge), planes.shape[0]))
-    columns = np.arange(max(left, 0), min(int(left + 3 * edge), planes.shape[1]))
-    if not (rows.size and columns.size):
-        return np.zeros((SIZE, SIZE, PLANES), np.float32)
-    place = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
-    source = (place - middle) @ turn + middle
-    cut = sample_bicubic(planes, source[..., 0], source[..., 1])
-    cut[rows < 0] = 0
-    return _scaled(resize_bicubic(cut, (SIZE, SIZE)))
 
 
 def _turn(down: float, along: float) -> Float:

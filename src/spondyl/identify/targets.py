@@ -13,6 +13,8 @@ from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.height_map import Float, Float32, HeightMapSettings, height_map, padded_rows, rows_at
 
+__all__ = ["IGNORED", "ContextExample", "context_example", "level_classes"]
+
 IGNORED = -100
 """Class of what is not supervised; the number that torch's cross entropy leaves out by default."""
 

@@ -1,4 +1,4 @@
-"""DICOM files to one volume: choose a stack, put its slices on an even grid, and say what was left aside."""
+"""DICOM files to one volume: choose a stack, put its slices on an even grid, and say what was ignored."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.errors import InputError, SettingError
-from spondyl.geometry.affine import Float
+from spondyl.geometry.affine import Affine, Float
 from spondyl.imaging.archive import Member
 from spondyl.imaging.dicom_frames import Frame, frames_of
 from spondyl.imaging.dicom_pixels import read_pixels
-from spondyl.imaging.dicom_series import SAME_PLACE_MM, ImageStack, choose, stacks_of
-from spondyl.imaging.limits import require_readable_shape
+from spondyl.imaging.dicom_series import SAME_PLACE_MM, ImageStack, choose, depths_mm, stacks_of
+from spondyl.imaging.limits import (
+    MAX_COORDINATE_MM,
+    MAX_IMAGE_PIXELS,
+    require_backed,
+    require_plausible_grid,
+    require_readable_shape,
+)
 from spondyl.imaging.patient_space import affine_from_lps
 from spondyl.imaging.volume import Modality, Volume
+
+__all__ = ["read_dicom"]
 
 EVEN_WITHIN = 0.1
 """Slices this near to an even grid, in shares of its spacing, count as even; headers are rounded."""
@@ -27,7 +35,7 @@ SEPARATE_STEPS = 5.0
 """A gap of more than both (the second in usual slice distances) separates two stacks, it is no missing slice."""
 
 SIDEWAYS_MM = 1.0
-_MOST_LISTED = 20
+_MAX_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +60,18 @@ def read_dicom(members: Sequence[Member], modality: Modality | None = None) -> V
     """
     frames = [frame for number, member in enumerate(members) for frame in frames_of(member, number)]
     if not frames:
-        raise InputError("the DICOM files hold no grey image with a position and an orientation in space")
+        raise InputError(
+            "the DICOM files hold no grey image with a position and an orientation in space, "
+            f"within {MAX_COORDINATE_MM / 1000:g} m of its origin"
+        )
     stacks = stacks_of(frames)
     stack = choose(stacks, modality)
     if stack is None:
         raise InputError(_why_none(stacks, modality))
     grid, warnings = _even_grid(stack)
     first = grid.frames[0]
-    require_readable_shape((*first.shape, len(grid.below)))
+    affine = _require_readable(grid, members)
     images = read_pixels(members, grid.frames)
-    try:
-        affine = affine_from_lps(_steps(first, grid.step_lps_mm), first.position_lps_mm)
-    except SettingError as error:
-        raise InputError("the slices of the DICOM series do not form a stack") from error
     choice = f"{stack.describe()} (of {len({s.series for s in stacks})} series)"
     return Volume(
         voxels=_mix(images, grid).transpose(2, 1, 0),
@@ -73,6 +80,23 @@ def read_dicom(members: Sequence[Member], modality: Modality | None = None) -> V
         source={"format": "dicom", "files": len({frame.member for frame in grid.frames}), "series": choice},
         warnings=(*_other_warnings(members, frames, stacks, stack), *warnings),
     )
+
+
+def _require_readable(grid: _Grid, members: Sequence[Member]) -> Affine:
+    """The affine of a grid whose voxels can be read, judged from headers and the sizes of files."""
+    first, files = grid.frames[0], {frame.member for frame in grid.frames}
+    shape = (*first.shape[::-1], len(grid.below))
+    require_readable_shape(shape)
+    if first.shape[0] * first.shape[1] > MAX_IMAGE_PIXELS:
+        raise InputError(f"an image must have at most {MAX_IMAGE_PIXELS} pixels, got {shape[1]} x {shape[0]}")
+    try:
+        affine = affine_from_lps(_steps(first, grid.step_lps_mm), first.position_lps_mm)
+    except SettingError as error:
+        raise InputError("the slices of the DICOM series do not form a stack") from error
+    require_plausible_grid(shape, affine)
+    stored_bytes = sum(members[number].stored_bytes() for number in files)
+    require_backed((*first.shape, max(len(grid.frames), len(grid.below))), 1, stored_bytes)
+    return affine
 
 
 def _why_none(stacks: list[ImageStack], modality: Modality | None) -> str:
@@ -89,13 +113,13 @@ def _other_warnings(
     others = [stack for stack in stacks if stack is not chosen]
     if others:
         warnings += (f"chosen of {len(stacks)} stacks of images: {chosen.describe()}",)
-    for stack in others[:_MOST_LISTED]:
+    for stack in others[:_MAX_LISTED]:
         kind = "localiser, " if stack.frames[0].is_localiser else ""
-        warnings += (f"left aside: {kind}{stack.describe()}",)
-    if len(others) > _MOST_LISTED:
-        warnings += (f"left aside: {len(others) - _MOST_LISTED} more stacks",)
+        warnings += (f"ignored: {kind}{stack.describe()}",)
+    if len(others) > _MAX_LISTED:
+        warnings += (f"ignored: {len(others) - _MAX_LISTED} more stacks",)
     if unplaced := len(members) - len({frame.member for frame in frames}):
-        warnings += (f"left aside: {unplaced} DICOM files without a grey image placed in space",)
+        warnings += (f"ignored: {unplaced} DICOM files without a grey image placed in space",)
     return warnings
 
 
@@ -114,7 +138,7 @@ def _even_grid(stack: ImageStack) -> tuple[_Grid, tuple[str, ...]]:
     warnings += block_warnings
     if len(frames) == 1:
         return _single(frames[0]), (*warnings, "the scan has only one slice")
-    depths = _depths(frames)
+    depths = depths_mm(frames)
     steps = np.diff(depths)
     span = depths[-1] - depths[0]
     base = _usual_step(steps)
@@ -152,7 +176,7 @@ def _without_duplicates(stack: ImageStack) -> tuple[tuple[Frame, ...], tuple[str
 
 def _largest_block(frames: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
     """The longest run of slices without a gap that is too wide to be filled in."""
-    steps = np.diff(_depths(frames))
+    steps = np.diff(depths_mm(frames))
     breaks = np.flatnonzero((steps > SEPARATE_MM) & (steps > SEPARATE_STEPS * np.median(steps))) + 1
     bounds = [0, *breaks.tolist(), len(frames)]
     start, stop = max(pairwise(bounds), key=lambda bound: bound[1] - bound[0])
@@ -186,16 +210,12 @@ def _uneven_warning(steps: Float, base_mm: float, missing: int) -> str:
 
 def _sideways_warning(frames: tuple[Frame, ...], slope: Float) -> tuple[str, ...]:
     positions = np.array([frame.position_lps_mm for frame in frames])
-    depths = _depths(frames)
+    depths = depths_mm(frames)
     residual = positions - positions[0] - (depths - depths[0])[:, None] * slope
     worst_mm = float(np.linalg.norm(residual, axis=1).max())
     if worst_mm <= SIDEWAYS_MM:
         return ()
     return (f"slices are shifted against each other by up to {worst_mm:.1f} mm in their plane; this was not corrected",)
-
-
-def _depths(frames: tuple[Frame, ...]) -> Float:
-    return np.array([frame.position_lps_mm @ frames[0].normal_lps for frame in frames])
 
 
 def _mix(images: NDArray[np.float32], grid: _Grid) -> NDArray[np.float32]:

@@ -6,14 +6,17 @@ Slices are ordered by their position along the normal and by nothing else. A sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from spondyl.errors import InputError
 from spondyl.geometry.affine import Float
 from spondyl.imaging.dicom_frames import Frame
 from spondyl.imaging.volume import Modality
+
+__all__ = ["SAME_PLACE_MM", "ImageStack", "choose", "depths_mm", "stacks_of"]
 
 SAME_DIRECTION = 0.01
 """Largest difference of two direction cosines in one stack, 0.6 degrees; scanners write 6 digits or more."""
@@ -34,6 +37,9 @@ THIN_MM = 2.0
 SIMILAR_EXTENT_MM = 20.0
 """Stacks whose extents differ by less show the same spine; then contrast and slices decide."""
 
+MAX_STACKS_OF_SERIES = 500
+"""Radial scans have a direction for each of some dozen images; every further image is compared with all stacks."""
+
 _PLANES = ("sagittal", "coronal", "axial")
 
 
@@ -52,7 +58,7 @@ class ImageStack:
     @property
     def depths_mm(self) -> Float:
         """Positions along the first frame's normal, (n,), increasing."""
-        return np.array([frame.position_lps_mm @ self.frames[0].normal_lps for frame in self.frames])
+        return depths_mm(self.frames)
 
     @property
     def places(self) -> int:
@@ -74,6 +80,11 @@ class ImageStack:
     def describe(self) -> str:
         """What it shows, in a few words without any identifier."""
         return f"series {self.series}, {self.plane}, {self.places} slices, {self.extent_mm:.0f} mm from head to foot"
+
+
+def depths_mm(frames: Sequence[Frame]) -> Float:
+    """Positions of parallel frames along the first one's normal, (n,)."""
+    return _positions(frames) @ frames[0].normal_lps
 
 
 def stacks_of(frames: Iterable[Frame]) -> list[ImageStack]:
@@ -126,11 +137,15 @@ def _view(stack: ImageStack) -> int:
 
 
 def _stack(frames: Iterable[Frame], series: int) -> ImageStack:
-    frames = list(frames)
-    normal = frames[0].normal_lps
-    return ImageStack(
-        frames=tuple(sorted(frames, key=lambda frame: float(frame.position_lps_mm @ normal))), series=series
-    )
+    return ImageStack(frames=tuple(_by_depth(list(frames))), series=series)
+
+
+def _by_depth(frames: list[Frame]) -> list[Frame]:
+    return [frames[n] for n in np.argsort(depths_mm(frames), kind="stable")]
+
+
+def _positions(frames: Sequence[Frame]) -> Float:
+    return np.array([frame.position_lps_mm for frame in frames])
 
 
 def _partition(frames: Iterable[Frame], key: Callable[[Frame], Hashable]) -> list[list[Frame]]:
@@ -141,29 +156,40 @@ def _partition(frames: Iterable[Frame], key: Callable[[Frame], Hashable]) -> lis
 
 
 def _by_direction(frames: list[Frame]) -> list[list[Frame]]:
-    groups: list[list[Frame]] = []
-    for frame in frames:
-        for group in groups:
-            if np.abs(group[0].axes_lps - frame.axes_lps).max() < SAME_DIRECTION:
-                group.append(frame)
-                break
+    axes = np.array([frame.axes_lps.ravel() for frame in frames])
+    groups, firsts = [[frames[0]]], axes[:1]
+    for frame, own in zip(frames[1:], axes[1:], strict=True):
+        is_same = np.abs(firsts - own).max(axis=1) < SAME_DIRECTION
+        if is_same.any():
+            groups[int(is_same.argmax())].append(frame)
         else:
             groups.append([frame])
+            firsts = np.vstack([firsts, own])
+            _require_few(groups)
     return groups
 
 
 def _by_station(frames: list[Frame]) -> list[list[Frame]]:
     """Tell apart the stations of a long exam: parallel stacks side by side in their own plane."""
-    axes, normal = frames[0].axes_lps, frames[0].normal_lps
-    stations: list[list[Frame]] = []
-    for frame in sorted(frames, key=lambda frame: float(frame.position_lps_mm @ normal)):
-        for station in stations:
-            if np.linalg.norm(axes @ (frame.position_lps_mm - station[-1].position_lps_mm)) < SAME_STATION_MM:
-                station.append(frame)
-                break
+    ordered = _by_depth(frames)
+    places = _positions(ordered) @ frames[0].axes_lps.T
+    stations, lasts = [[ordered[0]]], places[:1].copy()
+    for frame, place in zip(ordered[1:], places[1:], strict=True):
+        is_same = np.linalg.norm(lasts - place, axis=1) < SAME_STATION_MM
+        if is_same.any():
+            nearest = int(is_same.argmax())
+            stations[nearest].append(frame)
+            lasts[nearest] = place
         else:
             stations.append([frame])
+            lasts = np.vstack([lasts, place])
+            _require_few(stations)
     return stations
+
+
+def _require_few(stacks: Sequence[object]) -> None:
+    if len(stacks) > MAX_STACKS_OF_SERIES:
+        raise InputError(f"one DICOM series holds more than {MAX_STACKS_OF_SERIES} stacks of images; give one of them")
 
 
 def _split_repeats(stack: ImageStack) -> list[ImageStack]:

@@ -5,19 +5,17 @@ Nothing is guessed: no modality, no frame of several, and no code that the file 
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
-from spondyl.imaging import metaimage, nifti
 from spondyl.imaging.archive import file_member
+from spondyl.imaging.metaimage import is_metaimage, read_metaimage
+from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
 
 __all__ = ["MAX_CODES", "LabelMap", "read_labels"]
 
@@ -53,34 +51,15 @@ def read_labels(path: Path) -> LabelMap:
     with file_member(path).open() as stream:
         head = stream.read(_HEAD_BYTES)
         stream.seek(0)
-        try:
-            if metaimage.is_metaimage(head):
-                shape, voxels, affine = _metaimage(stream)
-            elif head[:2] == nifti.GZIP_MAGIC or nifti.is_nifti(head):
-                shape, voxels, affine = _nifti(stream, is_packed=head[:2] == nifti.GZIP_MAGIC)
-            else:
-                raise InputError("a label map must be a NIfTI or MetaImage (.mha) file")
-        except (OSError, EOFError, KeyError, ValueError, zlib.error) as error:
-            raise InputError("the label map is damaged or truncated") from error
-    if any(frames != 1 for frames in shape[3:]):
-        raise InputError(f"a label map must hold one volume, got the shape {shape}")
-    return LabelMap(codes=_codes(voxels), affine=affine)
-
-
-_Read = tuple[tuple[int, ...], NDArray[np.float32], Affine]
-"""Shape that the header states, the first volume, and its place."""
-
-
-def _nifti(stream: BinaryIO, *, is_packed: bool) -> _Read:
-    unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_packed else stream
-    header, voxels, _ = nifti._read_header_and_voxels(unpacked)
-    return tuple(header.get_data_shape()), voxels, nifti._world(header)[0]
-
-
-def _metaimage(stream: BinaryIO) -> _Read:
-    header = metaimage._read_header(stream)
-    voxels, _ = metaimage._first_frame(stream, header)
-    return tuple(int(n) for n in header["DimSize"].split()), voxels, metaimage._world(header)
+        if is_metaimage(head):
+            image = read_metaimage(stream)
+        elif head[:2] == GZIP_MAGIC or is_nifti(head):
+            image = read_nifti(stream)
+        else:
+            raise InputError("a label map must be a NIfTI or MetaImage (.mha) file")
+    if image.frames != 1:
+        raise InputError(f"a label map must hold one volume, got {image.frames}")
+    return LabelMap(codes=_codes(image.voxels), affine=image.affine)
 
 
 def _codes(voxels: NDArray[np.float32]) -> NDArray[np.uint16]:

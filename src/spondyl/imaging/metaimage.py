@@ -6,6 +6,7 @@ the first axis varies fastest. Source: the MetaIO documentation of ITK.
 
 from __future__ import annotations
 
+import io
 import zlib
 from math import prod
 from typing import BinaryIO
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine
-from spondyl.imaging.limits import require_readable_shape
+from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
+from spondyl.imaging.packed import DeflatedStream, read_voxels
 from spondyl.imaging.patient_space import affine_from_lps
-from spondyl.imaging.volume import Modality, Volume, guess_modality
+from spondyl.imaging.stored import StoredImage
+
+__all__ = ["is_metaimage", "read_metaimage"]
 
 _FIRST_KEYS = (b"ObjectType", b"NDims", b"Comment", b"ObjectSubType")
 _MAX_HEADER_LINES = 1000
@@ -44,29 +48,31 @@ def is_metaimage(head: bytes) -> bool:
     return bool(equals) and key.strip() in _FIRST_KEYS
 
 
-def read_metaimage(stream: BinaryIO, modality: Modality | None = None) -> Volume:
+def read_metaimage(stream: BinaryIO, *, stored_bytes: int | None = None) -> StoredImage:
     """Read one MetaImage stream.
 
     Args:
         stream: at its start.
-        modality: MR or CT where the caller knows it; None guesses by the values, with a warning.
+        stored_bytes: how many bytes stand for it on disk or in an archive, held against what its header claims; None
+            for a label map, of which a few bytes may be enough.
 
     Raises:
         InputError: damaged, truncated, of two dimensions, too large, in two files, or without real numbers in it.
     """
     try:
         header = _read_header(stream)
-        voxels, warnings = _first_frame(stream, header)
+        shape, dtype = _layout(header)
         affine = _world(header)
-    except (KeyError, ValueError, EOFError, zlib.error, SettingError) as error:
+        require_plausible_grid(shape[:3], affine)
+        if stored_bytes is not None:
+            require_backed(shape, dtype.itemsize, stored_bytes)
+        voxels = _first_frame(stream, header, shape, dtype)
+    except (KeyError, ValueError, OverflowError, EOFError, zlib.error, SettingError) as error:
         raise InputError("the MetaImage file is damaged or truncated") from error
+    warnings: tuple[str, ...] = ()
     if "TransformMatrix" not in header:
         warnings += ("no orientation is stored: the axes were taken to point to left, posterior and superior",)
-    if modality is None:
-        modality, guessed = guess_modality(voxels)
-        warnings += guessed
-    source: dict[str, str | int | float] = {"format": "metaimage", "files": 1}
-    return Volume(voxels=voxels, affine=affine, modality=modality, source=source, warnings=warnings)
+    return StoredImage(format="metaimage", frames=prod(shape[3:]), voxels=voxels, affine=affine, warnings=warnings)
 
 
 def _read_header(stream: BinaryIO) -> dict[str, str]:
@@ -89,11 +95,14 @@ def _read_header(stream: BinaryIO) -> dict[str, str]:
     raise EOFError
 
 
-def _first_frame(stream: BinaryIO, header: dict[str, str]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def _layout(header: dict[str, str]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Shape, further frames included, and type of the voxels."""
     shape = tuple(int(n) for n in header["DimSize"].split())
     require_readable_shape(shape)
     if len(shape) < 3 or min(shape[:3]) < 2:
         raise InputError(f"a scan must have three dimensions, the MetaImage file has the shape {shape}")
+    if int(header["NDims"]) != len(shape):
+        raise ValueError
     if header["ElementDataFile"].upper() != "LOCAL":
         raise InputError("MetaImage in two files (.mhd and .raw) is not read; convert it to one .mha file")
     if int(header.get("ElementNumberOfChannels", "1")) != 1 or header["ElementType"] not in _ELEMENT_TYPES:
@@ -101,27 +110,23 @@ def _first_frame(stream: BinaryIO, header: dict[str, str]) -> tuple[NDArray[np.f
     if header.get("BinaryData", "True").lower() != "true":
         raise InputError("the MetaImage file holds its voxels as text, which is not read")
     is_big_endian = header.get("BinaryDataByteOrderMSB", "False").lower() == "true"
-    dtype = np.dtype((">" if is_big_endian else "<") + _ELEMENT_TYPES[header["ElementType"]])
-    raw = _voxel_bytes(stream, header, prod(shape) * dtype.itemsize)
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and Volume refuses that
-        voxels = np.frombuffer(raw, dtype, count=prod(shape[:3])).reshape(shape[:3], order="F").astype(np.float32)
-    frames = prod(shape[3:])
-    return voxels, (f"first of {frames} frames taken",) if frames > 1 else ()
+    return shape, np.dtype((">" if is_big_endian else "<") + _ELEMENT_TYPES[header["ElementType"]])
 
 
-def _voxel_bytes(stream: BinaryIO, header: dict[str, str], count: int) -> bytes:
-    if header.get("CompressedData", "False").lower() != "true":
-        raw = stream.read(count)
-    else:
-        inflater = zlib.decompressobj()
-        raw = inflater.decompress(stream.read(), count)
-        if not inflater.eof and inflater.decompress(inflater.unconsumed_tail, 1):
-            raise ValueError
-        if not inflater.eof:  # the checksum at the end was not reached
+def _first_frame(
+    stream: BinaryIO, header: dict[str, str], shape: tuple[int, ...], dtype: np.dtype[np.generic]
+) -> NDArray[np.float32]:
+    is_packed = header.get("CompressedData", "False").lower() == "true"
+    voxel_stream = io.BufferedReader(DeflatedStream(stream)) if is_packed else stream
+    voxels = read_voxels(voxel_stream, dtype, prod(shape[:3]))
+    rest = (prod(shape) - len(voxels)) * dtype.itemsize
+    while rest > 0:
+        if not (piece := voxel_stream.read(min(rest, 1 << 20))):
             raise EOFError
-    if len(raw) < count:
-        raise EOFError
-    return raw
+        rest -= len(piece)
+    if is_packed and voxel_stream.read(1):  # reading on checks the sum at the end as well
+        raise ValueError
+    return voxels.reshape(shape[:3], order="F")
 
 
 def _world(header: dict[str, str]) -> Affine:
@@ -136,6 +141,6 @@ def _world(header: dict[str, str]) -> Affine:
 
 def _numbers(text: str, count: int) -> NDArray[np.float64]:
     numbers = np.array([float(word) for word in text.split()])
-    if len(numbers) != count:
+    if len(numbers) != count or not np.isfinite(numbers).all():
         raise ValueError
     return numbers

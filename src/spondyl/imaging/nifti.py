@@ -9,16 +9,20 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
+from dataclasses import dataclass
 from math import prod
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spondyl.errors import InputError, SettingError
+from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
-from spondyl.imaging.limits import require_readable_shape
-from spondyl.imaging.volume import Modality, Volume, guess_modality
+from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
+from spondyl.imaging.packed import read_exactly, read_voxels
+from spondyl.imaging.stored import StoredImage
+
+__all__ = ["GZIP_MAGIC", "is_nifti", "read_nifti"]
 
 Header = Any
 """nibabel's Nifti1Header or Nifti2Header; nibabel leaves its methods without types."""
@@ -28,7 +32,13 @@ _MAGICS = {b"n+1\x00": (344, 348), b"n+2\x00": (4, 540)}
 _PAIR_MAGICS = {b"ni1\x00": 344, b"ni2\x00": 4}
 _SLACK_BYTES = 1 << 20
 """Writers pad or append little; more than this behind the voxels is no NIfTI."""
-_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+_MAX_GAP_BYTES = 64 << 20
+"""Extensions of a header hold text."""
+
+_MM_PER_UNIT = {1: 1000.0, 3: 0.001}
+_UNIT_NAMES = {1: "metres", 3: "microns"}
+_UNITS_OF_MM = (0, 2)
+"""Unknown, as many writers leave it, and mm. Source: nifti1.h, XYZT_TO_SPACE."""
 
 
 def is_nifti(head: bytes) -> bool:
@@ -37,12 +47,34 @@ def is_nifti(head: bytes) -> bool:
     return any(head[at : at + 4] == magic for magic, at in magics)
 
 
-def read_nifti(stream: BinaryIO, modality: Modality | None = None) -> Volume:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """The layout of the voxels behind a header, and their place.
+
+    Args:
+        shape: length of every axis, further frames included.
+        dtype: as which a voxel is stored.
+        gap_bytes: between the header and the first voxel.
+        rescale: slope and intercept from stored to real values.
+        affine: (i, j, k) to RAS mm.
+        warnings: what was guessed.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    gap_bytes: int
+    rescale: tuple[float, float]
+    affine: Affine
+    warnings: tuple[str, ...]
+
+
+def read_nifti(stream: BinaryIO, *, stored_bytes: int | None = None) -> StoredImage:
     """Read one NIfTI stream, gzipped or not.
 
     Args:
         stream: seekable, at its start.
-        modality: MR or CT where the caller knows it; None guesses by the values, with a warning.
+        stored_bytes: how many bytes stand for it on disk or in an archive, held against what its header claims; None
+            for a label map, of which a few bytes may be enough.
 
     Raises:
         InputError: damaged, truncated, of two dimensions, too large, or without real numbers in it.
@@ -51,33 +83,19 @@ def read_nifti(stream: BinaryIO, modality: Modality | None = None) -> Volume:
     stream.seek(0)
     try:
         unpacked = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_packed else stream
-        header, voxels, warnings = _read_header_and_voxels(unpacked)
-        affine, affine_warnings = _world(header)
+        layout = _layout(_parse_header(unpacked))
+        if stored_bytes is not None:
+            require_backed(layout.shape, layout.dtype.itemsize, stored_bytes)
+        voxels = _first_frame(unpacked, layout)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError("the NIfTI file is damaged or truncated") from error
-    except SettingError as error:
-        raise InputError(f"the NIfTI file places its voxels nowhere: {error}") from error
-    guess_warnings: tuple[str, ...] = ()
-    if modality is None:
-        modality, guess_warnings = guess_modality(voxels)
-    return Volume(
+    return StoredImage(
+        format="nifti",
+        frames=prod(layout.shape[3:]),
         voxels=voxels,
-        affine=affine,
-        modality=modality,
-        source={"format": "nifti", "files": 1},
-        warnings=(*warnings, *affine_warnings, *guess_warnings),
+        affine=layout.affine,
+        warnings=layout.warnings,
     )
-
-
-def _read_header_and_voxels(stream: BinaryIO) -> tuple[Header, NDArray[np.float32], tuple[str, ...]]:
-    header = _parse_header(stream)
-    shape = header.get_data_shape()
-    require_readable_shape(shape)
-    frames = prod(shape[3:])
-    if len(shape) < 3 or min(shape[:3]) < 2:
-        raise InputError(f"a scan must have three dimensions, the NIfTI file has the shape {tuple(shape)}")
-    warnings = (f"first of {frames} frames taken",) if frames > 1 else ()
-    return header, _first_frame(stream, header, shape[:3]), warnings
 
 
 def _parse_header(stream: BinaryIO) -> Header:
@@ -93,7 +111,7 @@ def _parse_header(stream: BinaryIO) -> Header:
         if head[at : at + 4] == magic:
             kind: Any = Nifti1Header if size == 348 else Nifti2Header
             try:
-                header = kind(head + _read_exactly(stream, size - len(head)), check=False)
+                header = kind(head + read_exactly(stream, size - len(head)), check=False)
                 header.check_fix(logger=_silent_logger())
                 return header
             except (HeaderDataError, WrapStructError, ValueError) as error:
@@ -108,21 +126,34 @@ def _silent_logger() -> logging.Logger:
     return logger
 
 
-def _first_frame(stream: BinaryIO, header: Header, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    dtype = header.get_data_dtype()
+def _layout(header: Header) -> _Layout:
+    try:
+        shape = tuple(int(n) for n in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        gap_bytes = max(0, int(header.get_data_offset()) - int(header["sizeof_hdr"]))
+        slope, intercept = header.get_slope_inter()
+    except Exception as error:  # nibabel raises many kinds on numbers that are none, or out of range
+        raise InputError("the header of the NIfTI file is damaged") from error
+    require_readable_shape(shape)
+    if len(shape) < 3 or min(shape[:3]) < 2:
+        raise InputError(f"a scan must have three dimensions, the NIfTI file has the shape {shape}")
     if dtype.kind not in "iuf":
         raise InputError("the NIfTI file holds colours or complex numbers, not one real value per voxel")
-    header_bytes = int(header["sizeof_hdr"])
-    _read_exactly(stream, max(0, int(header.get_data_offset()) - header_bytes))
-    raw = _read_exactly(stream, prod(shape) * dtype.itemsize)
-    _drain(stream, prod(header.get_data_shape()) * dtype.itemsize - len(raw) + _SLACK_BYTES)
-    slope, intercept = header.get_slope_inter()
-    stored = np.frombuffer(raw, dtype).reshape(shape, order="F")
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and Volume refuses that
-        voxels = stored.astype(np.float32)
-        if slope is not None and (slope, intercept) != (1, 0):
-            voxels = voxels * np.float32(slope) + np.float32(intercept or 0)
-    return voxels
+    if gap_bytes > _MAX_GAP_BYTES:
+        raise InputError("the header of the NIfTI file is damaged")
+    affine, warnings = _world(header)
+    require_plausible_grid(shape[:3], affine)
+    rescale = (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0))
+    return _Layout(shape=shape, dtype=dtype, gap_bytes=gap_bytes, rescale=rescale, affine=affine, warnings=warnings)
+
+
+def _first_frame(stream: BinaryIO, layout: _Layout) -> NDArray[np.float32]:
+    read_exactly(stream, layout.gap_bytes)
+    shape = layout.shape[:3]
+    slope, intercept = layout.rescale
+    voxels = read_voxels(stream, layout.dtype, prod(shape), slope=slope, intercept=intercept)
+    _drain(stream, (prod(layout.shape) - prod(shape)) * layout.dtype.itemsize + _SLACK_BYTES)
+    return voxels.reshape(shape, order="F")
 
 
 def _drain(stream: BinaryIO, limit: int) -> None:
@@ -133,25 +164,24 @@ def _drain(stream: BinaryIO, limit: int) -> None:
             raise InputError("the NIfTI file holds more data than its header says")
 
 
-def _read_exactly(stream: BinaryIO, count: int) -> bytes:
-    data = stream.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
-
-
+@np.errstate(over="ignore", invalid="ignore")  # `Affine` refuses what is not finite
 def _world(header: Header) -> tuple[Affine, tuple[str, ...]]:
-    unit = header.get_xyzt_units()[0]
+    unit = int(header["xyzt_units"]) % 8  # the rest is the unit of time
     scale = np.diag([*(3 * [_MM_PER_UNIT.get(unit, 1.0)]), 1.0])
     warnings: tuple[str, ...] = ()
-    if unit in _MM_PER_UNIT:
-        warnings += (f"positions are stored in {unit}s and were converted to mm",)
+    if unit not in (*_MM_PER_UNIT, *_UNITS_OF_MM):
+        warnings += ("the unit of positions is not one of NIfTI's and was taken to be mm",)
+    elif unit in _MM_PER_UNIT:
+        warnings += (f"positions are stored in {_UNIT_NAMES[unit]} and were converted to mm",)
     for kind in ("sform", "qform"):
         if int(header[f"{kind}_code"]) <= 0:
             continue
         try:
             return Affine(scale @ getattr(header, f"get_{kind}")()), warnings
-        except (SettingError, ValueError, np.linalg.LinAlgError):
-            warnings += (f"the {kind} is not a valid transform and was left aside",)
-    affine = Affine(scale @ header.get_base_affine())
+        except Exception:  # as above
+            warnings += (f"ignored: the {kind}, which is not a valid transform",)
+    try:
+        affine = Affine(scale @ header.get_base_affine())
+    except Exception as error:  # as above
+        raise InputError("the NIfTI file places its voxels nowhere") from error
     return affine, (*warnings, "no orientation is stored (neither sform nor qform): left and right may be swapped")

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike
 
 from spondyl.geometry.affine import Affine, Float
 
+__all__ = ["affine_from_lps", "lps_from_affine"]
+
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Its own inverse."""
 

@@ -1,4 +1,4 @@
-"""One way in: a file, folder or archive becomes one `Volume`; the content decides what it is, not the name."""
+"""One way in: a file, folder, archive or upload becomes one `Volume`; the content decides what it is, not the name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import BinaryIO
 
 from spondyl.errors import InputError
-from spondyl.imaging.archive import Member, file_member, folder_members, zip_members
+from spondyl.imaging.archive import Member, file_member, folder_members, numbered, opened_zip
 from spondyl.imaging.dicom_frames import is_dicom
 from spondyl.imaging.metaimage import is_metaimage, read_metaimage
 from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
+from spondyl.imaging.own_output import names_of_own_output
+from spondyl.imaging.stored import StoredImage
 from spondyl.imaging.volume import Modality, Volume
+
+__all__ = ["read_members", "read_volume"]
 
 _HEAD_BYTES = 540  # the longest of the headers that must be seen, NIfTI-2's
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -30,17 +33,14 @@ class _Kind(Enum):
     OTHER = auto()
 
 
-_READERS: dict[_Kind, Callable[[BinaryIO, Modality | None], Volume]] = {
-    _Kind.NIFTI: read_nifti,
-    _Kind.METAIMAGE: read_metaimage,
-}
+_READERS: dict[_Kind, Callable[..., StoredImage]] = {_Kind.NIFTI: read_nifti, _Kind.METAIMAGE: read_metaimage}
 
 
 def read_volume(path: Path, *, modality: Modality | None = None) -> Volume:
     """Read one scan: NIfTI, MetaImage (.mha), a DICOM file, a folder or a zip of any of these.
 
     Among several DICOM series the sagittal one that shows most of the spine is taken; the others are listed in the
-    volume's warnings.
+    volume's warnings. Reports and truths that Spondyl wrote into the folder are ignored.
 
     Args:
         path: the file or folder.
@@ -50,11 +50,24 @@ def read_volume(path: Path, *, modality: Modality | None = None) -> Volume:
         InputError: nothing that can be read as one scan.
     """
     if _is_folder(path):
-        return _read_members(folder_members(path), "folder", modality)
-    member = file_member(path)
-    if _kind(member) is _Kind.ZIP:
-        return _read_members(zip_members(path), "zip", modality)
-    return _read_members([member], "file", modality)
+        return _read(folder_members(path), "folder", modality)
+    return read_members([file_member(path)], modality)
+
+
+def read_members(members: Sequence[Member], modality: Modality | None = None) -> Volume:
+    """Read one scan from files that are at hand, as `read_volume` does from a folder or a file.
+
+    Args:
+        members: the files, such as `Member.from_bytes` makes; a single one may be a zip.
+        modality: as for `read_volume`.
+
+    Raises:
+        InputError: nothing that can be read as one scan.
+    """
+    if len(members) == 1 and _kind(members[0]) is _Kind.ZIP:
+        with opened_zip(members[0]) as inside:
+            return _read(inside, "zip", modality)
+    return _read(numbered(members), "file" if len(members) == 1 else "input", modality)
 
 
 def _is_folder(path: Path) -> bool:
@@ -69,19 +82,24 @@ def _is_folder(path: Path) -> bool:
     return S_ISDIR(mode)
 
 
-def _read_members(members: Sequence[Member], container: str, modality: Modality | None) -> Volume:
-    kinds = [_kind(member) for member in members]
-    dicom = [member for member, kind in zip(members, kinds, strict=True) if kind is _Kind.DICOM]
-    single = [(member, kind) for member, kind in zip(members, kinds, strict=True) if kind in _READERS]
+def _read(members: Sequence[Member], container: str, modality: Modality | None) -> Volume:
+    own = names_of_own_output(members) if len(members) > 1 else set()
+    others = [member for member in members if member.name not in own]
+    kinds = [_kind(member) for member in others]
+    dicom = [member for member, kind in zip(others, kinds, strict=True) if kind is _Kind.DICOM]
+    single = [(member, kind) for member, kind in zip(others, kinds, strict=True) if kind in _READERS]
+    ignored = (*_ignored(len(members) - len(others), "files that Spondyl wrote"),)
     if dicom:
-        return _with_others_named(_read_dicom(dicom, modality), len(members) - len(dicom))
+        ignored += _ignored(len(others) - len(dicom), "files of other kinds")
+        return _with_warnings(_read_dicom(dicom, modality), ignored)
     if not single:
-        raise InputError(_why_nothing(container, members))
+        raise InputError(_why_nothing(container, others, len(members) - len(others)))
     if len(single) > 1:
         raise InputError(f"the {container} holds {len(single)} NIfTI or MetaImage files; give one of them")
     member, kind = single[0]
-    with member.open() as stream:
-        return _with_others_named(_READERS[kind](stream, modality), len(members) - 1)
+    with member.opened() as stream:
+        volume = _READERS[kind](stream, stored_bytes=member.stored_bytes()).to_volume(modality)
+    return _with_warnings(volume, (*ignored, *_ignored(len(others) - 1, "files of other kinds")))
 
 
 def _read_dicom(members: Sequence[Member], modality: Modality | None) -> Volume:
@@ -90,15 +108,17 @@ def _read_dicom(members: Sequence[Member], modality: Modality | None) -> Volume:
     return read_dicom(members, modality)
 
 
-def _with_others_named(volume: Volume, others: int) -> Volume:
-    if not others:
-        return volume
-    return replace(volume, warnings=(*volume.warnings, f"left aside: {others} files of other kinds"))
+def _ignored(count: int, what: str) -> tuple[str, ...]:
+    return (f"ignored: {count} {what}",) if count else ()
 
 
-def _why_nothing(container: str, members: Sequence[Member]) -> str:
+def _with_warnings(volume: Volume, warnings: tuple[str, ...]) -> Volume:
+    return replace(volume, warnings=(*volume.warnings, *warnings)) if warnings else volume
+
+
+def _why_nothing(container: str, members: Sequence[Member], own: int) -> str:
     if not members:
-        return f"the {container} is empty"
+        return f"the {container} holds no scan, only what Spondyl wrote" if own else f"the {container} is empty"
     if container == "file":
         empty = not members[0].head(1)
         return "the file is empty" if empty else "the file is no scan: neither DICOM, NIfTI, MetaImage (.mha) nor zip"
@@ -119,7 +139,7 @@ def _kind(member: Member) -> _Kind:
 
 
 def _kind_of_gzip(member: Member) -> _Kind:
-    with member.open() as stream:
+    with member.opened() as stream:
         try:
             return _Kind.NIFTI if is_nifti(gzip.GzipFile(fileobj=stream).read(_HEAD_BYTES)) else _Kind.OTHER
         except (OSError, EOFError, zlib.error):

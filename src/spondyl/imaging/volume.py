@@ -26,7 +26,7 @@ class Volume:
         affine: (i, j, k) to RAS mm.
         modality: MR or CT.
         source: where it came from, as `report.json` shows it under "input"; never identifiers of a patient.
-        warnings: what the reader guessed or left aside, one sentence each.
+        warnings: what the reader guessed or ignored, one sentence each.
 
     Raises:
         InputError: voxels are not three-dimensional, not finite, or all equal.
@@ -41,9 +41,11 @@ class Volume:
     def __post_init__(self) -> None:
         if self.voxels.ndim != 3 or min(self.voxels.shape) < 1:
             raise InputError(f"a scan must have three dimensions, got shape {self.voxels.shape}")
-        if not np.isfinite(self.voxels).all():
+        with np.errstate(invalid="ignore"):
+            lowest, highest = self.voxels.min(), self.voxels.max()  # both are NaN where one voxel is
+        if not np.isfinite([lowest, highest]).all():
             raise InputError("the scan holds values that are not numbers (NaN or infinite)")
-        if self.voxels.min() == self.voxels.max():
+        if lowest == highest:
             raise InputError("the scan is constant: every voxel has the same value")
 
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
+__all__ = ["Augmentation", "SlicePlacement", "bend_greys", "randomise_contrast", "soft_inside"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:

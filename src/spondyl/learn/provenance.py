@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import spondyl
+from spondyl.datasets.exams import Exam
 from spondyl.identify.evidence import STAND_INS
 from spondyl.identify.order import OrderCosts
-from spondyl.learn.context import HEIGHTS
-from spondyl.learn.exams import Exam
+from spondyl.learn.recipes.context import HEIGHTS
 from spondyl.locate.vfr import CLOSE_MM, WORKING_MM
 from spondyl.nets.cards import Setting
 
@@ -25,7 +25,7 @@ SIMULATED = (
 )
 """What the recipes without scans learn from."""
 
-_ANNOTATIONS = "bodies outlined by hand for this project (learn/annotations); licence: Apache-2.0"
+_ANNOTATIONS = "bodies outlined by hand for this project (datasets/annotations); licence: Apache-2.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ _OWNERS = {
     ),
     "discs_t2": _Owner(citation="Menezes-Reis et al. 2016, doi 10.21037/qims.2016.08.01: lumbar T2", licence=_REHOSTED),
 }
-"""By the name of the set, which is that of an exam without its number (learn/split.json)."""
+"""By the name of the set, which is that of an exam without its number (datasets/split.json)."""
 
 
 def commit() -> str:

@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from spondyl.errors import SettingError
 
+__all__ = ["Recipe", "Stream", "fit", "validate"]
+
 Batch_co = TypeVar("Batch_co", covariant=True)
 
 _AVERAGE_DECAY = 0.998

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 
+__all__ = ["SliceOutlines", "group_across_slices"]
+
 JOIN_IOU = 0.2
 """Overlap above which a quadrilateral continues a body (the published code's; the paper's text says 0.25)."""
 

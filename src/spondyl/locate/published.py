@@ -4,8 +4,7 @@ Overlapping square patches, the landmarks of each, one decoding for each slice, 
 al. 2022, section 3.1, and the published code where it is more exact). What that program does is kept, slips included,
 because its weights were chosen with it:
 
-- the patch that reaches the far border begins one pixel too early and ends one pixel too early, and counts as often as
-  the tiling repeats it;
+- the patch at the far border lacks its last pixel, and counts as often as the tiling repeats it;
 - a corner is the hottest pixel of its region and its place the pixel's index times the patch's scale; its arrow counts
   in whole pixels of the patch, the fraction cut off;
 - a slice in which one kind of corner is nowhere seen shows no body;
@@ -34,8 +33,11 @@ from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.reading import Candidates, Locate
 from spondyl.study import Study
 
+__all__ = ["Corners", "Outlines", "assemble", "detect", "group", "open_published"]
+
 Float32 = NDArray[np.float32]
 Index = NDArray[np.intp]
+
 PATCH_MM = 260.0
 """Edge of a patch; the paper names 25, 26 and 50 cm."""
 

@@ -25,6 +25,19 @@ from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates, Locate
 from spondyl.study import Study
 
+__all__ = [
+    "CLOSE_MM",
+    "WORKING_MM",
+    "VfrSettings",
+    "batches",
+    "decode",
+    "detect",
+    "detect_in_patches",
+    "normalise",
+    "open_patches",
+    "open_whole",
+]
+
 WORKING_MM = 1.2
 """Pixel spacing at which networks are trained; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
 
@@ -76,8 +89,7 @@ _MAX_SLICE_PIXELS = 3_000_000
 """A slice passes the network whole, at 0.3 GB a million pixels; this is 2.0 x 0.54 m at `CLOSE_MM`."""
 
 _MAX_CENTROIDS = 128
-"""The hottest that count in one slice; a whole spine shows some 30, and pairing them with corners takes their square.
-"""
+"""Of more centroids in one slice the hottest count: a whole spine shows 30, and each is compared with every corner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from spondyl.geometry.instance import polygon_areas, polygon_centroids
 
+__all__ = ["render_targets", "vfr_loss"]
+
 VARIANCE_PER_AREA = 1 / 50
 """Variance of a heat peak over the outline's area: sigma is a seventh of an edge; the paper says proportional only."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spondyl.errors import OutputError, WeightsError
+from spondyl.errors import WeightsError
+from spondyl.files import refused
 from spondyl.nets.cards import Card, Setting
 from spondyl.nets.places import user_weights_folder
 from spondyl.nets.presets import NETWORKS
+from spondyl.nets.weight_sets import WeightSet, set_path
 from spondyl.nets.weights import difference, expected_shapes, write
 
 __all__ = ["SPINENET_PREFIX", "import_spinenet"]
@@ -57,11 +60,11 @@ def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
         store: where to write; the user's own weights when None.
 
     Returns:
-        A card for each network found, named `spinenet-official-<network>`.
+        The cards, named `spinenet-official-<network>`; a set of weights `spinenet-official` names them.
 
     Raises:
-        WeightsError: no checkpoint there, one is unreadable or differs from the published tensors, or two hold
-            the same network.
+        WeightsError: a network's checkpoint is missing, one is unreadable or differs from the published tensors, or
+            two hold the same network.
         OutputError: the store cannot be written.
     """
     found: dict[str, tuple[str, Path]] = {}
@@ -73,13 +76,17 @@ def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
         found[network] = (name, path)
     if not found:
         raise WeightsError(f"there is no checkpoint ({', '.join(_SUFFIXES)}) in the folder; {_ADVICE}")
+    missing = [network for network in _SETTINGS if network not in found]
+    if missing:
+        raise WeightsError(f"the folder lacks the checkpoint of {', '.join(missing)}; give all {len(_SETTINGS)}")
     target = user_weights_folder() if store is None else store
     with _staging(target) as staged:
         # each is read again, so that one network at a time is in memory
         cards = [
             write(_read_state(path, name), _spinenet_card(network), staged) for network, (name, path) in found.items()
         ]
-        _install([path for card in cards for path in (card.weights_path, card.card_path)], target)
+        files = [path for card in cards for path in (card.weights_path, card.card_path)]
+        _install([*files, _write_set(staged)], staged, target)
     return [replace(card, folder=target) for card in cards]
 
 
@@ -92,24 +99,43 @@ def _staging(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
     except OSError as error:
-        raise OutputError(f"the folder of weights cannot be written: {error.strerror}") from error
+        raise refused("the weights", error) from error
     try:
         yield staged
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         if is_new:
             with suppress(OSError):
+                set_path(target, SPINENET_PREFIX).parent.rmdir()
+            with suppress(OSError):
                 target.rmdir()
         raise
     shutil.rmtree(staged, ignore_errors=True)
 
 
-def _install(files: Sequence[Path], target: Path) -> None:
-    """Move files into the target, those of the same name aside; where one cannot be moved, move all back."""
+def _write_set(folder: Path) -> Path:
+    """Write the set of weights that runs the published networks as the published program does."""
+    path = set_path(folder, SPINENET_PREFIX)
+    weights = WeightSet(
+        name=SPINENET_PREFIX,
+        networks={network: f"{SPINENET_PREFIX}-{network}" for network in _SETTINGS},
+        methods={"mr": {"locate": ("spinenet",), "identify": ("spinenet",)}},
+    )
+    try:
+        path.parent.mkdir()
+        path.write_text(weights.to_toml(), encoding="utf-8")
+    except OSError as error:
+        raise refused("the weights", error) from error
+    return path
+
+
+def _install(files: Sequence[Path], staged: Path, target: Path) -> None:
+    """Move staged files to their places, what is there aside; where one cannot be moved, move all back."""
     moves: list[tuple[Path, Path]] = []
     try:
         for file in files:
-            place, aside = target / file.name, file.with_name(f"{file.name}.before")
+            place, aside = target / file.relative_to(staged), file.with_name(f"{file.name}.before")
+            place.parent.mkdir(exist_ok=True)
             for source, destination in ((place, aside), (file, place)):
                 if source.exists():
                     source.replace(destination)
@@ -118,14 +144,14 @@ def _install(files: Sequence[Path], target: Path) -> None:
         for source, destination in reversed(moves):
             destination.replace(source)
         if isinstance(error, OSError):
-            raise OutputError(f"the weights cannot be installed: {error.strerror}; nothing was changed") from error
+            raise refused("the weights", error) from error
         raise
 
 
 def _read_state(path: Path, name: str) -> dict[str, Tensor]:
     try:
         # weights_only: a pickle from elsewhere must not run code
-        with torch.serialization.safe_globals(_numpy_scalars()):
+        with _with_numpy_scalars():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may raise whatever its garbage stands for
         raise WeightsError(f"{name} cannot be read as a checkpoint of tensors; {_ADVICE}") from error
@@ -141,13 +167,28 @@ def _read_state(path: Path, name: str) -> dict[str, Tensor]:
     return state
 
 
-def _numpy_scalars() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """What a pickle of a numpy number consists of, under the names that numpy 2 and numpy 1 pickle it by."""
+@contextmanager
+def _with_numpy_scalars() -> Iterator[None]:
+    """Let pickles of tensors hold numpy numbers too, named as numpy 2 or numpy 1 pickles them."""
     from numpy._core.multiarray import scalar
 
+    def scalar_of_numpy_1(dtype: np.dtype[Any], data: bytes) -> object:
+        return scalar(dtype, data)
+
+    # torch finds what is allowed by its own names; only versions after 2.5 take another name beside it
+    scalar_of_numpy_1.__module__ = "numpy.core.multiarray"
+    scalar_of_numpy_1.__name__ = scalar_of_numpy_1.__qualname__ = "scalar"
     codes = np.typecodes["AllInteger"] + np.typecodes["Float"]
-    old, new = ((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))
-    return [old, new, np.dtype, *{type(np.dtype(code)) for code in codes}]
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(
+        # later versions of torch allow `encode`, the bytes of protocol 2, of themselves
+        [scalar, scalar_of_numpy_1, np.dtype, codecs.encode, *{type(np.dtype(code)) for code in codes}]
+    )
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def _recognise(state: Mapping[str, Tensor], name: str) -> str:

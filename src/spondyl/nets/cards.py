@@ -16,7 +16,17 @@ from spondyl.errors import WeightsError
 from spondyl.nets.places import shipped_weights_folder, user_weights_folder
 from spondyl.nets.presets import network_entry
 
-__all__ = ["Card", "Setting", "file_sha256", "find_card", "list_cards", "read_card", "toml_files"]
+__all__ = [
+    "Card",
+    "Setting",
+    "file_sha256",
+    "find_card",
+    "list_cards",
+    "read_card",
+    "toml_files",
+    "verified",
+    "with_digest",
+]
 
 Setting = bool | int | float | str
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -21,7 +21,7 @@ from spondyl.errors import WeightsError
 from spondyl.nets.cards import toml_files
 from spondyl.nets.places import shipped_weights_folder, user_weights_folder
 
-__all__ = ["WeightSet", "find_set", "list_sets"]
+__all__ = ["WeightSet", "find_set", "list_sets", "read_set", "set_path"]
 
 _FOLDER = "sets"
 

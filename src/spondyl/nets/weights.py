@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from spondyl.errors import WeightsError
+from spondyl.errors import OutputError, WeightsError
 from spondyl.files import new_file
 from spondyl.nets.cards import Card, file_sha256, find_card, list_cards, verified, with_digest
 from spondyl.nets.presets import build
@@ -85,7 +85,10 @@ def write(state: Mapping[str, Tensor], card: Card, folder: Path) -> Card:
     what = f"the weights {card.name}"
     sealed = with_digest(card, folder, "")
     with new_file(sealed.card_path, what) as card_file, new_file(sealed.weights_path, what) as weights_file:
-        weights_file.write_bytes(safetensors.torch.save({key: value.contiguous() for key, value in state.items()}))
+        try:  # straight to the file: a copy of the bytes of a large network would not fit beside it
+            safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, weights_file)
+        except safetensors.SafetensorError as error:
+            raise OutputError(f"{what} cannot be written: the disk is full, or the system refused it") from error
         sealed = with_digest(card, folder, file_sha256(weights_file))
         card_file.write_text(sealed.to_toml(), encoding="utf-8")
     return sealed

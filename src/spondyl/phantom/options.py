@@ -26,7 +26,7 @@ from spondyl.phantom.pathology.pathology import FractureKind
 from spondyl.phantom.scanner.protocol import SPACING_RANGE_MM, FieldOfView
 from spondyl.phantom.scanner.sequence import PulseSequence
 
-__all__ = ["FractureWish", "PhantomOptions", "SlipWish", "Variant", "format_sequence"]
+__all__ = ["IDENTIFIABLE_VARIANTS", "FractureWish", "PhantomOptions", "SlipWish", "Variant", "format_sequence"]
 
 MAX_COBB_DEG = 90.0
 MAX_SLIP_MM = 20.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["UNCERTAIN_BELOW", "draw_overview", "follow_spine", "slice_positions"]
+__all__ = ["COLOURS", "UNCERTAIN_BELOW", "draw_overview", "follow_spine", "slice_positions"]
 
 UNCERTAIN_BELOW = 0.8
 """A level with a lower probability carries a question mark."""

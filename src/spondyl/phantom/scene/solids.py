@@ -14,7 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from spondyl.geometry.affine import Float
 
-__all__ = ["BodySolid", "DiscSolid", "Ellipsoid", "LocalFrame", "Solid", "Tube", "make_tube"]
+__all__ = [
+    "BodySolid",
+    "Coordinates",
+    "DiscSolid",
+    "Ellipsoid",
+    "LocalFrame",
+    "Solid",
+    "Tube",
+    "make_tube",
+    "trace_section_rim",
+]
 
 Coordinates = NDArray[np.floating[Any]]
 """One coordinate of some points, float32 in painting; the three coordinates broadcast to one shape."""

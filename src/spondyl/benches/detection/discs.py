@@ -1,0 +1,114 @@
+"""Real exams whose discs somebody else has marked: are the bodies on both sides found, and rightly named?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spondyl.anatomy.codes import SCT_DISCS
+from spondyl.anatomy.disc import Disc
+from spondyl.anatomy.level import Level
+from spondyl.findings import Vertebra
+from spondyl.geometry.affine import Float
+from spondyl.imaging.labels import LabelMap, read_labels
+from spondyl.imaging.read import read_volume
+from spondyl.imaging.volume import Modality
+from spondyl.loaded_plan import LoadedPlan
+from spondyl.metrics.tables import markdown_table
+from spondyl.pipeline import analyze
+
+__all__ = ["EXAMS", "DiscSides", "disc_point_bench", "disc_points", "judge_discs"]
+
+EXAMS = {
+    "cervical_t2_01": ("cervical_t2/cervical_t2_01.nii.gz", "cervical_t2/cervical_t2_01_discs.nii.gz"),
+    "PAM50_small_t2": ("template/PAM50_small_t2.nii.gz", "template/PAM50_small_label_discPosterior.nii.gz"),
+}
+"""Scan and points, under the folder of MR exams; no network was trained on either."""
+
+_REACH_MM = 32.0
+"""A body beside a disc has its middle this near the disc's posterior edge; 28 mm in the loins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscSides:
+    """What was reported beside a disc.
+
+    Args:
+        disc: as marked.
+        above, below: level of the nearest reported body above and below it, None where there is none near.
+    """
+
+    disc: Disc
+    above: Level | None
+    below: Level | None
+
+    @property
+    def is_found(self) -> bool:
+        """A body on each side."""
+        return self.above is not None and self.below is not None
+
+    @property
+    def is_named(self) -> bool:
+        """Both with their right names."""
+        return (self.above, self.below) == (self.disc.upper, self.disc.lower)
+
+
+def disc_point_bench(data: Path, loaded: LoadedPlan) -> str:
+    """Analyse the exams and compare.
+
+    Args:
+        data: the folder that holds `mr/`.
+        loaded: what to measure.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        InputError: an exam is missing or cannot be read.
+    """
+    rows = []
+    for name, (scan, points) in EXAMS.items():
+        findings = analyze(read_volume(data / "mr" / scan, modality=Modality.MR), loaded=loaded).findings
+        marked = disc_points(read_labels(data / "mr" / points))
+        rows.append(_row(name, judge_discs(marked, findings.vertebrae)))
+    about = "Discs that others have marked: a body reported on either side, and both rightly named. Never trained on."
+    return f"{about}\n\n{markdown_table(('exam', 'discs', 'found', 'named', 'not named'), rows)}"
+
+
+def disc_points(labels: LabelMap) -> dict[Disc, Float]:
+    """Marked discs, (3,) RAS mm each: the middle of the voxels that carry a disc's code of the Spinal Cord Toolbox."""
+    return {
+        disc: labels.affine.to_world(np.argwhere(labels.codes == code).mean(axis=0))
+        for code, disc in SCT_DISCS.items()
+        if (labels.codes == code).any()
+    }
+
+
+def judge_discs(points: Mapping[Disc, Float], vertebrae: Sequence[Vertebra]) -> list[DiscSides]:
+    """What is reported beside each marked disc.
+
+    Args:
+        points: RAS mm, (3,) each.
+        vertebrae: as reported.
+    """
+    judged = []
+    for disc, point in points.items():
+        above = [v for v in vertebrae if v.centroid_mm[2] > point[2]]
+        below = [v for v in vertebrae if v.centroid_mm[2] < point[2]]
+        judged.append(DiscSides(disc=disc, above=_nearest(above, point), below=_nearest(below, point)))
+    return judged
+
+
+def _nearest(vertebrae: Sequence[Vertebra], point: Float) -> Level | None:
+    away = [(float(np.linalg.norm(np.subtract(v.centroid_mm, point))), v.level) for v in vertebrae]
+    distance, level = min(away, default=(np.inf, None))
+    return Level(level) if level is not None and distance <= _REACH_MM else None
+
+
+def _row(name: str, judged: Sequence[DiscSides]) -> tuple[str, ...]:
+    wrong = [str(sides.disc) for sides in judged if not sides.is_named]
+    found, named = sum(sides.is_found for sides in judged), sum(sides.is_named for sides in judged)
+    return name, str(len(judged)), str(found), str(named), ", ".join(wrong) or "-"

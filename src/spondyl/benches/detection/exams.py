@@ -1,0 +1,124 @@
+"""`spondyl bench spinenet-detection`: vertebrae found and named in real exams, beside the paper's Table 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+from spondyl.anatomy.level import Level
+from spondyl.benches.comparison import COMPARED, DEFAULT, Comparison
+from spondyl.datasets.exams import Exam, load_exams
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.labelling import Labelling
+from spondyl.metrics.calibration import calibration_line
+from spondyl.metrics.tables import SCORE_HEADER, markdown_table, score_cells
+from spondyl.metrics.vertebrae import VertebraScore, score_vertebrae
+from spondyl.stage import Structure
+from spondyl.study import Study
+
+__all__ = ["SETS", "Measured", "detection_bench", "measure"]
+
+SETS = ("lumbar_t2", "lumbar_gre", "discs_t2")
+POOLED = ("lumbar_t2", "lumbar_gre")
+"""The sets whose bodies somebody else has segmented; in discs_t2 they are outlined for this project only."""
+
+PART = "validation"
+
+_PAPER_ROWS = (
+    ("published: OWS, 37 whole spines", "888", "99.0", "98.1", "96.5", "97.3", "2.4 ± 1.3"),
+    ("published: Genodisc, 421 lumbar", "2947", "99.7", "99.7", "98.4", "99.7", "1.6 ± 1.1"),
+    ("published: Zukić, 17 lumbar", "154", "99.3", "98.7", "90.9", "98.7", "2.0 ± 1.5"),
+)
+"""SpineNetV2's Table 2 (Windsor et al. 2022), on exams that are not ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Scores of each method and how far the default method's probabilities can be believed, over some exams.
+
+    Args:
+        scores: by method.
+        claims: probability of the level of each found body, and whether it was the right one.
+    """
+
+    scores: Mapping[str, VertebraScore]
+    claims: tuple[tuple[float, bool], ...]
+
+    def __add__(self, other: Measured) -> Measured:
+        return Measured(
+            scores={name: score + other.scores[name] for name, score in self.scores.items()},
+            claims=self.claims + other.claims,
+        )
+
+
+def detection_bench(data: Path, comparison: Comparison) -> str:
+    """Measure on the validation part of the published split.
+
+    Args:
+        data: the folder that holds `mr/lumbar_t2` and so on.
+        comparison: what to measure.
+
+    Returns:
+        What was read, the table and the calibration, as Markdown.
+
+    Raises:
+        InputError: a set is missing, or an exam in it cannot be read.
+    """
+    exams = {name: list(load_exams(data / "mr" / name, PART)) for name in SETS}
+    measured = {name: reduce(add, (measure(exam, comparison) for exam in exams[name])) for name in SETS}
+    pooled = reduce(add, (measured[name] for name in POOLED))
+    both = " + ".join(POOLED)
+    parts = {**measured, both: pooled}
+    rows = [
+        (f"{part}: {title}", *score_cells(whole.scores[name]))
+        for part, whole in parts.items()
+        for name, title in COMPARED.items()
+    ]
+    return "\n\n".join(
+        [
+            _sources(exams),
+            markdown_table(("set and decoder", *SCORE_HEADER), [*rows, *_PAPER_ROWS]),
+            *([calibration_line(both, pooled.claims, bodies="found bodies")] if pooled.claims else []),
+        ]
+    )
+
+
+def measure(exam: Exam, comparison: Comparison) -> Measured:
+    """Find the vertebrae of one exam, name them by every method, and compare with the truth."""
+    truth, affine = exam.bodies(), exam.stack.affine
+    readings = comparison.readings(Study.from_sagittal(exam.stack))
+    found = readings[DEFAULT].candidates[Structure.VERTEBRA].bodies
+    labellings = {name: reading.labellings.vertebrae for name, reading in readings.items()}
+    labelling = labellings[DEFAULT]
+    scores = {
+        name: score_vertebrae(truth, found, () if one is None else one.levels, affine)
+        for name, one in labellings.items()
+    }
+    return Measured(scores=scores, claims=() if labelling is None else tuple(_claims(truth, found, labelling, affine)))
+
+
+def _claims(
+    truth: Mapping[Level, VertebraInstance],
+    found: Sequence[VertebraInstance],
+    labelling: Labelling[Level],
+    affine: Affine,
+) -> Iterator[tuple[float, bool]]:
+    """Probability of the level, and whether it is right, of the one reported body that holds a true centroid."""
+    reported = [i for i, level in enumerate(labelling.levels) if level is not None]
+    for level, true in truth.items():
+        holding = [
+            i for i in reported if score_vertebrae({level: true}, [found[i]], [labelling.levels[i]], affine).found
+        ]
+        if len(holding) == 1:
+            yield float(labelling.level_probability[holding[0]]), labelling.levels[holding[0]] is level
+
+
+def _sources(exams: Mapping[str, Sequence[Exam]]) -> str:
+    named = "; ".join(
+        f"{name}: {', '.join(exam.name.removeprefix(f'{name}_') for exam in of)}" for name, of in exams.items()
+    )
+    return f"Exams of the {PART} part of `datasets/split.json`, split by patient, never trained on: {named}."

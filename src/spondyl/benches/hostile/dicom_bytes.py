@@ -1,0 +1,102 @@
+"""DICOM written by hand: elements as bytes, and objects of many frames from the honest scan."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.benches.hostile.base import base_series, decode, encode
+
+__all__ = ["element", "enhanced", "honest_enhanced", "inserted", "pixel_data_at", "sequence", "unsigned"]
+
+_LONG_FORM = (b"OB", b"OW", b"SQ", b"UN", b"UT")
+_ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.1"
+_PIXEL_DATA = struct.pack("<HH", 0x7FE0, 0x0010)
+
+
+def unsigned(number: int) -> bytes:
+    """A value of 16 bits."""
+    return struct.pack("<H", number)
+
+
+def element(group: int, number: int, representation: bytes, value: bytes, length: int | None = None) -> bytes:
+    """An element, explicit and little endian; the length may be a lie."""
+    value += b" " * (len(value) % 2)
+    stated = len(value) if length is None else length
+    is_long = representation in _LONG_FORM
+    return (
+        struct.pack("<HH2s", group, number, representation)
+        + struct.pack("<HI" if is_long else "<H", *((0, stated) if is_long else (stated,)))
+        + value
+    )
+
+
+def sequence(group: int, number: int, items: Iterable[bytes]) -> bytes:
+    """A sequence of items, each the bytes of its elements."""
+    packed = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in items)
+    return element(group, number, b"SQ", packed)
+
+
+def pixel_data_at(content: bytes) -> int:
+    """Where the pixels' element begins in a file."""
+    return content.rindex(_PIXEL_DATA)
+
+
+def inserted(content: bytes, elements: bytes) -> bytes:
+    """A file with elements before its pixels."""
+    at = pixel_data_at(content)
+    return content[:at] + elements + content[at:]
+
+
+def enhanced(
+    pixels: NDArray[np.uint16],
+    position_mm: Callable[[int], tuple[float, ...]],
+    time: Callable[[int], int] = lambda _: 1,
+) -> bytes:
+    """An enhanced MR object.
+
+    Args:
+        pixels: (frame, row, column).
+        position_mm: of a frame's first pixel, LPS.
+        time: of a frame, from 1.
+    """
+    dataset = decode(base_series()[0])
+    shared = _shared(dataset.ImageOrientationPatient, dataset.PixelSpacing)
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        del dataset[keyword]
+    del dataset.SpacingBetweenSlices
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = _ENHANCED_MR
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = pixels.shape
+    dataset.PixelData = pixels.astype("<u2").tobytes()
+    frames = (_frame(position_mm(number), time(number)) for number in range(len(pixels)))
+    return inserted(encode(dataset), shared + sequence(0x5200, 0x9230, frames))
+
+
+@cache
+def honest_enhanced() -> bytes:
+    """The honest scan as one enhanced object."""
+    slices = [decode(content) for content in base_series()]
+    pixels = np.stack([np.frombuffer(s.PixelData, "<u2").reshape(s.Rows, s.Columns) for s in slices])
+    positions = [tuple(map(float, s.ImagePositionPatient)) for s in slices]
+    return enhanced(pixels, lambda number: positions[number])
+
+
+def _shared(orientation: Iterable[object], spacing: Iterable[object]) -> bytes:
+    directions = element(0x0020, 0x0037, b"DS", _decimals(orientation))
+    measures = element(0x0018, 0x0050, b"DS", b"4.4") + element(0x0028, 0x0030, b"DS", _decimals(spacing))
+    groups = sequence(0x0020, 0x9116, [directions]) + sequence(0x0028, 0x9110, [measures])
+    return sequence(0x5200, 0x9229, [groups])
+
+
+def _frame(position_mm: tuple[float, ...], time: int) -> bytes:
+    content = element(0x0020, 0x9128, b"UL", struct.pack("<I", time))
+    place = element(0x0020, 0x0032, b"DS", _decimals(f"{mm:.6g}" for mm in position_mm))
+    return sequence(0x0020, 0x9111, [content]) + sequence(0x0020, 0x9113, [place])
+
+
+def _decimals(values: Iterable[object]) -> bytes:
+    return "\\".join(map(str, values)).encode()

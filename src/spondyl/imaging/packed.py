@@ -1,0 +1,112 @@
+"""Voxels and deflated data read in pieces, so that memory grows with what is there and not with what is claimed."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.errors import InputError
+from spondyl.imaging.limits import MAX_RATIO, RATIO_COUNTS_FROM_BYTES
+
+__all__ = ["DeflatedStream", "read_at_most", "read_exactly", "read_voxels"]
+
+_PIECE_BYTES = 2**20
+
+
+class DeflatedStream(io.RawIOBase):
+    """The content of a deflated stream, from its present position, unpacked as it is read.
+
+    Args:
+        packed: where it is read from.
+        wbits: its format, see `zlib.decompressobj`.
+
+    Reading raises EOFError where the stream ends before its checksum, and zlib.error where it is damaged.
+    """
+
+    def __init__(self, packed: BinaryIO, wbits: int = zlib.MAX_WBITS) -> None:
+        self._packed = packed
+        self._inflater = zlib.decompressobj(wbits)
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer as far as the stream goes."""
+        content = b""
+        while not content and not self._inflater.eof:
+            packed = self._inflater.unconsumed_tail or self._packed.read(_PIECE_BYTES)
+            content = self._inflater.decompress(packed, len(buffer))
+            if not packed and not content and not self._inflater.eof:
+                raise EOFError
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def read_voxels(
+    stream: BinaryIO, dtype: np.dtype[np.generic], count: int, *, slope: float = 1.0, intercept: float = 0.0
+) -> NDArray[np.float32]:
+    """Read voxels as single-precision numbers, rescaled.
+
+    Args:
+        stream: at the first voxel.
+        dtype: as which they are stored.
+        count: how many there are.
+        slope, intercept: from stored to real values.
+
+    Returns:
+        (count,), in the order of the stream; what single precision cannot hold is infinite.
+
+    Raises:
+        EOFError: the stream ends before the last.
+    """
+    voxels = np.empty(count, dtype=np.float32)
+    step = _PIECE_BYTES // dtype.itemsize
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, count, step):
+            piece = voxels[start : start + step]
+            piece[:] = np.frombuffer(read_exactly(stream, len(piece) * dtype.itemsize), dtype)
+            if (slope, intercept) != (1, 0):
+                piece *= np.float32(slope)
+                piece += np.float32(intercept)
+    return voxels
+
+
+def read_exactly(stream: BinaryIO, count: int) -> bytes:
+    """Read that many bytes.
+
+    Raises:
+        EOFError: there are fewer.
+    """
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
+
+
+def read_at_most(stream: BinaryIO, limit: int, stored_bytes: int) -> io.BytesIO:
+    """Read to the end, into memory.
+
+    Args:
+        stream: what is unpacked as it is read.
+        limit: how many bytes it may have.
+        stored_bytes: from how many it is unpacked.
+
+    Raises:
+        InputError: there are more, or more than a scan shrinks to.
+    """
+    limit = min(limit, max(RATIO_COUNTS_FROM_BYTES, MAX_RATIO * stored_bytes))
+    content = io.BytesIO()
+    while piece := stream.read(_PIECE_BYTES):
+        content.write(piece)
+        if content.tell() > limit:
+            raise InputError(
+                f"the file would unpack to more than {limit / 2**20:.0f} MiB from {stored_bytes / 2**20:.1f} MiB, "
+                f"more than a scan needs; it was not unpacked"
+            )
+    content.seek(0)
+    return content

@@ -1,0 +1,130 @@
+"""Simulated columns are columns; what is lost is told, what is false lies where it says; looks are what they are."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spondyl.anatomy.level import Level
+from spondyl.anatomy.numbering import FOUR_LUMBAR, NUMBERINGS, REGULAR, SIX_LUMBAR, THIRTEEN_THORACIC
+from spondyl.anatomy.spacing import VID
+from spondyl.errors import SettingError
+from spondyl.identify.beam import argmax_levels
+from spondyl.simulate.appearance import FAIR, GOOD, MIXED, Looks, imitate_appearance
+from spondyl.simulate.columns import add_false_detections, draw_column, drop_detections
+
+SURE = Looks(slope=(3.0, 3.0), drift=0, wander=0, jitter=0, noise=0, astray=0)
+
+
+def whole(levels, _rng):
+    return slice(0, len(levels))
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32), dropped=st.floats(0, 1), false=st.floats(0, 1))
+def test_whatever_is_lost_or_false_the_rest_is_the_column_that_was_drawn(seed, dropped, false):
+    rng = np.random.default_rng(seed)
+    drawn = draw_column(rng)
+    spoilt = add_false_detections(drop_detections(drawn, rng, dropped), rng, false)
+    true = [place for place, level in enumerate(spoilt.levels) if level is not None]
+    levels = [spoilt.levels[place] for place in true]
+    assert sorted([*levels, *spoilt.missed], key=lambda level: level.rank) == list(drawn.levels)
+    kept = [drawn.levels.index(level) for level in levels]
+    for name in ("logits", "positions_mm", "tops_mm", "bottoms_mm", "scores"):
+        np.testing.assert_array_equal(getattr(spoilt, name)[true], getattr(drawn, name)[kept])
+        assert len(getattr(spoilt, name)) == len(spoilt.levels)
+    assert np.all(np.diff(spoilt.positions_mm[:, 2]) <= 0)
+    assert np.all((spoilt.scores > 0) & (spoilt.scores < 1))
+    centres = (spoilt.tops_mm + spoilt.bottoms_mm) / 2
+    np.testing.assert_allclose(np.diff(centres), -np.diff(spoilt.positions_mm[:, 2]), atol=1e-9)
+
+
+def test_every_share_is_taken_at_its_word():
+    rng = np.random.default_rng(0)
+    drawn = draw_column(rng, view=whole)
+    assert drop_detections(drawn, rng, 0).levels == drawn.levels
+    assert len(drop_detections(drawn, rng, 1).levels) == 1
+    assert add_false_detections(drawn, rng, 0).levels == drawn.levels
+    full = add_false_detections(drawn, rng, 1).levels
+    assert full == (None, *itertools.chain.from_iterable((level, None) for level in drawn.levels))
+    lost = [len(drop_detections(drawn, rng, 0.3).missed) for _ in range(300)]
+    assert np.mean(lost) / len(drawn.levels) == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize("spoil", [drop_detections, add_false_detections])
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_that_is_none_is_refused(spoil, share):
+    rng = np.random.default_rng(0)
+    with pytest.raises(SettingError, match="within 0 and 1"):
+        spoil(draw_column(rng), rng, share)
+
+
+def test_an_empty_view_is_refused():
+    with pytest.raises(SettingError, match="must show a vertebra"):
+        draw_column(np.random.default_rng(0), view=lambda levels, rng: slice(3, 3))
+
+
+def test_distances_are_the_published_ones_and_variants_as_frequent_as_their_priors():
+    ratios, names = [], []
+    for seed in range(300):
+        column = draw_column(np.random.default_rng(seed), view=whole)
+        steps = np.linalg.norm(np.diff(column.positions_mm, axis=0), axis=1)
+        means = [VID.between(a, b).mean_mm for a, b in itertools.pairwise(column.numbering.levels)]
+        ratios.append(np.mean(steps / means))
+        names.append(column.numbering.name)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.02)
+    assert np.std(np.log(ratios)) == pytest.approx(0.08, abs=0.015)
+    for numbering in NUMBERINGS:
+        assert names.count(numbering.name) / 300 == pytest.approx(numbering.prior, abs=0.035)
+
+
+def test_a_network_without_error_names_every_level_that_it_knows():
+    rng = np.random.default_rng(0)
+    levels = REGULAR.levels[1:-1]
+    assert argmax_levels(imitate_appearance(levels, REGULAR, rng, SURE)) == levels
+
+
+@pytest.mark.parametrize(
+    ("numbering", "level", "seen"),
+    [
+        (THIRTEEN_THORACIC, Level.T13, {Level.T12, Level.L1}),
+        (SIX_LUMBAR, Level.L6, {Level.L5, Level.S1}),
+        (FOUR_LUMBAR, Level.L4, {Level.L4, Level.L5}),
+    ],
+    ids=["T13", "L6", "last of four"],
+)
+def test_the_odd_vertebra_looks_like_its_neighbours_now_one_now_the_other(numbering, level, seen):
+    rng = np.random.default_rng(0)
+    names = [argmax_levels(imitate_appearance([level], numbering, rng, SURE))[0] for _ in range(60)]
+    assert set(names) == seen
+
+
+def test_ends_are_told_where_the_rest_of_the_patient_misleads():
+    misled = Looks(slope=(3.0, 3.0), drift=20, wander=0, jitter=0, noise=0, astray=0)
+    rng = np.random.default_rng(2)
+    levels = REGULAR.levels[1:-1]
+    for _ in range(20):
+        said = argmax_levels(imitate_appearance(levels, REGULAR, rng, misled))
+        assert (said[0], said[1], said[-1]) == (Level.C2, Level.C3, Level.S1)
+
+
+@pytest.mark.parametrize(
+    ("looks", "right", "near"),
+    [(GOOD, 0.90, 0.98), (FAIR, 0.58, 0.94), (MIXED, 0.48, 0.88)],
+    ids=["good", "fair", "any"],
+)
+def test_imitated_networks_are_as_good_as_they_are_called(looks, right, near):
+    rng = np.random.default_rng(1)
+    columns = [draw_column(rng, numberings=(REGULAR,), looks=looks) for _ in range(300)]
+    pairs = [pair for column in columns for pair in zip(argmax_levels(column.logits), column.levels, strict=True)]
+    miss = np.array([abs(REGULAR.levels.index(said) - REGULAR.levels.index(true)) for said, true in pairs])
+    assert np.mean(miss == 0) == pytest.approx(right, abs=0.04)
+    assert np.mean(miss <= 1) == pytest.approx(near, abs=0.04)
+
+
+@pytest.mark.parametrize("change", [{"drift": -1}, {"astray": 1.5}, {"slope": (2.0, 1.0)}, {"slope": (-1.0, 1.0)}])
+def test_looks_that_cannot_be_are_refused(change):
+    with pytest.raises(SettingError):
+        Looks(**change)
