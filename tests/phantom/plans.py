@@ -1,10 +1,24 @@
 """A healthy column as a plan, made of round numbers."""
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 
 from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import REGULAR, Numbering
-from spondyl.phantom.column.column import ColumnPlan, CurveAngles, DiscSize, Transition, VertebraSize, settle_tilts
+from spondyl.phantom.column.column import (
+    Column,
+    ColumnPlan,
+    CurveAngles,
+    DiscSize,
+    PlacedVertebra,
+    Transition,
+    VertebraSize,
+    place_column,
+    settle_tilts,
+)
+from spondyl.phantom.column.draw import draw_plan
 
 _HEIGHT_DEPTH_CANAL_MM = {
     Region.CERVICAL: (14.0, 17.0, 14.0),
@@ -56,3 +70,28 @@ def a_plan(numbering: Numbering = REGULAR) -> ColumnPlan:
         ),
     )
     return settle_tilts(plan)
+
+
+def upright_plan(numbering: Numbering = REGULAR) -> ColumnPlan:
+    """Every body a box and every disc even, so that the column stands straight up."""
+    plan = a_plan(numbering)
+    flat = np.zeros(len(plan.sizes))
+    discs = tuple(DiscSize(anterior_height_mm=7.0, posterior_height_mm=7.0) for _ in plan.discs)
+    return replace(plan, discs=discs, sagittal_deg=flat, coronal_deg=flat, axial_deg=flat)
+
+
+@cache
+def upright_column() -> Column:
+    """The upright plan, placed: every vertebra looks to the front."""
+    return place_column(upright_plan())
+
+
+def vertebra_of(column: Column, level: Level) -> PlacedVertebra:
+    """The vertebra of a level."""
+    return next(vertebra for vertebra in column.vertebrae if vertebra.level is level)
+
+
+@cache
+def drawn_plans(count: int = 300) -> tuple[ColumnPlan, ...]:
+    """Plans of as many patients, each with a seed of its own."""
+    return tuple(draw_plan(np.random.default_rng(seed)) for seed in range(count))

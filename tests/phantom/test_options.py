@@ -1,4 +1,4 @@
-"""Wishes that no patient or scan can fulfil are refused by name and range before anything is drawn."""
+"""Requests that no patient or scan can fulfil are refused by name and range before anything is drawn."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_words_of_the_command_line_become_options() -> None:
     )
 
 
-def test_wishes_are_written_as_they_are_read() -> None:
+def test_requested_pathology_is_written_as_it_is_read() -> None:
     for text in ("L1", "T8:crush", "T12:wedge:3"):
         assert str(FractureWish.from_text(text)) == text
     assert str(SlipWish.from_text("L4/L5:6.5")) == "L4/L5:6.5"
@@ -122,7 +122,7 @@ def test_a_variant_is_named_for_the_vertebra_that_is_more_or_last(
         ({"screws": "L4,L4"}, "screws must name each place once, got L4, L4"),
     ],
 )
-def test_an_impossible_wish_is_refused_in_a_sentence_that_names_it_and_its_range(
+def test_an_impossible_request_is_refused_in_a_sentence_that_names_it_and_its_range(
     options: dict[str, object], sentence: str
 ) -> None:
     with pytest.raises(SettingError, match=sentence):

@@ -274,11 +274,14 @@ def test_the_middle_of_a_voxel_is_what_most_sub_voxels_around_it_are() -> None:
 
 
 def test_masks_hold_the_field_of_view_alone_where_tissue_wraps_around() -> None:
-    options = PhantomOptions(seed=3, field=FieldOfView.LUMBAR)
+    options = PhantomOptions(seed=3, field=FieldOfView.LUMBAR, spacing_mm=2.4)
     patient = make_patient(options)
     plain = draw_protocol(patient, options)
     assert isinstance(plain, MrProtocol)
     wrapped = replace(plain, imperfections=replace(plain.imperfections, wrapped_px=12))
-    centres = [_find_centres_in_view(voxelise(patient.scene, make_paint_grid(one)), one) for one in (plain, wrapped)]
+    centres = [
+        _find_centres_in_view(voxelise(patient.scene, make_paint_grid(protocol)), protocol)
+        for protocol in (plain, wrapped)
+    ]
     assert centres[1].shape == plain.shape
     assert np.mean(centres[0] == centres[1]) > 0.999  # the backdrop is painted from the grid's corner

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from phantom.plans import drawn_plans
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import FOUR_LUMBAR, NUMBERINGS, REGULAR, SIX_LUMBAR, Numbering
 from spondyl.anatomy.spacing import VID
@@ -36,11 +37,7 @@ def plan(seed: int = 0, numbering: Numbering | None = None, transition: Transiti
     return draw_plan(np.random.default_rng(seed), numbering=numbering, transition=transition)
 
 
-def many_plans() -> list[ColumnPlan]:
-    return [plan(seed) for seed in range(300)]
-
-
-PLANS = many_plans()
+PLANS = drawn_plans()
 
 
 def straight(drawn: ColumnPlan) -> ColumnPlan:
@@ -311,7 +308,7 @@ def test_every_level_has_sizes_and_every_pair_of_neighbours_a_disc() -> None:
             assert mean_disc_height_mm(upper, lower) > 2.5
 
 
-def test_vertebrae_grow_from_the_neck_to_the_loin() -> None:
+def test_vertebrae_grow_from_the_neck_to_the_lumbar_spine() -> None:
     column = [MEAN_SIZES[level] for level in REGULAR.levels[2:-2]]
     heights, depths = [size.height_mm for size in column], [size.depth_mm for size in column]
     assert np.corrcoef(range(len(column)), heights)[0, 1] > 0.95
@@ -333,6 +330,6 @@ def test_a_transition_of_an_irregular_column_is_refused() -> None:
 
 
 def test_a_numbering_of_a_part_of_the_column_is_refused() -> None:
-    lumbar = Numbering(name="loin", levels=(Level.L1, Level.L2, Level.L3, Level.S1), prior=1.0)
+    lumbar = Numbering(name="lumbar", levels=(Level.L1, Level.L2, Level.L3, Level.S1), prior=1.0)
     with pytest.raises(SettingError, match="must run from C1 to S2, got L1-L2-L3-S1"):
         plan(numbering=lumbar)

@@ -163,7 +163,7 @@ def test_brain_lies_above_the_atlas_and_psoas_beside_the_lumbar_bodies(seed: int
 
 
 def habitus(fat: float) -> Habitus:
-    return Habitus(fat=fat, abdomen_mm=80, chest_mm=120, breadth=1, muscle=1, streaks=0.3)
+    return Habitus(fat=fat, abdomen_mm=80, chest_mm=120, breadth=1, muscle=1, fat_infiltration=0.3)
 
 
 def test_who_has_more_fat_has_a_thicker_layer_of_it() -> None:

@@ -104,7 +104,7 @@ class Back:
 
 def draw_back(guide: Guide, habitus: Habitus, rng: np.random.Generator) -> Back:
     """Draw the muscles of a patient's back."""
-    s = habitus.streaks
+    s = habitus.fat_infiltration
     bulk = np.float32(habitus.muscle)
     return Back(
         guide=guide,

@@ -32,7 +32,7 @@ class Habitus:
     chest_mm: float
     breadth: float
     muscle: float
-    streaks: float
+    fat_infiltration: float
 
 
 def draw_habitus(rng: np.random.Generator) -> Habitus:
@@ -44,7 +44,7 @@ def draw_habitus(rng: np.random.Generator) -> Habitus:
         chest_mm=float(np.clip(rng.normal(112 + 10 * fat, 10), 90, 160)),
         breadth=float(rng.normal(1, 0.05)),
         muscle=float(np.clip(rng.normal(1, 0.15), 0.7, 1.4)),
-        streaks=float(np.clip(rng.beta(1.6, 2.6) + 0.08 * (fat - 1), 0, 1)),
+        fat_infiltration=float(np.clip(rng.beta(1.6, 2.6) + 0.08 * (fat - 1), 0, 1)),
     )
 
 
