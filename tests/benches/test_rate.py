@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from spondyl.benches import rate
 from spondyl.benches.rate import Rate, network_gflop, network_rate
-from spondyl.engine import rate
 
 
 class Idle:
