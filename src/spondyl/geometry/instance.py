@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondyl.errors import SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
+from spondyl.types import Float
 
 CORNERS = ("posterior_superior", "posterior_inferior", "anterior_inferior", "anterior_superior")
 """The order of a quadrilateral's corners: SpineNet's rt, rb, lb, lt with the face to the left."""

@@ -7,12 +7,8 @@ each other (pixel centres lie at half-integers), repeats the border, and does no
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
-
-Float32 = NDArray[np.float32]
-Index = NDArray[np.intp]
+from spondyl.types import Float, Float32, Index
 
 _A = -0.75
 """Slope of the cubic kernel at distance 1."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 from spondyl.geometry.viewable import require_viewable
+from spondyl.types import Float32
 
 MAX_OBLIQUITY_DEG = 30.0
 """Above this angle between left-right and the nearest voxel axis, a slice is no longer a sagittal view."""
@@ -36,9 +36,7 @@ _LIP_ROWS = (0, 2, 1)
 """The world axes (of RAS) along which slices, rows and columns run."""
 
 
-def to_sagittal(
-    voxels: NDArray[np.float32], affine: Affine, *, slab_mm: float = SLAB_MM
-) -> tuple[SagittalStack, tuple[str, ...]]:
+def to_sagittal(voxels: Float32, affine: Affine, *, slab_mm: float = SLAB_MM) -> tuple[SagittalStack, tuple[str, ...]]:
     """Bring a volume into sagittal order; every world point keeps its place.
 
     Args:
@@ -86,9 +84,7 @@ def left_right_obliquity_deg(affine: Affine) -> float:
     return float(np.degrees(np.arccos(min(1.0, nearest))))
 
 
-def _reorder(
-    voxels: NDArray[np.float32], affine: Affine, axes: tuple[int, int, int]
-) -> tuple[NDArray[np.float32], Affine]:
+def _reorder(voxels: Float32, affine: Affine, axes: tuple[int, int, int]) -> tuple[Float32, Affine]:
     """Permute and flip so that the axes point to left, inferior and posterior; a view, no copy."""
     voxels = voxels.transpose(axes)
     index_map = np.zeros((4, 4))
@@ -108,7 +104,7 @@ def _slab_count(slices: int, slice_mm: float, slab_mm: float) -> int:
     return max(1, min(slices, round(slab_mm / slice_mm)))
 
 
-def _average_slabs(voxels: NDArray[np.float32], affine: Affine, count: int) -> tuple[NDArray[np.float32], Affine]:
+def _average_slabs(voxels: Float32, affine: Affine, count: int) -> tuple[Float32, Affine]:
     """Mean of each run of `count` slices; what does not fill a slab is left off evenly at both sides."""
     slabs = voxels.shape[0] // count
     first = (voxels.shape[0] - slabs * count) // 2
@@ -123,9 +119,7 @@ def _slab_affine(affine: Affine, first: int, count: int) -> Affine:
     return affine @ index_map
 
 
-def _resample_aligned(
-    voxels: NDArray[np.float32], affine: Affine, slab_mm: float
-) -> tuple[NDArray[np.float32], Affine, int]:
+def _resample_aligned(voxels: Float32, affine: Affine, slab_mm: float) -> tuple[Float32, Affine, int]:
     """Interpolate linearly onto a grid along the world's axes that covers the whole volume, slab by slab.
 
     Returns:

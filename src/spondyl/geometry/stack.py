@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spondyl.errors import SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
+from spondyl.types import Float, Float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +25,7 @@ class SagittalStack:
         SettingError: voxels are not three-dimensional, or the axes point elsewhere.
     """
 
-    voxels: NDArray[np.float32]
+    voxels: Float32
     affine: Affine
 
     def __post_init__(self) -> None:

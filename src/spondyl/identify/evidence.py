@@ -5,14 +5,13 @@ from __future__ import annotations
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.anatomy.landmarks import LANDMARKS
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
-
-Float = NDArray[np.float64]
+from spondyl.types import Float
 
 OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(
     level for level in REGULAR.levels[::-1] if level not in (Level.C1, Level.S2)

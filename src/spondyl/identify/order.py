@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS, Numbering, total_prior
@@ -34,8 +34,7 @@ from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
 from spondyl.identify.lattice import Lattice, Way, best_ways, log_weight, posterior, triangle
 from spondyl.identify.level_tree import LevelTree, level_tree
 from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
-
-Float = NDArray[np.float64]
+from spondyl.types import Float
 
 STUDENT_DEGREES = 4.0
 """Degrees of freedom of the distance's density: near a normal for the usual, forgiving beyond three deviations."""

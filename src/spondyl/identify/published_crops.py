@@ -11,14 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import CORNERS, VertebraInstance
 from spondyl.geometry.interpolate import resize_bicubic, sample_bicubic
 from spondyl.geometry.stack import SagittalStack
-
-Float32 = NDArray[np.float32]
+from spondyl.types import Float, Float32
 
 SIZE = 224
 PLANES = 16

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError, SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
 from spondyl.imaging.archive import Member
 from spondyl.imaging.dicom_frames import Frame, frames_of
 from spondyl.imaging.dicom_pixels import read_pixels
@@ -24,6 +23,7 @@ from spondyl.imaging.limits import (
 )
 from spondyl.imaging.patient_space import affine_from_lps
 from spondyl.imaging.volume import Modality, Volume
+from spondyl.types import Float, Float32, Index
 
 EVEN_WITHIN = 0.1
 """Slices this near to an even grid, in shares of its spacing, count as even; headers are rounded."""
@@ -41,7 +41,7 @@ class _Grid:
     """Where the slices of the volume lie between the frames: slice n mixes frames `below[n]` and `below[n] + 1`."""
 
     frames: tuple[Frame, ...]
-    below: NDArray[np.intp]
+    below: Index
     weight_above: Float
     step_lps_mm: Float
 
@@ -216,7 +216,7 @@ def _sideways_warning(frames: tuple[Frame, ...], slope: Float) -> tuple[str, ...
     return (f"slices are shifted against each other by up to {worst_mm:.1f} mm in their plane; this was not corrected",)
 
 
-def _mix(images: NDArray[np.float32], grid: _Grid) -> NDArray[np.float32]:
+def _mix(images: Float32, grid: _Grid) -> Float32:
     """Slices of the grid, (slice, row, column); where each is a frame as it is, no value changes."""
     if len(grid.below) == len(images) and np.isin(grid.weight_above, (0, 1)).all():
         return images

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from spondyl.geometry.affine import Float
 from spondyl.imaging.archive import Member
 from spondyl.imaging.dicom_stream import bounded_header, opened_dicom
 from spondyl.imaging.limits import MAX_COORDINATE_MM
+from spondyl.types import Float
 
 Dataset = Any
 """pydicom's Dataset; its elements are attributes that no type checker knows."""

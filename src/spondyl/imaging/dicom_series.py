@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondyl.errors import InputError
-from spondyl.geometry.affine import Float
 from spondyl.imaging.dicom_frames import Frame
 from spondyl.imaging.volume import Modality
+from spondyl.types import Float
 
 SAME_DIRECTION = 0.01
 """Largest difference of two direction cosines in one stack, 0.6 degrees; scanners write 6 digits or more."""

@@ -16,6 +16,7 @@ from spondyl.geometry.affine import Affine
 from spondyl.imaging.archive import file_member
 from spondyl.imaging.metaimage import is_metaimage, read_metaimage
 from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
+from spondyl.types import Float32
 
 __all__ = ["MAX_CODES", "LabelMap", "read_labels"]
 
@@ -62,7 +63,7 @@ def read_labels(path: Path) -> LabelMap:
     return LabelMap(codes=_codes(image.voxels), affine=image.affine)
 
 
-def _codes(voxels: NDArray[np.float32]) -> NDArray[np.uint16]:
+def _codes(voxels: Float32) -> NDArray[np.uint16]:
     """The voxels as codes, if they are codes."""
     lowest, highest = float(voxels.min()), float(voxels.max())
     if not (lowest >= 0 and highest <= np.iinfo(np.uint16).max):  # NaN included

@@ -14,13 +14,13 @@ from math import prod
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
 from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
 from spondyl.imaging.packed import read_exactly, read_voxels
 from spondyl.imaging.stored import StoredImage
+from spondyl.types import Float32
 
 Header = Any
 """nibabel's Nifti1Header or Nifti2Header; nibabel leaves its methods without types."""
@@ -145,7 +145,7 @@ def _layout(header: Header) -> _Layout:
     return _Layout(shape=shape, dtype=dtype, gap_bytes=gap_bytes, rescale=rescale, affine=affine, warnings=warnings)
 
 
-def _first_frame(stream: BinaryIO, layout: _Layout) -> NDArray[np.float32]:
+def _first_frame(stream: BinaryIO, layout: _Layout) -> Float32:
     read_exactly(stream, layout.gap_bytes)
     shape = layout.shape[:3]
     slope, intercept = layout.rescale

@@ -7,10 +7,10 @@ import zlib
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.imaging.limits import MAX_RATIO, RATIO_COUNTS_FROM_BYTES
+from spondyl.types import Float32
 
 _PIECE_BYTES = 2**20
 
@@ -47,7 +47,7 @@ class DeflatedStream(io.RawIOBase):
 
 def read_voxels(
     stream: BinaryIO, dtype: np.dtype[np.generic], count: int, *, slope: float = 1.0, intercept: float = 0.0
-) -> NDArray[np.float32]:
+) -> Float32:
     """Read voxels as single-precision numbers, rescaled.
 
     Args:

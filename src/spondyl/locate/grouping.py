@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
+from spondyl.types import Float, Index
 
 JOIN_IOU = 0.2
 """Overlap above which a quadrilateral continues a body (the published code's; the paper's text says 0.25)."""
@@ -43,7 +43,7 @@ class SliceOutlines:
         scores: (n,) mean heat of the landmarks.
     """
 
-    slices: NDArray[np.intp]
+    slices: Index
     corners: Float
     scores: Float
 
@@ -79,7 +79,7 @@ def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[Verte
     return tuple(sorted(clear, key=lambda instance: float(instance.centroid_index[1])))
 
 
-def _continue(chains: list[list[int]], here: NDArray[np.intp], polygons: NDArray[np.object_]) -> list[list[int]]:
+def _continue(chains: list[list[int]], here: Index, polygons: NDArray[np.object_]) -> list[list[int]]:
     """Append to each chain the outline that overlaps it most; return the outlines that start chains of their own."""
     fresh = dict.fromkeys(range(len(here)))
     if chains:
