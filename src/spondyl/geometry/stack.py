@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.types import Float, Float32
 
 
@@ -33,6 +34,11 @@ class SagittalStack:
             raise SettingError(f"a stack must have 3 dimensions, got {self.voxels.ndim}")
         if not _is_lip(self.affine):
             raise SettingError("the axes of a sagittal stack must point to left, inferior and posterior")
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of its voxels, in the order (slice, row, column)."""
+        return Grid(self.voxels.shape, self.affine)
 
     @property
     def pixel_mm(self) -> Float:

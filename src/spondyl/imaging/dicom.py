@@ -10,6 +10,7 @@ import numpy as np
 
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.archive import Member
 from spondyl.imaging.dicom_frames import Frame, frames_of
 from spondyl.imaging.dicom_pixels import read_pixels
@@ -91,7 +92,7 @@ def _require_readable(grid: _Grid, members: Sequence[Member]) -> Affine:
         affine = affine_from_lps(_steps(first, grid.step_lps_mm), first.position_lps_mm)
     except SettingError as error:
         raise InputError("the slices of the DICOM series do not form a stack") from error
-    require_plausible_grid(shape, affine)
+    require_plausible_grid(Grid(shape, affine))
     frames = (*first.shape, len(grid.frames))
     require_backed(frames, 1, sum(members[number].stored_bytes() for number in files))
     return affine

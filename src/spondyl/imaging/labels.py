@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.archive import file_member
 from spondyl.imaging.metaimage import is_metaimage, read_metaimage
 from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
@@ -38,6 +39,11 @@ class LabelMap:
 
     codes: NDArray[np.uint16]
     affine: Affine
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of its voxels."""
+        return Grid(self.codes.shape, self.affine)
 
 
 def read_labels(path: Path) -> LabelMap:

@@ -15,6 +15,7 @@ import numpy as np
 
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
 from spondyl.imaging.packed import DeflatedStream, read_voxels
 from spondyl.imaging.patient_space import affine_from_lps
@@ -61,7 +62,7 @@ def read_metaimage(stream: BinaryIO, *, stored_bytes: int | None = None) -> Stor
         header = _read_header(stream)
         shape, dtype = _layout(header)
         affine = _world(header)
-        require_plausible_grid(shape[:3], affine)
+        require_plausible_grid(Grid((shape[0], shape[1], shape[2]), affine))
         if stored_bytes is not None:
             require_backed(shape, dtype.itemsize, stored_bytes)
         voxels = _first_frame(stream, header, shape, dtype)

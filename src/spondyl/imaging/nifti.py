@@ -17,6 +17,7 @@ import numpy as np
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
 from spondyl.imaging.packed import read_exactly, read_voxels
 from spondyl.imaging.stored import StoredImage
@@ -140,7 +141,7 @@ def _layout(header: Header) -> _Layout:
     if gap_bytes > _MAX_GAP_BYTES:
         raise InputError("the header of the NIfTI file is damaged")
     affine, warnings = _world(header)
-    require_plausible_grid(shape[:3], affine)
+    require_plausible_grid(Grid((shape[0], shape[1], shape[2]), affine))
     rescale = (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0))
     return _Layout(shape=shape, dtype=dtype, gap_bytes=gap_bytes, rescale=rescale, affine=affine, warnings=warnings)
 

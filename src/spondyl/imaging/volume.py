@@ -8,6 +8,7 @@ import numpy as np
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.modality import Modality
 from spondyl.types import Float32
 
@@ -47,6 +48,11 @@ class Volume:
             raise InputError("the scan holds values that are not numbers (NaN or infinite)")
         if lowest == highest:
             raise InputError("the scan is constant: every voxel has the same value")
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of its voxels."""
+        return Grid(self.voxels.shape, self.affine)
 
 
 def guess_modality(voxels: Float32) -> tuple[Modality, tuple[str, ...]]:
