@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.errors import SettingError
+from spondyl.types import Float
 
 __all__ = ["Affine", "Float"]
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

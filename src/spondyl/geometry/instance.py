@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondyl.errors import SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
+from spondyl.types import Float
 
 __all__ = ["CORNERS", "VertebraInstance", "polygon_areas", "polygon_centroids"]
 

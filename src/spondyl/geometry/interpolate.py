@@ -7,14 +7,10 @@ each other (pixel centres lie at half-integers), repeats the border, and does no
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
+from spondyl.types import Float, Float32, Index
 
 __all__ = ["resize_bicubic", "resize_bilinear", "sample_bicubic"]
-
-Float32 = NDArray[np.float32]
-Index = NDArray[np.intp]
 
 _A = -0.75
 """Slope of the cubic kernel at distance 1."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spondyl.errors import SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
+from spondyl.types import Float, Float32
 
 __all__ = ["SagittalStack"]
 
@@ -29,7 +28,7 @@ class SagittalStack:
         SettingError: voxels are not three-dimensional, or the axes point elsewhere.
     """
 
-    voxels: NDArray[np.float32]
+    voxels: Float32
     affine: Affine
 
     def __post_init__(self) -> None:
@@ -37,6 +36,11 @@ class SagittalStack:
             raise SettingError(f"a stack must have 3 dimensions, got {self.voxels.ndim}")
         if not _is_lip(self.affine):
             raise SettingError("the axes of a sagittal stack must point to left, inferior and posterior")
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of its voxels, in the order (slice, row, column)."""
+        return Grid(self.voxels.shape, self.affine)
 
     @property
     def pixel_mm(self) -> Float:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.anatomy.landmarks import LANDMARKS
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
+from spondyl.types import Float
 
 __all__ = ["OFFICIAL_COLUMNS", "STAND_INS", "level_evidence", "log_softmax"]
-
-Float = NDArray[np.float64]
 
 OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(
     level for level in REGULAR.levels[::-1] if level not in (Level.C1, Level.S2)

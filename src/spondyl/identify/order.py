@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS, Numbering, total_prior
@@ -34,10 +34,9 @@ from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
 from spondyl.identify.lattice import Lattice, Way, best_ways, log_weight, posterior, triangle
 from spondyl.identify.level_tree import LevelTree, level_tree
 from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
+from spondyl.types import Float
 
 __all__ = ["OrderCosts", "build_lattice", "decode"]
-
-Float = NDArray[np.float64]
 
 STUDENT_DEGREES = 4.0
 """Degrees of freedom of the distance's density: near a normal for the usual, forgiving beyond three deviations."""
