@@ -73,6 +73,7 @@ def test_a_grid_contains_its_voxels_to_their_faces_and_nothing_beyond(
             assert not grid.contains(affine.to_world(index))
 
 
+@pytest.mark.usefixtures("unchecked_types")
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5), (2, 0, 4), (2, -1, 4), (2, 2.5, 4)])
 def test_what_is_no_grid_is_refused(shape: tuple[float, ...]) -> None:
     with pytest.raises(SettingError, match="three positive whole numbers, got"):

@@ -99,7 +99,8 @@ def spread_of_angles(outline: np.ndarray) -> float:
     angles = []
     for i in KINDS:
         one, other = outline[i - 1] - outline[i], outline[(i + 1) % 4] - outline[i]
-        angles.append(np.arccos(np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other)))
+        with np.errstate(invalid="ignore"):  # two corners in one place have no angle, and NaN no spread
+            angles.append(np.arccos(np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other)))
     return max(angles) - min(angles)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,12 +41,12 @@ class Grid:
         object.__setattr__(self, "shape", shape)
 
     @property
-    def spacing_mm(self) -> Float:
+    def spacing_mm(self) -> Annotated[Float, "3"]:
         """Distance of neighbouring voxels along i, j and k, (3,)."""
         return self.affine.spacing_mm
 
     @property
-    def corners_ras_mm(self) -> Float:
+    def corners_ras_mm(self) -> Annotated[Float, "8 3"]:
         """Centres of the eight corner voxels, (8, 3) RAS mm."""
         return self.affine.to_world(_CORNERS * (np.array(self.shape) - 1))
 

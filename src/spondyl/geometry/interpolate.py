@@ -6,6 +6,8 @@ each other (pixel centres lie at half-integers), repeats the border, and does no
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from spondyl.types import Float, Float32, Index
@@ -26,7 +28,11 @@ def resize_bilinear(pictures: Float32, shape: tuple[int, int]) -> Float32:
     return _resized(pictures, shape, cubic=False)
 
 
-def sample_bicubic(pictures: Float32, at_row: Float, at_column: Float) -> Float32:
+def sample_bicubic(
+    pictures: Annotated[Float32, "rows columns n"],
+    at_row: Annotated[Float, "height width"],
+    at_column: Annotated[Float, "height width"],
+) -> Annotated[Float32, "height width n"]:
     """Sample pictures at any points; they are zero outside.
 
     Args:

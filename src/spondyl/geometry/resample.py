@@ -7,6 +7,7 @@ Only a volume none of whose axes runs from right to left is interpolated.
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Annotated
 
 import numpy as np
 
@@ -39,7 +40,9 @@ _LIP_ROWS = (0, 2, 1)
 """The world axes (of RAS) along which slices, rows and columns run."""
 
 
-def to_sagittal(voxels: Float32, affine: Affine, *, slab_mm: float = SLAB_MM) -> tuple[SagittalStack, tuple[str, ...]]:
+def to_sagittal(
+    voxels: Annotated[Float32, "i j k"], affine: Affine, *, slab_mm: float = SLAB_MM
+) -> tuple[SagittalStack, tuple[str, ...]]:
     """Bring a volume into sagittal order; every world point keeps its place.
 
     Args:
@@ -167,4 +170,5 @@ def _aligned_grid(grid: Grid, slab_mm: float) -> Grid:
         )
     spacing_mm[1:] *= coarsening
     counts = np.floor((high - low) / spacing_mm + 1e-6).astype(int) + 1
-    return Grid((counts[0], counts[1], counts[2]), Affine.from_axes(np.eye(3), spacing_mm, low))
+    i, j, k = (int(count) for count in counts)
+    return Grid((i, j, k), Affine.from_axes(np.eye(3), spacing_mm, low))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from spondyl.types import Float, Float32, Index
@@ -12,7 +14,9 @@ _BLOCK = 1024
 """Columns that enter one matrix product; for more, its weights would be dense, and all but a few of them zero."""
 
 
-def resize_slices(slices: Float32, pixel_mm: Float, target_mm: float) -> tuple[Float32, Float]:
+def resize_slices(
+    slices: Annotated[Float32, "n rows columns"], pixel_mm: Annotated[Float, "2"], target_mm: float
+) -> tuple[Annotated[Float32, "n new_rows new_columns"], Annotated[Float, "2"]]:
     """Resample slices in their plane to a common pixel spacing.
 
     Args:

@@ -7,6 +7,7 @@ columns from anterior to posterior; nibabel would call it "LIP".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
@@ -43,7 +44,7 @@ class SagittalStack:
         return Grid(self.voxels.shape, self.affine)
 
     @property
-    def pixel_mm(self) -> Float:
+    def pixel_mm(self) -> Annotated[Float, "2"]:
         """Spacing of rows and columns, (2,), mm."""
         return self.affine.spacing_mm[1:]
 

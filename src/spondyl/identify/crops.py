@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
 
@@ -85,7 +86,9 @@ class _Frames:
     slices: Float
 
 
-def appearance_crops(stack: SagittalStack, instances: Sequence[VertebraInstance], grid: CropGrid = COMPACT) -> Float32:
+def appearance_crops(
+    stack: SagittalStack, instances: Sequence[VertebraInstance], grid: CropGrid = COMPACT
+) -> Annotated[Float32, "n size size slices"]:
     """Cut every vertebra out of a scan; those of about one size in one resampling.
 
     Interpolation is trilinear, on voxels averaged to about the crop's own resolution, where the reference code is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +26,7 @@ STAND_INS: dict[Level, Level] = {Level.T13: Level.T12, Level.L6: Level.L5, Level
 paper's "double S1". None speaks for C1, which has no body that a detector of bodies could find."""
 
 
-def log_softmax(logits: Float) -> Float:
+def log_softmax(logits: Annotated[Float, "*rows n"]) -> Annotated[Float, "*rows n"]:
     """Normalise rows (..., n) to log-probabilities; adding a number to a row changes nothing."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
@@ -40,7 +41,7 @@ def level_evidence(
     outlier_probability: float = 0.0,
     beyond_cost: float = 0.0,
     shift: int = 0,
-) -> Float:
+) -> Annotated[Float, "n 28"]:
     """Turn network outputs into log p(appearance | level) - log p(appearance | any level).
 
     Args:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +53,12 @@ class HeightMapSettings:
 
 
 def height_map(
-    logits: NDArray[np.floating],
-    tops_mm: Float,
-    bottoms_mm: Float,
+    logits: Annotated[NDArray[np.floating], "n columns"],
+    tops_mm: Annotated[Float, "n"],
+    bottoms_mm: Annotated[Float, "n"],
     height_mm: float,
     settings: HeightMapSettings | None = None,
-) -> Float32:
+) -> Annotated[Float32, "rows columns"]:
     """Draw the map.
 
     Args:
@@ -92,12 +93,14 @@ def padded_rows(height_mm: float, multiple: int) -> int:
     return int(np.ceil(max(np.ceil(height_mm), 1) / multiple)) * multiple
 
 
-def rows_at(heights_mm: Float, rows: int) -> Index:
+def rows_at(heights_mm: Annotated[Float, "*heights"], rows: int) -> Annotated[Index, "*heights"]:
     """The row in which each height lies; heights outside belong to the first or last row."""
     return np.clip(np.floor(heights_mm), 0, rows - 1).astype(np.intp)
 
 
-def read_rows(refined: NDArray[np.floating], centroids_mm: Float) -> Float:
+def read_rows(
+    refined: Annotated[NDArray[np.floating], "rows columns"], centroids_mm: Annotated[Float, "n"]
+) -> Annotated[Float, "n columns"]:
     """Rows of a refined map (rows, columns) at the detections' centroids, (n, columns)."""
     return np.asarray(refined[rows_at(centroids_mm, len(refined))], dtype=np.float64)
 
