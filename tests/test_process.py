@@ -49,7 +49,7 @@ def analysing(scan: Path, out: Path, stage: str) -> Iterator[subprocess.Popen[st
     command = [*SPONDYL, "analyze", str(scan), "-o", str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert stage in (line.strip() for line in process.stderr)
+        assert any(line.split()[:1] == [stage] for line in process.stderr)
         yield process
 
 
@@ -60,7 +60,8 @@ def test_an_interrupt_in_any_stage_is_one_line_and_leaves_nothing(scan: Path, st
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
         said, error = process.communicate()
-    assert [line for line in error.splitlines() if line not in ("networks", "locate", "identify", "report")] == [LINE]
+    later = ("networks", "locate", "identify", "report")
+    assert [line for line in error.splitlines() if not line.startswith(later)] == [LINE]
     assert process.returncode == 130
     assert said == ""
     assert list(tmp_path.iterdir()) == []

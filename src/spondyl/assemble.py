@@ -110,11 +110,10 @@ def _discs(reading: Reading) -> tuple[Disc, ...]:
 
 
 def _image_grid(volume: Volume) -> ImageGrid:
-    i, j, k = volume.voxels.shape
     return ImageGrid(
         modality=volume.modality.value,
-        shape=(i, j, k),
-        spacing_mm=volume.affine.spacing_mm.tolist(),
+        shape=volume.grid.shape,
+        spacing_mm=volume.grid.spacing_mm.tolist(),
         affine_ras=volume.affine.matrix.tolist(),
     )
 

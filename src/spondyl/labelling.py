@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
+from spondyl.types import Float
 
 __all__ = ["LEVELS", "Labelling", "Labellings", "Levels", "MarkSequence"]
 
@@ -53,8 +53,8 @@ class Labelling(Generic[Mark]):
 
     sequences: tuple[MarkSequence[Mark], ...]
     marks: tuple[Mark, ...]
-    marginals: NDArray[np.float64]
-    rejected: NDArray[np.float64]
+    marginals: Float
+    rejected: Float
     numberings: dict[str, float] = field(default_factory=dict)
     size: float = 1.0
     trained_levels: tuple[Level, Level] | None = None
@@ -70,7 +70,7 @@ class Labelling(Generic[Mark]):
         return self.sequences[0].log_probability
 
     @property
-    def level_probability(self) -> NDArray[np.float64]:
+    def level_probability(self) -> Float:
         """Probability of each candidate's best name, or of its rejection, over all answers, (n,)."""
         column = {mark: place for place, mark in enumerate(self.marks)}
         return np.array(

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from spondyl.engine import cache, openvino_engine
 from spondyl.engine.build import make_engine
 from spondyl.engine.cache import read_cached, write_cached
-from spondyl.engine.contract import FloatArray
 from spondyl.nets.cards import Card
 from spondyl.nets.presets import build
 from spondyl.nets.weights import save
+from spondyl.types import Float32
 
 BATCH = np.random.default_rng(0).random((2, 1, 32, 24), dtype=np.float32)
 
@@ -43,12 +43,12 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def result(shelf: Path, name: str = "mine", **settings: object) -> FloatArray:
+def result(shelf: Path, name: str = "mine", **settings: object) -> Float32:
     return make_engine(name, "openvino", "cpu", folders=(shelf,), **{"threads": 1, **settings})(BATCH)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def uncached(shelf: Path) -> FloatArray:
+def uncached(shelf: Path) -> Float32:
     """What is computed where nothing is kept."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPONDYL_HOME", os.devnull)
@@ -94,7 +94,7 @@ def make_pipe(path: Path) -> None:
 
 
 def test_what_is_kept_gives_the_same_and_is_not_compiled(
-    shelf: Path, uncached: FloatArray, monkeypatch: pytest.MonkeyPatch
+    shelf: Path, uncached: Float32, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cold = result(shelf)
     nothing_is_compiled(monkeypatch)
@@ -108,7 +108,7 @@ def test_what_is_kept_gives_the_same_and_is_not_compiled(
     ids=["5 bytes", "50 bytes", "truncated", "empty", "dangling", "pipe"],
 )
 def test_a_damaged_network_is_compiled_anew_and_replaced(
-    damage: Callable[[Path], None], shelf: Path, home: Path, uncached: FloatArray, monkeypatch: pytest.MonkeyPatch
+    damage: Callable[[Path], None], shelf: Path, home: Path, uncached: Float32, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result(shelf)
     (blob,) = blobs(home)
@@ -119,7 +119,7 @@ def test_a_damaged_network_is_compiled_anew_and_replaced(
     np.testing.assert_array_equal(result(shelf), uncached)
 
 
-def test_a_folder_in_the_place_of_a_network_is_left_alone(shelf: Path, home: Path, uncached: FloatArray) -> None:
+def test_a_folder_in_the_place_of_a_network_is_left_alone(shelf: Path, home: Path, uncached: Float32) -> None:
     result(shelf)
     (blob,) = blobs(home)
     make_folder(blob)
@@ -127,7 +127,7 @@ def test_a_folder_in_the_place_of_a_network_is_left_alone(shelf: Path, home: Pat
     assert blobs(home) == [blob]
 
 
-def test_networks_that_are_exchanged_are_compiled_anew(shelf: Path, home: Path, uncached: FloatArray) -> None:
+def test_networks_that_are_exchanged_are_compiled_anew(shelf: Path, home: Path, uncached: Float32) -> None:
     result(shelf)
     other = result(shelf, "other")
     assert np.abs(other - uncached).max() > 0.01
@@ -145,7 +145,7 @@ def test_networks_that_are_exchanged_are_compiled_anew(shelf: Path, home: Path, 
     ids=["version", "processor"],
 )
 def test_a_network_of_another_version_or_processor_is_not_used(
-    where: object, name: str, answer: str, shelf: Path, home: Path, uncached: FloatArray
+    where: object, name: str, answer: str, shelf: Path, home: Path, uncached: Float32
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(where, name, lambda: answer)
@@ -167,14 +167,14 @@ def test_threads_and_precision_are_kept_apart(shelf: Path, home: Path) -> None:
 
 
 def test_a_kept_network_that_openvino_refuses_is_compiled_anew(
-    shelf: Path, home: Path, uncached: FloatArray, monkeypatch: pytest.MonkeyPatch
+    shelf: Path, home: Path, uncached: Float32, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino_engine, "read_cached", lambda *_: b"no network")
     np.testing.assert_array_equal(result(shelf), uncached)
 
 
 def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(
-    shelf: Path, uncached: FloatArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    shelf: Path, uncached: Float32, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SPONDYL_HOME", str(tmp_path / "file"))
@@ -183,7 +183,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(
     assert caplog.text.count("cannot be written, so each start takes longer") == 1
 
 
-def test_a_cache_folder_that_is_a_link_to_nowhere_does_no_harm(shelf: Path, home: Path, uncached: FloatArray) -> None:
+def test_a_cache_folder_that_is_a_link_to_nowhere_does_no_harm(shelf: Path, home: Path, uncached: Float32) -> None:
     home.mkdir()
     (home / "cache").symlink_to(home / "nowhere")
     np.testing.assert_array_equal(result(shelf), uncached)
@@ -200,15 +200,13 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_does_no_harm_and_leaves_nothing(shelf: Path, home: Path, uncached: FloatArray) -> None:
+def test_a_full_disk_does_no_harm_and_leaves_nothing(shelf: Path, home: Path, uncached: Float32) -> None:
     with full_disk():
         np.testing.assert_array_equal(result(shelf), uncached)
     assert not blobs(home)
 
 
-def test_a_read_only_cache_is_read(
-    shelf: Path, home: Path, uncached: FloatArray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_cache_is_read(shelf: Path, home: Path, uncached: Float32, monkeypatch: pytest.MonkeyPatch) -> None:
     result(shelf)
     monkeypatch.setattr(os, "utime", refuse)
     monkeypatch.setattr(cache, "_replace", refuse)  # as root may write anywhere
@@ -217,7 +215,7 @@ def test_a_read_only_cache_is_read(
 
 
 def test_a_read_only_cache_that_is_damaged_does_no_harm(
-    shelf: Path, home: Path, uncached: FloatArray, monkeypatch: pytest.MonkeyPatch
+    shelf: Path, home: Path, uncached: Float32, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result(shelf)
     overwrite(5)(blobs(home)[0])

@@ -13,11 +13,12 @@ from torch import nn
 
 from spondyl.engine import contract
 from spondyl.engine.build import make_engine
-from spondyl.engine.contract import Engine, FloatArray
+from spondyl.engine.contract import Engine
 from spondyl.engine.openvino_engine import OpenVinoEngine, processor_has_bfloat16
 from spondyl.engine.torch_engine import TorchEngine
 from spondyl.errors import SettingError, WeightsError
 from spondyl.nets.presets import build, network_entry
+from spondyl.types import Float32
 
 CASES = {
     "vfr-compact": (3, 1, 64, 96),
@@ -67,11 +68,11 @@ def engine(kind: str, case: str, bfloat16: bool = False) -> Engine:
     return OpenVinoEngine(*case.split("-"), state, bfloat16=bfloat16, threads=1)
 
 
-def noise(shape: tuple[int, ...], seed: int = 0) -> FloatArray:
+def noise(shape: tuple[int, ...], seed: int = 0) -> Float32:
     return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
-def reference(case: str, x: FloatArray) -> FloatArray:
+def reference(case: str, x: Float32) -> Float32:
     with torch.inference_mode():
         return module(case)(torch.from_numpy(x)).numpy()
 

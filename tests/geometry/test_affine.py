@@ -63,7 +63,8 @@ def test_any_unit_of_length_gives_an_affine(scale: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "matrix", [np.eye(3), np.full((4, 4), np.nan), np.diag([1, 1, 0, 1]), np.diag([1, 1, 1, 2]), np.ones((4, 4))]
+    "matrix",
+    [np.eye(3), np.full((4, 4), np.nan), np.diag([1.0, 1, 0, 1]), np.diag([1.0, 1, 1, 2]), np.ones((4, 4))],
 )
 def test_what_is_no_invertible_affine_is_refused(matrix: np.ndarray) -> None:
     with pytest.raises(SettingError, match="an affine must be"):

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from geometry.grids import affines
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.geometry.resample import sagittal_axes, to_sagittal
 from spondyl.geometry.viewable import require_viewable
 
@@ -74,7 +75,7 @@ def test_a_grid_that_no_scanner_gives_is_refused_with_the_reason(
     ids=["clinical", "whole body", "long", "localiser", "fine", "rounded", "moved table", "tilted gantry"],
 )
 def test_what_scanners_give_is_viewable(affine: Affine, shape: tuple[int, ...]) -> None:
-    require_viewable(shape, affine, sagittal_axes(affine))
+    require_viewable(Grid(shape, affine), sagittal_axes(affine))
 
 
 @settings(max_examples=50, deadline=None)
@@ -82,4 +83,4 @@ def test_what_scanners_give_is_viewable(affine: Affine, shape: tuple[int, ...]) 
 def test_no_rectangular_grid_of_clinical_size_is_refused_however_it_is_turned(
     affine: Affine, shape: tuple[int, ...]
 ) -> None:
-    require_viewable(shape, affine, sagittal_axes(affine))
+    require_viewable(Grid(shape, affine), sagittal_axes(affine))

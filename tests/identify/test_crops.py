@@ -137,5 +137,5 @@ def test_a_whole_spine_is_cut_in_little_time():
     stack = stack_of(lambda s, r, c: r + c + s, (15, 700, 300), spacing)
     instances = [body((20 + 22 * i, 120), spacing, slices=(5, 6, 7, 8, 9)) for i in range(24)]
     appearance_crops(stack, instances)
-    started = [(time.perf_counter(), appearance_crops(stack, instances), time.perf_counter()) for _ in range(3)]
+    started = [(time.process_time(), appearance_crops(stack, instances), time.process_time()) for _ in range(3)]
     assert min(end - begin for begin, _, end in started) < 0.4

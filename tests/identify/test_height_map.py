@@ -47,6 +47,7 @@ def test_heights_are_padded_to_the_next_multiple(height, rows):
     assert padded_rows(height, 256) == rows
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_maps_that_make_no_sense_are_refused():
     one = np.array([1.0])
     with pytest.raises(SettingError, match="every detection needs"):

@@ -17,6 +17,7 @@ from imaging.dicom_files import SAGITTAL, enhanced, image, write_series
 from ramps import assert_is_ramp, ramp_volume
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging import archive, dicom_series
 from spondyl.imaging.archive import Member, file_member
 from spondyl.imaging.limits import require_backed, require_plausible_grid
@@ -156,7 +157,7 @@ def test_a_grid_out_of_all_proportion_is_refused_with_the_reason(
 ) -> None:
     affine = Affine.from_axes(np.eye(3), spacing_mm, origin_mm)
     with pytest.raises(InputError, match=sentence):
-        require_plausible_grid((256, 8, 8), affine)
+        require_plausible_grid(Grid((256, 8, 8), affine))
     nib.save(nib.Nifti1Image(np.arange(2**14, dtype=np.int16).reshape(256, 8, 8), affine.matrix), tmp_path / "a.nii")
     with pytest.raises(InputError, match=sentence):
         read_volume(tmp_path / "a.nii")

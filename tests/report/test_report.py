@@ -81,7 +81,7 @@ def test_the_mask_of_a_box_is_the_box_on_the_inputs_own_grid() -> None:
     volume = a_volume()
     findings = findings_of(volume, a_box(Level.L4, (-10, -4.5, 4.5), (2, 24.5, 24.5), AFFINE))
     stack, _ = to_sagittal(volume.voxels, AFFINE)
-    mask = rasterise(findings, volume.voxels.shape, AFFINE, stack.affine)
+    mask = rasterise(findings, volume.grid, stack.affine)
     expected = np.zeros_like(mask)
     expected[2:6, 16:45, 35:55] = 23  # -18 + 4 i in [-10, 2], -20 + j in (-4.5, 24.5), -30 + k in (4.5, 24.5)
     assert np.array_equal(mask, expected)
@@ -118,7 +118,7 @@ def test_the_mask_has_the_bodys_volume_and_centre_on_any_grid(
     vertebra = a_box(Level.L1, (0, 0, 0), (0, 1, 1), AFFINE).model_copy(
         update={"outline_mm": outlines, "centroid_mm": tuple(centre), "slices": tuple(range(len(steps)))}
     )
-    mask = rasterise(findings_of(volume, vertebra), volume.voxels.shape, affine, stack.affine)
+    mask = rasterise(findings_of(volume, vertebra), volume.grid, stack.affine)
     found = np.argwhere(mask == 20)
     voxel_mm3 = abs(np.linalg.det(affine.matrix[:3, :3]))
     expected_mm3 = len(steps) * stack.slice_mm * 24 * 30
@@ -129,19 +129,19 @@ def test_the_mask_has_the_bodys_volume_and_centre_on_any_grid(
 def test_a_mask_filled_in_parts_is_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     volume = a_volume()
     stack, _ = to_sagittal(volume.voxels, AFFINE)
-    whole = rasterise(some_findings(volume), volume.voxels.shape, AFFINE, stack.affine)
+    whole = rasterise(some_findings(volume), volume.grid, stack.affine)
     monkeypatch.setattr("spondyl.report.masks._MAX_POINTS", 97)
     assert whole.any()
-    assert np.array_equal(rasterise(some_findings(volume), volume.voxels.shape, AFFINE, stack.affine), whole)
+    assert np.array_equal(rasterise(some_findings(volume), volume.grid, stack.affine), whole)
 
 
 def test_a_mask_is_cut_at_the_border_and_empty_findings_give_an_empty_one() -> None:
     volume = a_volume()
     stack, _ = to_sagittal(volume.voxels, AFFINE)
     outside = findings_of(volume, a_box(Level.S2, (-10, 20, 30), (2, 60, 60), AFFINE))
-    mask = rasterise(outside, volume.voxels.shape, AFFINE, stack.affine)
+    mask = rasterise(outside, volume.grid, stack.affine)
     assert set(np.unique(mask)) == {0, 26}
-    assert not rasterise(findings_of(volume), volume.voxels.shape, AFFINE, stack.affine).any()
+    assert not rasterise(findings_of(volume), volume.grid, stack.affine).any()
 
 
 def test_the_overview_follows_a_scoliotic_spine_and_stays_in_one_slice_of_a_straight_one() -> None:

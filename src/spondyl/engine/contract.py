@@ -7,13 +7,11 @@ from types import EllipsisType
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import SettingError
+from spondyl.types import Float32
 
-__all__ = ["VALUES_PER_RUN", "Engine", "FloatArray", "run_padded"]
-
-FloatArray = NDArray[np.float32]
+__all__ = ["VALUES_PER_RUN", "Engine", "run_padded"]
 
 # What runs at once: 16 slices of 256 x 256. More gains no speed and costs memory in proportion.
 VALUES_PER_RUN = 2**20
@@ -30,7 +28,7 @@ class Engine(Protocol):
     name: str
     precision: str
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
+    def __call__(self, batch: Float32) -> Float32:
         """Run the network.
 
         Args:
@@ -44,9 +42,7 @@ class Engine(Protocol):
         """
 
 
-def run_padded(
-    run: Callable[[FloatArray], FloatArray], batch: FloatArray, multiples: tuple[int, ...], axes: int
-) -> FloatArray:
+def run_padded(run: Callable[[Float32], Float32], batch: Float32, multiples: tuple[int, ...], axes: int) -> Float32:
     """Pad with zeros to what the network can halve, run in parts of bounded size, crop back.
 
     Args:
@@ -72,7 +68,7 @@ def run_padded(
     return np.ascontiguousarray(out[tuple(kept)]) if multiples else out
 
 
-def _parts(batch: FloatArray) -> list[FloatArray]:
+def _parts(batch: Float32) -> list[Float32]:
     """The batch in parts of nearly equal length, at least one item each."""
     values = int(np.prod(batch.shape[1:]))
     return np.array_split(batch, min(-(-batch.shape[0] * values // VALUES_PER_RUN), batch.shape[0]))

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.engine.cache import read_cached, write_cached
-from spondyl.engine.contract import FloatArray, run_padded
+from spondyl.engine.contract import run_padded
 from spondyl.engine.runtime import openvino
 from spondyl.engine.topology import bind, topology
 from spondyl.errors import SettingError
 from spondyl.nets.presets import network_entry
+from spondyl.types import Float32
 
 __all__ = ["OpenVinoEngine", "processor_has_bfloat16"]
 
@@ -78,13 +79,13 @@ class OpenVinoEngine:
         self.name = "openvino on cpu"
         self.precision = "bfloat16" if halved else "float32"
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
+    def __call__(self, batch: Float32) -> Float32:
         """See `contract.Engine`."""
         if batch.ndim == self._axes and (batch.shape[1] != 1 or batch.shape[1:] != (self._fixed or batch.shape[1:])):
             raise SettingError(f"the network takes (N, *{self._fixed or (1, '…')}), got shape {batch.shape}")
         return run_padded(self._run, batch, self._multiples, self._axes)
 
-    def _run(self, part: FloatArray) -> FloatArray:
+    def _run(self, part: Float32) -> Float32:
         # the result outlives the request that computed it, so it is copied out of its buffer
         return np.array(self._compiled([part])[0], dtype=np.float32)
 

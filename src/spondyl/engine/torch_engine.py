@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from spondyl.engine.contract import FloatArray, run_padded
+from spondyl.engine.contract import run_padded
 from spondyl.errors import SettingError
+from spondyl.types import Float32
 
 __all__ = ["TorchEngine"]
 
@@ -47,12 +48,12 @@ class TorchEngine:
         self.name = f"torch on {device}"
         self.precision = "bfloat16" if halved else "float32"
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
+    def __call__(self, batch: Float32) -> Float32:
         """See `contract.Engine`."""
         return run_padded(self._run, batch, self._multiples, self._axes)
 
-    def _run(self, part: FloatArray) -> FloatArray:
+    def _run(self, part: Float32) -> Float32:
         with torch.inference_mode():
             x = torch.from_numpy(part).to(self._device, self._dtype, memory_format=_LAYOUTS[self._axes])
-            out: FloatArray = self._module(x).to("cpu", torch.float32).numpy()
+            out: Float32 = self._module(x).to("cpu", torch.float32).numpy()
         return np.ascontiguousarray(out)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.errors import SettingError
+from spondyl.types import Float
 
 __all__ = ["Affine", "Float"]
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class Affine:
         return cls(matrix)
 
     @property
-    def spacing_mm(self) -> Float:
+    def spacing_mm(self) -> Annotated[Float, "3"]:
         """Distance of neighbouring voxels along i, j and k, (3,)."""
         return np.asarray(np.linalg.norm(self.matrix[:3, :3], axis=0))
 
     @property
-    def directions(self) -> Float:
+    def directions(self) -> Annotated[Float, "3 3"]:
         """Unit vectors in RAS of the index axes, as columns, (3, 3)."""
         return self.matrix[:3, :3] / self.spacing_mm
 
@@ -58,11 +58,11 @@ class Affine:
         """Compose with a map of indices (4, 4): ``(affine @ m).to_world(x) == affine.to_world(m x)``."""
         return Affine(self.matrix @ np.asarray(index_map, dtype=np.float64))
 
-    def to_world(self, indices: ArrayLike) -> Float:
+    def to_world(self, indices: ArrayLike) -> Annotated[Float, "*points 3"]:
         """Indices (..., 3) in voxels to world points (..., 3) in RAS mm."""
         return np.asarray(np.asarray(indices, dtype=np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3])
 
-    def to_index(self, points_ras_mm: ArrayLike) -> Float:
+    def to_index(self, points_ras_mm: ArrayLike) -> Annotated[Float, "*points 3"]:
         """World points (..., 3) in RAS mm to continuous indices (..., 3) in voxels."""
         offset = np.asarray(points_ras_mm, dtype=np.float64) - self.matrix[:3, 3]
         return np.asarray(offset @ np.linalg.inv(self.matrix[:3, :3]).T)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from spondyl.errors import SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
+from spondyl.types import Float
 
 __all__ = ["CORNERS", "VertebraInstance", "polygon_areas", "polygon_centroids"]
 
@@ -37,27 +39,27 @@ class VertebraInstance:
             )
 
     @property
-    def centroid_index(self) -> Float:
+    def centroid_index(self) -> Annotated[Float, "3"]:
         """Mean of the quadrilaterals' area centroids as (slice, row, column), (3,)."""
         return np.array([np.mean(self.slices), *polygon_centroids(self.outlines).mean(axis=0)])
 
     @property
-    def middle_outline(self) -> Float:
+    def middle_outline(self) -> Annotated[Float, "4 2"]:
         """The mean quadrilateral over its slices, (4, 2) as (row, column)."""
         return np.asarray(self.outlines.mean(axis=0))
 
-    def outlines_ras_mm(self, affine: Affine) -> Float:
+    def outlines_ras_mm(self, affine: Affine) -> Annotated[Float, "slices 4 3"]:
         """Corners in world space, (n, 4, 3) RAS mm."""
         slices = np.broadcast_to(np.array(self.slices)[:, None, None], (*self.outlines.shape[:2], 1))
         return affine.to_world(np.concatenate([slices, self.outlines], axis=-1))
 
 
-def polygon_areas(polygons: Float) -> Float:
+def polygon_areas(polygons: Annotated[Float, "*polygons corners 2"]) -> Annotated[Float, "*polygons"]:
     """Signed shoelace areas of polygons (..., n, 2), shape (...)."""
     return np.asarray(0.5 * _cross_products(polygons).sum(-1))
 
 
-def polygon_centroids(polygons: Float) -> Float:
+def polygon_centroids(polygons: Annotated[Float, "*polygons corners 2"]) -> Annotated[Float, "*polygons 2"]:
     """Area centroids of polygons (..., n, 2), shape (..., 2); the corners' mean where the area vanishes."""
     cross = _cross_products(polygons)
     area = 0.5 * cross.sum(-1, keepdims=True)

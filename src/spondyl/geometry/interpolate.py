@@ -6,15 +6,13 @@ each other (pixel centres lie at half-integers), repeats the border, and does no
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Annotated
 
-from spondyl.geometry.affine import Float
+import numpy as np
+
+from spondyl.types import Float, Float32, Index
 
 __all__ = ["resize_bicubic", "resize_bilinear", "sample_bicubic"]
-
-Float32 = NDArray[np.float32]
-Index = NDArray[np.intp]
 
 _A = -0.75
 """Slope of the cubic kernel at distance 1."""
@@ -30,7 +28,11 @@ def resize_bilinear(pictures: Float32, shape: tuple[int, int]) -> Float32:
     return _resized(pictures, shape, cubic=False)
 
 
-def sample_bicubic(pictures: Float32, at_row: Float, at_column: Float) -> Float32:
+def sample_bicubic(
+    pictures: Annotated[Float32, "rows columns n"],
+    at_row: Annotated[Float, "height width"],
+    at_column: Annotated[Float, "height width"],
+) -> Annotated[Float32, "height width n"]:
     """Sample pictures at any points; they are zero outside.
 
     Args:

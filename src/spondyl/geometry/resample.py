@@ -7,14 +7,16 @@ Only a volume none of whose axes runs from right to left is interpolated.
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.geometry.stack import SagittalStack
 from spondyl.geometry.viewable import require_viewable
+from spondyl.types import Float32
 
 __all__ = ["left_right_obliquity_deg", "sagittal_axes", "to_sagittal"]
 
@@ -39,7 +41,7 @@ _LIP_ROWS = (0, 2, 1)
 
 
 def to_sagittal(
-    voxels: NDArray[np.float32], affine: Affine, *, slab_mm: float = SLAB_MM
+    voxels: Annotated[Float32, "i j k"], affine: Affine, *, slab_mm: float = SLAB_MM
 ) -> tuple[SagittalStack, tuple[str, ...]]:
     """Bring a volume into sagittal order; every world point keeps its place.
 
@@ -56,7 +58,7 @@ def to_sagittal(
             the size of the grid to which a turned volume is interpolated say; judged before anything is allocated.
     """
     axes = sagittal_axes(affine)
-    require_viewable(voxels.shape, affine, axes)
+    require_viewable(Grid(voxels.shape, affine), axes)
     warnings: tuple[str, ...] = ()
     angle = left_right_obliquity_deg(affine)
     if angle > MAX_OBLIQUITY_DEG:
@@ -88,9 +90,7 @@ def left_right_obliquity_deg(affine: Affine) -> float:
     return float(np.degrees(np.arccos(min(1.0, nearest))))
 
 
-def _reorder(
-    voxels: NDArray[np.float32], affine: Affine, axes: tuple[int, int, int]
-) -> tuple[NDArray[np.float32], Affine]:
+def _reorder(voxels: Float32, affine: Affine, axes: tuple[int, int, int]) -> tuple[Float32, Affine]:
     """Permute and flip so that the axes point to left, inferior and posterior; a view, no copy."""
     voxels = voxels.transpose(axes)
     index_map = np.zeros((4, 4))
@@ -110,7 +110,7 @@ def _slab_count(slices: int, slice_mm: float, slab_mm: float) -> int:
     return max(1, min(slices, round(slab_mm / slice_mm)))
 
 
-def _average_slabs(voxels: NDArray[np.float32], affine: Affine, count: int) -> tuple[NDArray[np.float32], Affine]:
+def _average_slabs(voxels: Float32, affine: Affine, count: int) -> tuple[Float32, Affine]:
     """Mean of each run of `count` slices; what does not fill a slab is left off evenly at both sides."""
     slabs = voxels.shape[0] // count
     first = (voxels.shape[0] - slabs * count) // 2
@@ -125,9 +125,7 @@ def _slab_affine(affine: Affine, first: int, count: int) -> Affine:
     return affine @ index_map
 
 
-def _resample_aligned(
-    voxels: NDArray[np.float32], affine: Affine, slab_mm: float
-) -> tuple[NDArray[np.float32], Affine, int]:
+def _resample_aligned(voxels: Float32, affine: Affine, slab_mm: float) -> tuple[Float32, Affine, int]:
     """Interpolate linearly onto a grid along the world's axes that covers the whole volume, slab by slab.
 
     Returns:
@@ -135,43 +133,42 @@ def _resample_aligned(
     """
     from scipy.ndimage import affine_transform  # costs a second, and hardly any scan needs it
 
-    grid, shape = _aligned_grid(voxels.shape, affine, slab_mm)
-    count = _slab_count(shape[0], float(grid.spacing_mm[0]), slab_mm)
-    left_off = shape[0] % count
+    grid = _aligned_grid(Grid(voxels.shape, affine), slab_mm)
+    slices, *plane = grid.shape
+    count = _slab_count(slices, float(grid.spacing_mm[0]), slab_mm)
+    left_off = slices % count
     first = left_off - left_off // 2
-    index_map = np.linalg.inv(affine.matrix) @ grid.matrix
+    index_map = np.linalg.inv(affine.matrix) @ grid.affine.matrix
     lowest = float(voxels.min())
-    slabs = np.empty((shape[0] // count, *shape[1:]), np.float32)
+    slabs = np.empty((slices // count, *plane), np.float32)
     for number, slab in enumerate(slabs):
         offset = index_map[:3, 3] + index_map[:3, 0] * (first + number * count)
-        planes = affine_transform(
-            voxels, index_map[:3, :3], offset, output_shape=(count, *shape[1:]), order=1, cval=lowest
-        )
+        planes = affine_transform(voxels, index_map[:3, :3], offset, output_shape=(count, *plane), order=1, cval=lowest)
         planes.mean(axis=0, dtype=np.float32, out=slab)
-    return slabs, _slab_affine(grid, first, count), count
+    return slabs, _slab_affine(grid.affine, first, count), count
 
 
-def _aligned_grid(shape: tuple[int, ...], affine: Affine, slab_mm: float) -> tuple[Affine, tuple[int, ...]]:
+def _aligned_grid(grid: Grid, slab_mm: float) -> Grid:
     """The grid along the world's axes, as fine as the volume unless its slabs would have too many voxels.
 
     Raises:
         InputError: they would have too many even at twice the spacing.
     """
-    finest_mm = float(affine.spacing_mm.min())
-    is_thin = affine.spacing_mm.max() < THIN_SLICE_MM
+    finest_mm = float(grid.spacing_mm.min())
+    is_thin = grid.spacing_mm.max() < THIN_SLICE_MM
     spacing_mm = np.array([finest_mm if is_thin else SLAB_MM, finest_mm, finest_mm])
-    corners = affine.to_world(np.indices((2, 2, 2)).reshape(3, 8).T * (np.array(shape) - 1))
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    low, high = grid.corners_ras_mm.min(axis=0), grid.corners_ras_mm.max(axis=0)
     cells = (high - low) / spacing_mm + 1
     slabs = cells[0] / _slab_count(int(cells[0]), float(spacing_mm[0]), slab_mm)
-    excess = slabs * cells[1] * cells[2] / max(MAX_RESAMPLED_VOXELS, np.prod(np.array(shape, float)))
+    excess = slabs * cells[1] * cells[2] / max(MAX_RESAMPLED_VOXELS, np.prod(np.array(grid.shape, float)))
     coarsening = max(1.0, float(np.sqrt(excess)))
     if coarsening > MAX_COARSENING:
         raise InputError(
-            f"the slices are turned {left_right_obliquity_deg(affine):.0f} degrees from sagittal, and interpolated to "
-            f"sagittal ones they would fill a grid of {excess:.0f} times the size that is allowed; "
+            f"the slices are turned {left_right_obliquity_deg(grid.affine):.0f} degrees from sagittal, and "
+            f"interpolated to sagittal ones they would fill a grid of {excess:.0f} times the size that is allowed; "
             "give a sagittal series, or cut the scan to the spine"
         )
     spacing_mm[1:] *= coarsening
     counts = np.floor((high - low) / spacing_mm + 1e-6).astype(int) + 1
-    return Affine.from_axes(np.eye(3), spacing_mm, low), tuple(int(n) for n in counts)
+    i, j, k = (int(count) for count in counts)
+    return Grid((i, j, k), Affine.from_axes(np.eye(3), spacing_mm, low))

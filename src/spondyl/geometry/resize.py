@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Annotated
 
-from spondyl.geometry.affine import Float
+import numpy as np
+
+from spondyl.types import Float, Float32, Index
 
 __all__ = ["resize_slices"]
 
@@ -13,7 +14,9 @@ _BLOCK = 1024
 """Columns that enter one matrix product; for more, its weights would be dense, and all but a few of them zero."""
 
 
-def resize_slices(slices: NDArray[np.float32], pixel_mm: Float, target_mm: float) -> tuple[NDArray[np.float32], Float]:
+def resize_slices(
+    slices: Annotated[Float32, "n rows columns"], pixel_mm: Annotated[Float, "2"], target_mm: float
+) -> tuple[Annotated[Float32, "n new_rows new_columns"], Annotated[Float, "2"]]:
     """Resample slices in their plane to a common pixel spacing.
 
     Args:
@@ -30,7 +33,7 @@ def resize_slices(slices: NDArray[np.float32], pixel_mm: Float, target_mm: float
     return _mix_columns(shorter.reshape(-1, old[1]), int(new[1])).reshape(len(slices), *new), old / new
 
 
-def _mix_rows(slices: NDArray[np.float32], new: int) -> NDArray[np.float32]:
+def _mix_rows(slices: Float32, new: int) -> Float32:
     """(n, old, columns) to (n, new, columns)."""
     old_rows, weights = _taps(slices.shape[1], new)
     mixed = np.zeros((len(slices), new, slices.shape[2]), np.float32)
@@ -39,7 +42,7 @@ def _mix_rows(slices: NDArray[np.float32], new: int) -> NDArray[np.float32]:
     return mixed
 
 
-def _mix_columns(rows: NDArray[np.float32], new: int) -> NDArray[np.float32]:
+def _mix_columns(rows: Float32, new: int) -> Float32:
     """(n, old) to (n, new), by a product with the old columns that each block of new ones reaches."""
     old_columns, weights = _taps(rows.shape[1], new)
     mixed = np.empty((len(rows), new), np.float32)
@@ -53,7 +56,7 @@ def _mix_columns(rows: NDArray[np.float32], new: int) -> NDArray[np.float32]:
     return mixed
 
 
-def _taps(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def _taps(old: int, new: int) -> tuple[Index, Float32]:
     """The old pixels that each new one mixes, (new, reach), and their weights, which sum to 1.
 
     Interpolation is linear, widened to a triangle of the new spacing where pixels grow. Beyond the first and last

@@ -7,12 +7,12 @@ columns from anterior to posterior; nibabel would call it "LIP".
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Annotated
 
 from spondyl.errors import SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
+from spondyl.types import Float, Float32
 
 __all__ = ["SagittalStack"]
 
@@ -29,7 +29,7 @@ class SagittalStack:
         SettingError: voxels are not three-dimensional, or the axes point elsewhere.
     """
 
-    voxels: NDArray[np.float32]
+    voxels: Float32
     affine: Affine
 
     def __post_init__(self) -> None:
@@ -39,7 +39,12 @@ class SagittalStack:
             raise SettingError("the axes of a sagittal stack must point to left, inferior and posterior")
 
     @property
-    def pixel_mm(self) -> Float:
+    def grid(self) -> Grid:
+        """The grid of its voxels, in the order (slice, row, column)."""
+        return Grid(self.voxels.shape, self.affine)
+
+    @property
+    def pixel_mm(self) -> Annotated[Float, "2"]:
         """Spacing of rows and columns, (2,), mm."""
         return self.affine.spacing_mm[1:]
 

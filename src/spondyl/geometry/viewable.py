@@ -1,4 +1,4 @@
-"""Which grids can be seen from the side: judged from shape and affine, before a voxel is moved."""
+"""Which grids can be seen from the side: judged before a voxel is moved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from spondyl.errors import InputError
-from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 
 __all__ = ["MAX_IN_PLANE_MM", "require_viewable"]
 
@@ -36,26 +36,25 @@ _ROUNDING = 1 + 1e-3
 """Spacings are often stored with a few digits: 5 mm as 5.0004."""
 
 
-def require_viewable(shape: tuple[int, ...], affine: Affine, axes: tuple[int, int, int]) -> None:
+def require_viewable(grid: Grid, axes: tuple[int, int, int]) -> None:
     """Refuse a grid in which no spine can be seen from the side.
 
     Args:
-        shape: (3,) of the scan.
-        affine: its indices to RAS mm.
+        grid: the scan's.
         axes: the voxel axes that run mainly along left-right, head-foot and front-back.
 
     Raises:
         InputError: voxels, extent or position that no scanner gives, axes that do not meet at right angles, or an
             axial or coronal stack that is too thick or too short.
     """
-    _refuse_false_spacing(affine, axes)
-    _refuse_shear(affine)
-    _refuse_thick(shape, affine, axes)
-    _refuse_far(shape, affine)
+    _refuse_false_spacing(grid, axes)
+    _refuse_shear(grid)
+    _refuse_thick(grid, axes)
+    _refuse_far(grid)
 
 
-def _refuse_false_spacing(affine: Affine, axes: tuple[int, int, int]) -> None:
-    finest_mm, slice_mm = float(affine.spacing_mm.min()), float(affine.spacing_mm[axes[0]])
+def _refuse_false_spacing(grid: Grid, axes: tuple[int, int, int]) -> None:
+    finest_mm, slice_mm = float(grid.spacing_mm.min()), float(grid.spacing_mm[axes[0]])
     if finest_mm < MIN_SPACING_MM / _ROUNDING:
         raise InputError(
             f"the voxels are {finest_mm:.2g} mm apart along one axis, finer than any scanner's "
@@ -68,8 +67,8 @@ def _refuse_false_spacing(affine: Affine, axes: tuple[int, int, int]) -> None:
         )
 
 
-def _refuse_shear(affine: Affine) -> None:
-    cosines = [abs(float(a @ b)) for a, b in combinations(affine.directions.T, 2)]
+def _refuse_shear(grid: Grid) -> None:
+    cosines = [abs(float(a @ b)) for a, b in combinations(grid.affine.directions.T, 2)]
     shear_deg = float(np.degrees(np.arcsin(min(1.0, max(cosines)))))
     if shear_deg > MAX_SHEAR_DEG:
         raise InputError(
@@ -78,29 +77,29 @@ def _refuse_shear(affine: Affine) -> None:
         )
 
 
-def _refuse_thick(shape: tuple[int, ...], affine: Affine, axes: tuple[int, int, int]) -> None:
+def _refuse_thick(grid: Grid, axes: tuple[int, int, int]) -> None:
     for axis, plane, along in ((axes[1], "an axial", "head-foot"), (axes[2], "a coronal", "front-back")):
-        spacing_mm = float(affine.spacing_mm[axis])
+        spacing_mm = float(grid.spacing_mm[axis])
         if spacing_mm > MAX_IN_PLANE_MM * _ROUNDING:
             raise InputError(
                 f"the scan is {plane} stack with slices {spacing_mm:.1f} mm apart, too thick for a side view; "
                 f"give a sagittal series or slices of at most {MAX_IN_PLANE_MM:.0f} mm"
             )
-        if shape[axis] * spacing_mm < MIN_EXTENT_MM:
+        if grid.shape[axis] * spacing_mm < MIN_EXTENT_MM:
             raise InputError(
-                f"the scan is {plane} stack that covers only {shape[axis] * spacing_mm:.0f} mm {along}, "
+                f"the scan is {plane} stack that covers only {grid.shape[axis] * spacing_mm:.0f} mm {along}, "
                 f"less than one vertebra; give a sagittal series"
             )
 
 
-def _refuse_far(shape: tuple[int, ...], affine: Affine) -> None:
-    extent_mm = float((affine.spacing_mm * shape).max())
+def _refuse_far(grid: Grid) -> None:
+    extent_mm = float((grid.spacing_mm * grid.shape).max())
     if extent_mm > MAX_EXTENT_MM * _ROUNDING:
         raise InputError(
             f"the scan covers {extent_mm / 1000:.1f} m along one axis, more than any scanner "
             f"({MAX_EXTENT_MM / 1000:.0f} m); correct the spacing in the header"
         )
-    if not (np.abs(affine.matrix[:3, 3]) <= MAX_POSITION_MM).all():
+    if not (np.abs(grid.affine.matrix[:3, 3]) <= MAX_POSITION_MM).all():
         raise InputError(
             f"the scan lies more than {MAX_POSITION_MM / 1000:.0f} m from the scanner's origin; "
             f"correct the positions in its header"

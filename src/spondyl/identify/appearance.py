@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError, WeightsError
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import CROPS, CropGrid, appearance_crops
@@ -27,6 +25,7 @@ from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates
 from spondyl.stage import Structure
 from spondyl.study import Study
+from spondyl.types import Float, Index
 
 __all__ = ["AppearanceIdentifier", "AppearanceSettings", "BodyEvidence", "Namer", "body_evidence", "open_appearance"]
 
@@ -177,7 +176,7 @@ def body_evidence(
     )
 
 
-def _reorder(labelling: Labelling[Level], places: NDArray[np.intp]) -> Labelling[Level]:
+def _reorder(labelling: Labelling[Level], places: Index) -> Labelling[Level]:
     """The same answer with candidate `places[i]` at place i."""
     sequences = tuple(
         MarkSequence(levels=tuple(s.levels[i] for i in places), log_probability=s.log_probability)

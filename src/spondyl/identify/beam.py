@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
 from spondyl.labelling import Levels
+from spondyl.types import Float, Index
 
 __all__ = ["BeamCosts", "argmax_levels", "beam_search"]
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,7 @@ def _transitions(columns: tuple[Level, ...], costs: BeamCosts) -> Float:
     return result
 
 
-def _third_of_a_kind(paths: NDArray[np.intp], columns: int, cost: float) -> Float:
+def _third_of_a_kind(paths: Index, columns: int, cost: float) -> Float:
     """Cost of each column for paths that already end in the same level twice, (paths, columns)."""
     result = np.zeros((len(paths), columns))
     doubled = np.flatnonzero(paths[:, -1] == paths[:, -2])

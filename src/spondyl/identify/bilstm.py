@@ -7,13 +7,14 @@ outputs a label for each vertebra". Nothing keeps its labels in order, and it kn
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
 from spondyl.labelling import Levels
 from spondyl.nets.network import Network
+from spondyl.types import Float32
 
 __all__ = ["recurrent_levels", "sequence_features"]
 
@@ -24,7 +25,7 @@ _USUAL_STEP_MM = 30.0
 """Unit of distances, about that of neighbouring vertebrae, so that all features are of order one."""
 
 
-def sequence_features(logits: ArrayLike, positions_mm: ArrayLike) -> NDArray[np.float32]:
+def sequence_features(logits: ArrayLike, positions_mm: ArrayLike) -> Float32:
     """What the network reads of n detections, (n, columns + 1).
 
     Args:

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import SettingError
 from spondyl.geometry.instance import CORNERS, VertebraInstance
 from spondyl.geometry.stack import SagittalStack
+from spondyl.types import Float, Float32, Index
 
 __all__ = ["COMPACT", "CROPS", "BodyWidth", "CropGrid", "appearance_crops"]
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 _ANTERIOR = CORNERS.index("anterior_superior")
 _POSTERIOR = CORNERS.index("posterior_superior")
@@ -88,7 +86,9 @@ class _Frames:
     slices: Float
 
 
-def appearance_crops(stack: SagittalStack, instances: Sequence[VertebraInstance], grid: CropGrid = COMPACT) -> Float32:
+def appearance_crops(
+    stack: SagittalStack, instances: Sequence[VertebraInstance], grid: CropGrid = COMPACT
+) -> Annotated[Float32, "n size size slices"]:
     """Cut every vertebra out of a scan; those of about one size in one resampling.
 
     Interpolation is trilinear, on voxels averaged to about the crop's own resolution, where the reference code is
@@ -163,7 +163,7 @@ def _sample_indices(stack: SagittalStack, frames: _Frames, grid: CropGrid) -> tu
     return plane.astype(np.float32), through.astype(np.float32)
 
 
-def _factors(stack: SagittalStack, frames: _Frames, grid: CropGrid) -> NDArray[np.intp]:
+def _factors(stack: SagittalStack, frames: _Frames, grid: CropGrid) -> Index:
     """Voxels (n, 3) along each axis of the stack that one voxel of each crop spans, rounded, at least 1."""
     step_mm = frames.edges_mm / grid.size
     step_slices = (frames.slices[:, 1] - frames.slices[:, 0]) / grid.slices
@@ -171,7 +171,7 @@ def _factors(stack: SagittalStack, frames: _Frames, grid: CropGrid) -> NDArray[n
     return np.clip(np.floor(spans + 0.25), 1, stack.voxels.shape).astype(np.intp)
 
 
-def _sampled(voxels: Float32, lowest: float, factors: NDArray[np.intp], plane: Float32, through: Float32) -> Float32:
+def _sampled(voxels: Float32, lowest: float, factors: Index, plane: Float32, through: Float32) -> Float32:
     """Values above `lowest` at the crops' voxels, from blocks of `factors` voxels counted from the stack's corner."""
     low = np.array([through.min(), *plane.min(axis=(0, 1, 2))]) / factors
     high = np.array([through.max(), *plane.max(axis=(0, 1, 2))]) / factors
@@ -186,7 +186,7 @@ def _sampled(voxels: Float32, lowest: float, factors: NDArray[np.intp], plane: F
     return _interpolated(blocks, (plane - offset[1:]) / factors[1:], (through - offset[0]) / factors[0])
 
 
-def _block_means(voxels: Float32, factors: NDArray[np.intp]) -> Float32:
+def _block_means(voxels: Float32, factors: Index) -> Float32:
     """Means over blocks; a block that sticks out of the stack repeats the stack's last voxels."""
     for axis in np.flatnonzero(factors > 1):
         factor = int(factors[axis])

@@ -9,9 +9,9 @@ import numpy as np
 from spondyl.anatomy.disc import Disc, discs_of
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS, levels_apart
-from spondyl.geometry.affine import Float
 from spondyl.labelling import LEVELS, Labelling, MarkSequence
 from spondyl.reading import Candidates
+from spondyl.types import Float
 
 __all__ = ["DISCS", "name_discs"]
 

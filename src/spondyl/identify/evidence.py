@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.anatomy.landmarks import LANDMARKS
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
+from spondyl.types import Float
 
 __all__ = ["OFFICIAL_COLUMNS", "STAND_INS", "level_evidence", "log_softmax"]
-
-Float = NDArray[np.float64]
 
 OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(
     level for level in REGULAR.levels[::-1] if level not in (Level.C1, Level.S2)
@@ -26,7 +26,7 @@ STAND_INS: dict[Level, Level] = {Level.T13: Level.T12, Level.L6: Level.L5, Level
 paper's "double S1". None speaks for C1, which has no body that a detector of bodies could find."""
 
 
-def log_softmax(logits: Float) -> Float:
+def log_softmax(logits: Annotated[Float, "*rows n"]) -> Annotated[Float, "*rows n"]:
     """Normalise rows (..., n) to log-probabilities; adding a number to a row changes nothing."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
@@ -41,7 +41,7 @@ def level_evidence(
     outlier_probability: float = 0.0,
     beyond_cost: float = 0.0,
     shift: int = 0,
-) -> Float:
+) -> Annotated[Float, "n 28"]:
     """Turn network outputs into log p(appearance | level) - log p(appearance | any level).
 
     Args:

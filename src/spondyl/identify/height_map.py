@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import log_softmax
+from spondyl.types import Float, Float32, Index, Mask
 
-__all__ = ["Float", "Float32", "HeightMapSettings", "HeightSpan", "height_map", "padded_rows", "read_rows", "rows_at"]
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
+__all__ = ["HeightMapSettings", "HeightSpan", "height_map", "padded_rows", "read_rows", "rows_at"]
 
 
 class HeightSpan(StrEnum):
@@ -54,12 +53,12 @@ class HeightMapSettings:
 
 
 def height_map(
-    logits: NDArray[np.floating],
-    tops_mm: Float,
-    bottoms_mm: Float,
+    logits: Annotated[NDArray[np.floating], "n columns"],
+    tops_mm: Annotated[Float, "n"],
+    bottoms_mm: Annotated[Float, "n"],
     height_mm: float,
     settings: HeightMapSettings | None = None,
-) -> Float32:
+) -> Annotated[Float32, "rows columns"]:
     """Draw the map.
 
     Args:
@@ -94,17 +93,19 @@ def padded_rows(height_mm: float, multiple: int) -> int:
     return int(np.ceil(max(np.ceil(height_mm), 1) / multiple)) * multiple
 
 
-def rows_at(heights_mm: Float, rows: int) -> NDArray[np.intp]:
+def rows_at(heights_mm: Annotated[Float, "*heights"], rows: int) -> Annotated[Index, "*heights"]:
     """The row in which each height lies; heights outside belong to the first or last row."""
     return np.clip(np.floor(heights_mm), 0, rows - 1).astype(np.intp)
 
 
-def read_rows(refined: NDArray[np.floating], centroids_mm: Float) -> Float:
+def read_rows(
+    refined: Annotated[NDArray[np.floating], "rows columns"], centroids_mm: Annotated[Float, "n"]
+) -> Annotated[Float, "n columns"]:
     """Rows of a refined map (rows, columns) at the detections' centroids, (n, columns)."""
     return np.asarray(refined[rows_at(centroids_mm, len(refined))], dtype=np.float64)
 
 
-def _covered(tops_mm: Float, bottoms_mm: Float, rows: int, span: HeightSpan) -> NDArray[np.bool_]:
+def _covered(tops_mm: Float, bottoms_mm: Float, rows: int, span: HeightSpan) -> Mask:
     """Which rows each detection is drawn on, (n, rows): those whose middle it spans, at least the one at its centre."""
     centre, half = (tops_mm + bottoms_mm) / 2, (bottoms_mm - tops_mm) / 2
     half = half / 2 if span is HeightSpan.CENTRAL else half

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
 from spondyl.identify.level_tree import LevelTree
+from spondyl.types import Float, Index
 
 __all__ = ["Lattice", "Posterior", "Way", "best_scores", "best_ways", "log_weight", "posterior", "triangle"]
-
-Float = NDArray[np.float64]
 
 Way = tuple[tuple[int, int], ...]
 """Accepted (candidate, node) pairs, top to bottom."""
@@ -172,7 +170,7 @@ class _Search:
     def __init__(self, lattice: Lattice, best: Float) -> None:
         self.lattice = lattice
         self.best = best
-        self.ranked: dict[tuple[int, int, int] | None, tuple[Float, NDArray[np.intp]]] = {}
+        self.ranked: dict[tuple[int, int, int] | None, tuple[Float, Index]] = {}
 
     def weight(self, partial: _Partial) -> float:
         """Log-weight of the best way that makes the partial's choice; -inf when the choices are used up."""
@@ -190,7 +188,7 @@ class _Search:
         step = float(scores[partial.choice] - self.best[state])
         return _Partial(((i, u), *partial.tail), state, partial.gain + step + float(self.lattice.gains[i, u]), 0)
 
-    def _rank(self, state: tuple[int, int, int] | None) -> tuple[Float, NDArray[np.intp]]:
+    def _rank(self, state: tuple[int, int, int] | None) -> tuple[Float, Index]:
         if state not in self.ranked:
             options = self._options(state)
             order = np.argsort(-options, kind="stable")

@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import Numbering, total_prior
 from spondyl.anatomy.spacing import SpacingTable
+from spondyl.types import Float, Index
 
 __all__ = ["LevelTree", "level_tree"]
-
-Float = NDArray[np.float64]
-Int = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +37,10 @@ class LevelTree:
     """
 
     levels: tuple[Level, ...]
-    ranks: Int
+    ranks: Index
     log_mass: Float
     shares: Float
-    ancestors: Int
+    ancestors: Index
     log_choice: Float
     expected_mm: Float
     sd_mm: Float
@@ -84,7 +81,7 @@ def _prefixes(numberings: tuple[Numbering, ...]) -> list[tuple[Level, ...]]:
     return sorted(found, key=lambda prefix: (len(prefix), [level.rank for level in prefix]))
 
 
-def _steps(prefixes: list[tuple[Level, ...]], spacing: SpacingTable, reach: int) -> tuple[Int, Float, Float]:
+def _steps(prefixes: list[tuple[Level, ...]], spacing: SpacingTable, reach: int) -> tuple[Index, Float, Float]:
     """Ancestor, expected distance and variance (N, reach); NaN distances where there is no ancestor."""
     index = {prefix: node for node, prefix in enumerate(prefixes)}
     ancestors = np.zeros((len(prefixes), reach), dtype=np.intp)

@@ -22,9 +22,10 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS, Numbering, total_prior
@@ -34,10 +35,9 @@ from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
 from spondyl.identify.lattice import Lattice, Way, best_ways, log_weight, posterior, triangle
 from spondyl.identify.level_tree import LevelTree, level_tree
 from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
+from spondyl.types import Float
 
 __all__ = ["OrderCosts", "build_lattice", "decode"]
-
-Float = NDArray[np.float64]
 
 STUDENT_DEGREES = 4.0
 """Degrees of freedom of the distance's density: near a normal for the usual, forgiving beyond three deviations."""
@@ -115,7 +115,7 @@ class OrderCosts:
         total = np.log(sum(np.exp(weight) for weight in weights.values()))
         return {shift: float(weight - total) for shift, weight in weights.items() if weight - total > RAREST_SHIFT}
 
-    def rejections(self, scores: Float) -> Float:
+    def rejections(self, scores: Annotated[Float, "n"]) -> Annotated[Float, "n"]:
         """Cost of rejecting candidates of these detection scores, (n,)."""
         clipped = np.clip(scores, 0.02, 0.98)
         return np.asarray(self.rejection + self.rejection_per_logit * np.log(clipped / (1 - clipped)))
@@ -189,7 +189,12 @@ def _checked(scores: ArrayLike, positions_mm: ArrayLike, n: int) -> tuple[Float,
 
 
 def build_lattice(
-    tree: LevelTree, evidence: Float, scores: Float, positions_mm: Float, costs: OrderCosts, within_patient: float
+    tree: LevelTree,
+    evidence: Annotated[Float, "n 28"],
+    scores: Annotated[Float, "n"],
+    positions_mm: Annotated[Float, "n 3"],
+    costs: OrderCosts,
+    within_patient: float,
 ) -> Lattice:
     """Weigh every state and step; see the module for the model, `decode` for the arguments."""
     sizes = np.array(costs.sizes)

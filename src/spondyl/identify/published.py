@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.beam import BeamCosts, beam_search
@@ -23,10 +21,10 @@ from spondyl.identify.order import OrderCosts, decode
 from spondyl.identify.published_crops import published_crops
 from spondyl.labelling import Labelling, Levels, MarkSequence
 from spondyl.nets.network import Network
+from spondyl.types import Float, Float32
 
 __all__ = ["context_logits", "label", "published_height_map"]
 
-Float32 = NDArray[np.float32]
 TEMPERATURE = 10.0
 """Divides the logits of either network before the softmax."""
 

@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import CORNERS, VertebraInstance
 from spondyl.geometry.interpolate import resize_bicubic, sample_bicubic
 from spondyl.geometry.stack import SagittalStack
+from spondyl.types import Float, Float32
 
 __all__ = ["published_crops"]
-
-Float32 = NDArray[np.float32]
 
 SIZE = 224
 PLANES = 16

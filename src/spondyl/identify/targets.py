@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
-from spondyl.identify.height_map import Float, Float32, HeightMapSettings, height_map, padded_rows, rows_at
+from spondyl.identify.height_map import HeightMapSettings, height_map, padded_rows, rows_at
+from spondyl.types import Float, Float32
 
 __all__ = ["IGNORED", "ContextExample", "context_example", "level_classes"]
 

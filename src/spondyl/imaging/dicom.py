@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError, SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.archive import Member
 from spondyl.imaging.dicom_frames import Frame, frames_of
 from spondyl.imaging.dicom_pixels import read_pixels
@@ -24,6 +24,7 @@ from spondyl.imaging.limits import (
 )
 from spondyl.imaging.patient_space import affine_from_lps
 from spondyl.imaging.volume import Modality, Volume
+from spondyl.types import Float, Float32, Index
 
 __all__ = ["read_dicom"]
 
@@ -43,7 +44,7 @@ class _Grid:
     """Where the slices of the volume lie between the frames: slice n mixes frames `below[n]` and `below[n] + 1`."""
 
     frames: tuple[Frame, ...]
-    below: NDArray[np.intp]
+    below: Index
     weight_above: Float
     step_lps_mm: Float
 
@@ -93,7 +94,7 @@ def _require_readable(grid: _Grid, members: Sequence[Member]) -> Affine:
         affine = affine_from_lps(_steps(first, grid.step_lps_mm), first.position_lps_mm)
     except SettingError as error:
         raise InputError("the slices of the DICOM series do not form a stack") from error
-    require_plausible_grid(shape, affine)
+    require_plausible_grid(Grid(shape, affine))
     stored_bytes = sum(members[number].stored_bytes() for number in files)
     require_backed((*first.shape, max(len(grid.frames), len(grid.below))), 1, stored_bytes)
     return affine
@@ -218,7 +219,7 @@ def _sideways_warning(frames: tuple[Frame, ...], slope: Float) -> tuple[str, ...
     return (f"slices are shifted against each other by up to {worst_mm:.1f} mm in their plane; this was not corrected",)
 
 
-def _mix(images: NDArray[np.float32], grid: _Grid) -> NDArray[np.float32]:
+def _mix(images: Float32, grid: _Grid) -> Float32:
     """Slices of the grid, (slice, row, column); where each is a frame as it is, no value changes."""
     if len(grid.below) == len(images) and np.isin(grid.weight_above, (0, 1)).all():
         return images

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from spondyl.geometry.affine import Float
 from spondyl.imaging.archive import Member
 from spondyl.imaging.dicom_stream import bounded_header, opened_dicom
 from spondyl.imaging.limits import MAX_COORDINATE_MM
+from spondyl.types import Float
 
 __all__ = ["Frame", "frames_of", "is_dicom"]
 

@@ -22,6 +22,7 @@ from spondyl.imaging.dicom_encoded import max_encoded_bytes, require_claimed_siz
 from spondyl.imaging.dicom_frames import Frame
 from spondyl.imaging.dicom_stream import BoundedStream, bounded_header, opened_dicom
 from spondyl.imaging.quiet import decoders_silenced
+from spondyl.types import Float32
 
 __all__ = ["read_pixels"]
 
@@ -47,7 +48,7 @@ _PLUGINS = ("pylibjpeg", "pyjpegls", "pydicom")
 _WRONG_SIZE = "the pixels of a DICOM file do not have the size that its header states"
 
 
-def read_pixels(members: Sequence[Member], frames: Sequence[Frame]) -> NDArray[np.float32]:
+def read_pixels(members: Sequence[Member], frames: Sequence[Frame]) -> Float32:
     """Decode frames in the order given.
 
     Args:

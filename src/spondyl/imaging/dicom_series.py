@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondyl.errors import InputError
-from spondyl.geometry.affine import Float
 from spondyl.imaging.dicom_frames import Frame
 from spondyl.imaging.volume import Modality
+from spondyl.types import Float
 
 __all__ = ["SAME_PLACE_MM", "ImageStack", "choose", "depths_mm", "stacks_of"]
 

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.archive import file_member
 from spondyl.imaging.metaimage import is_metaimage, read_metaimage
 from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
+from spondyl.types import Float32
 
 __all__ = ["MAX_CODES", "LabelMap", "read_labels"]
 
@@ -37,6 +39,11 @@ class LabelMap:
 
     codes: NDArray[np.uint16]
     affine: Affine
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of its voxels."""
+        return Grid(self.codes.shape, self.affine)
 
 
 def read_labels(path: Path) -> LabelMap:
@@ -62,7 +69,7 @@ def read_labels(path: Path) -> LabelMap:
     return LabelMap(codes=_codes(image.voxels), affine=image.affine)
 
 
-def _codes(voxels: NDArray[np.float32]) -> NDArray[np.uint16]:
+def _codes(voxels: Float32) -> NDArray[np.uint16]:
     """The voxels as codes, if they are codes."""
     lowest, highest = float(voxels.min()), float(voxels.max())
     if not (lowest >= 0 and highest <= np.iinfo(np.uint16).max):  # NaN included

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from spondyl.errors import InputError
-from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 
 __all__ = [
     "MAX_COORDINATE_MM",
@@ -87,17 +87,13 @@ def require_backed(shape: Sequence[int], voxel_bytes: int, stored_bytes: int) ->
 
 
 @np.errstate(over="ignore")
-def require_plausible_grid(shape: Sequence[int], affine: Affine) -> None:
+def require_plausible_grid(grid: Grid) -> None:
     """Refuse a grid that no scanner makes.
-
-    Args:
-        shape: length of the three axes.
-        affine: (i, j, k) to RAS mm.
 
     Raises:
         InputError: the spacing, the extent or the position is out of all proportion.
     """
-    spacing_mm, counts = affine.spacing_mm, np.array(shape, dtype=np.float64)
+    spacing_mm, counts = grid.spacing_mm, np.array(grid.shape, dtype=np.float64)
     if spacing_mm.min() < MIN_SPACING_MM or spacing_mm.max() > MAX_SPACING_MM:
         raise InputError(
             f"voxels must be {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm apart, "
@@ -105,5 +101,5 @@ def require_plausible_grid(shape: Sequence[int], affine: Affine) -> None:
         )
     if (extent_mm := (spacing_mm * counts).max()) > MAX_EXTENT_MM:
         raise InputError(f"a scan must be at most {MAX_EXTENT_MM / 1000:g} m long, the header gives {extent_mm:.3g} mm")
-    if np.abs(affine.matrix[:3, 3]).max() > MAX_COORDINATE_MM:
+    if np.abs(grid.affine.matrix[:3, 3]).max() > MAX_COORDINATE_MM:
         raise InputError(f"a scan must lie within {MAX_COORDINATE_MM / 1000:g} m of the origin of its space")

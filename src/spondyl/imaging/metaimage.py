@@ -12,14 +12,15 @@ from math import prod
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
 from spondyl.imaging.packed import DeflatedStream, read_voxels
 from spondyl.imaging.patient_space import affine_from_lps
 from spondyl.imaging.stored import StoredImage
+from spondyl.types import Float, Float32
 
 __all__ = ["is_metaimage", "read_metaimage"]
 
@@ -63,7 +64,7 @@ def read_metaimage(stream: BinaryIO, *, stored_bytes: int | None = None) -> Stor
         header = _read_header(stream)
         shape, dtype = _layout(header)
         affine = _world(header)
-        require_plausible_grid(shape[:3], affine)
+        require_plausible_grid(Grid((shape[0], shape[1], shape[2]), affine))
         if stored_bytes is not None:
             require_backed(shape, dtype.itemsize, stored_bytes)
         voxels = _first_frame(stream, header, shape, dtype)
@@ -115,7 +116,7 @@ def _layout(header: dict[str, str]) -> tuple[tuple[int, ...], np.dtype[np.generi
 
 def _first_frame(
     stream: BinaryIO, header: dict[str, str], shape: tuple[int, ...], dtype: np.dtype[np.generic]
-) -> NDArray[np.float32]:
+) -> Float32:
     is_packed = header.get("CompressedData", "False").lower() == "true"
     voxel_stream = io.BufferedReader(DeflatedStream(stream)) if is_packed else stream
     voxels = read_voxels(voxel_stream, dtype, prod(shape[:3]))
@@ -139,7 +140,7 @@ def _world(header: dict[str, str]) -> Affine:
     return affine_from_lps(rows.T[:3, :3] * spacing_mm[:3], offset[:3])
 
 
-def _numbers(text: str, count: int) -> NDArray[np.float64]:
+def _numbers(text: str, count: int) -> Float:
     numbers = np.array([float(word) for word in text.split()])
     if len(numbers) != count or not np.isfinite(numbers).all():
         raise ValueError

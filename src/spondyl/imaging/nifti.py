@@ -14,13 +14,14 @@ from math import prod
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.limits import require_backed, require_plausible_grid, require_readable_shape
 from spondyl.imaging.packed import read_exactly, read_voxels
 from spondyl.imaging.stored import StoredImage
+from spondyl.types import Float32
 
 __all__ = ["GZIP_MAGIC", "is_nifti", "read_nifti"]
 
@@ -142,12 +143,12 @@ def _layout(header: Header) -> _Layout:
     if gap_bytes > _MAX_GAP_BYTES:
         raise InputError("the header of the NIfTI file is damaged")
     affine, warnings = _world(header)
-    require_plausible_grid(shape[:3], affine)
+    require_plausible_grid(Grid((shape[0], shape[1], shape[2]), affine))
     rescale = (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0))
     return _Layout(shape=shape, dtype=dtype, gap_bytes=gap_bytes, rescale=rescale, affine=affine, warnings=warnings)
 
 
-def _first_frame(stream: BinaryIO, layout: _Layout) -> NDArray[np.float32]:
+def _first_frame(stream: BinaryIO, layout: _Layout) -> Float32:
     read_exactly(stream, layout.gap_bytes)
     shape = layout.shape[:3]
     slope, intercept = layout.rescale

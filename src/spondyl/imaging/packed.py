@@ -7,10 +7,10 @@ import zlib
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.imaging.limits import MAX_RATIO, RATIO_COUNTS_FROM_BYTES
+from spondyl.types import Float32
 
 __all__ = ["DeflatedStream", "read_at_most", "read_exactly", "read_voxels"]
 
@@ -49,7 +49,7 @@ class DeflatedStream(io.RawIOBase):
 
 def read_voxels(
     stream: BinaryIO, dtype: np.dtype[np.generic], count: int, *, slope: float = 1.0, intercept: float = 0.0
-) -> NDArray[np.float32]:
+) -> Float32:
     """Read voxels as single-precision numbers, rescaled.
 
     Args:

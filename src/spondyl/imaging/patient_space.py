@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
+from spondyl.types import Float
 
 __all__ = ["affine_from_lps", "lps_from_affine"]
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spondyl.geometry.affine import Affine
 from spondyl.imaging.modality import Modality
 from spondyl.imaging.volume import Volume, guess_modality
+from spondyl.types import Float32
 
 __all__ = ["StoredImage"]
 
@@ -28,7 +26,7 @@ class StoredImage:
 
     format: str
     frames: int
-    voxels: NDArray[np.float32]
+    voxels: Float32
     affine: Affine
     warnings: tuple[str, ...]
 

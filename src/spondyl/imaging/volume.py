@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.grid import Grid
 from spondyl.imaging.modality import Modality
+from spondyl.types import Float32
 
 __all__ = ["Modality", "Volume", "guess_modality"]
 
@@ -32,7 +33,7 @@ class Volume:
         InputError: voxels are not three-dimensional, not finite, or all equal.
     """
 
-    voxels: NDArray[np.float32]
+    voxels: Float32
     affine: Affine
     modality: Modality
     source: dict[str, str | int | float] = field(default_factory=dict)
@@ -48,8 +49,13 @@ class Volume:
         if lowest == highest:
             raise InputError("the scan is constant: every voxel has the same value")
 
+    @property
+    def grid(self) -> Grid:
+        """The grid of its voxels."""
+        return Grid(self.voxels.shape, self.affine)
 
-def guess_modality(voxels: NDArray[np.float32]) -> tuple[Modality, tuple[str, ...]]:
+
+def guess_modality(voxels: Float32) -> tuple[Modality, tuple[str, ...]]:
     """Tell CT from MR by the values, with the sentence that says so."""
     guess = Modality.CT if float(voxels.min()) < _CT_BELOW_HU else Modality.MR
     return guess, (f"modality guessed from the values: {guess.name}",)

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.errors import SettingError
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Affine
 from spondyl.imaging.patient_space import lps_from_affine
 from spondyl.imaging.volume import Modality, Volume
+from spondyl.types import Float, Float32
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -135,7 +136,7 @@ def to_dicom_slices(volume: Volume, series: Series, *, slice_axis: int) -> Itera
         yield stream.getvalue()
 
 
-def _stored(voxels: NDArray[np.float32], modality: Modality) -> NDArray[np.uint16]:
+def _stored(voxels: Float32, modality: Modality) -> NDArray[np.uint16]:
     values = np.rint(voxels) - (_CT_INTERCEPT if modality is Modality.CT else 0)
     if values.min() < 0 or values.max() > _MOST_STORED:
         low, high = float(voxels.min()), float(voxels.max())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
+from spondyl.types import Float, Mask
 
 __all__ = ["in_column"]
 
@@ -50,7 +49,7 @@ def in_column(bodies: Sequence[VertebraInstance], pixel_mm: Float) -> tuple[Vert
     return tuple(ordered[place] for place in reversed(chain))
 
 
-def _follows(outlines_mm: Float) -> NDArray[np.bool_]:
+def _follows(outlines_mm: Float) -> Mask:
     """Whether the second of two bodies can come below the first, (n, n) booleans.
 
     Args:

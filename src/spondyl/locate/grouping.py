@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
+from spondyl.types import Float, Index
 
 __all__ = ["SliceOutlines", "group_across_slices"]
 
@@ -45,7 +45,7 @@ class SliceOutlines:
         scores: (n,) mean heat of the landmarks.
     """
 
-    slices: NDArray[np.intp]
+    slices: Index
     corners: Float
     scores: Float
 
@@ -81,7 +81,7 @@ def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[Verte
     return tuple(sorted(clear, key=lambda instance: float(instance.centroid_index[1])))
 
 
-def _continue(chains: list[list[int]], here: NDArray[np.intp], polygons: NDArray[np.object_]) -> list[list[int]]:
+def _continue(chains: list[list[int]], here: Index, polygons: NDArray[np.object_]) -> list[list[int]]:
     """Append to each chain the outline that overlaps it most; return the outlines that start chains of their own."""
     fresh = dict.fromkeys(range(len(here)))
     if chains:

@@ -23,20 +23,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.interpolate import resize_bicubic, resize_bilinear
 from spondyl.geometry.stack import SagittalStack
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.reading import Candidates, Locate
 from spondyl.study import Study
+from spondyl.types import Float, Float32, Index, Mask
 
 __all__ = ["Corners", "Outlines", "assemble", "detect", "group", "open_published"]
-
-Float32 = NDArray[np.float32]
-Index = NDArray[np.intp]
 
 PATCH_MM = 260.0
 """Edge of a patch; the paper names 25, 26 and 50 cm."""
@@ -235,7 +231,7 @@ def assemble(centroids: Float, heat: Float, corners: Corners) -> tuple[Float, Fl
     return outlines[keep], np.clip(heats[keep], 0, 1).mean(axis=1)
 
 
-def _contain(outlines: Float, centroids: Float) -> NDArray[np.bool_]:
+def _contain(outlines: Float, centroids: Float) -> Mask:
     """Tell which outlines (n, 4, 2) do not cross themselves and contain their centroid (n, 2)."""
     polygons = shapely.polygons(outlines)
     is_valid = shapely.is_valid(polygons)
@@ -243,7 +239,7 @@ def _contain(outlines: Float, centroids: Float) -> NDArray[np.bool_]:
     return np.asarray(is_valid)
 
 
-def _keeps_its_corners(outlines: Float) -> NDArray[np.bool_]:
+def _keeps_its_corners(outlines: Float) -> Mask:
     """Of two different outlines that share a corner, drop the one whose inner angles differ more; of equals, both."""
     spread = np.ptp(_inner_angles(outlines), axis=1)
     apart = np.linalg.norm(outlines[:, None] - outlines, axis=-1)

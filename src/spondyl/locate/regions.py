@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from spondyl.types import Index, Mask
 
 __all__ = ["regions"]
 
-Index = NDArray[np.intp]
 
-
-def regions(mask: NDArray[np.bool_]) -> tuple[Index, Index, int]:
+def regions(mask: Mask) -> tuple[Index, Index, int]:
     """Find the regions of set pixels that touch by an edge or a corner, in each picture for itself.
 
     Args:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance, polygon_areas
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
@@ -24,6 +22,7 @@ from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates, Locate
 from spondyl.study import Study
+from spondyl.types import Float, Float32, Index, Mask
 
 __all__ = [
     "CLOSE_MM",
@@ -163,9 +162,7 @@ def detect(stack: SagittalStack, network: Network, settings: VfrSettings = TRAIN
     return in_column((*upper, *bodies[len(above) :]), stack.pixel_mm)
 
 
-def _look(
-    slices: NDArray[np.float32], stack: SagittalStack, network: Network, pixel_mm: float
-) -> tuple[VertebraInstance, ...]:
+def _look(slices: Float32, stack: SagittalStack, network: Network, pixel_mm: float) -> tuple[VertebraInstance, ...]:
     """Bodies in the upper rows of a stack, which are given normalised, as seen at this spacing."""
     size_mm = np.array(slices.shape[1:]) * stack.pixel_mm
     pixel_mm = max(pixel_mm, float(np.sqrt(size_mm.prod() / _MAX_SLICE_PIXELS)))
@@ -221,7 +218,7 @@ def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraI
     return _grouped(found, scale, stack.slice_mm)
 
 
-def _maps_of_patches(slices: NDArray[np.float32], network: Network) -> NDArray[np.float32]:
+def _maps_of_patches(slices: Float32, network: Network) -> Float32:
     """The maps of slices (n, rows, columns), (n, 13, rows, columns), averaged over the patches."""
     rows, columns = slices.shape[1:]
     slices = np.pad(slices, ((0, 0), (0, max(0, _PATCH - rows)), (0, max(0, _PATCH - columns))))
@@ -251,14 +248,14 @@ def _patch_starts(length: int) -> list[int]:
     return [*starts, length - _PATCH]
 
 
-def _normalise_patches(patches: NDArray[np.float32]) -> NDArray[np.float32]:
+def _normalise_patches(patches: Float32) -> Float32:
     """(x - minimum) / (99.5th - 0.5th percentile), patch by patch (the published code's)."""
     low, high = np.percentile(patches, [0.5, 99.5], axis=(1, 2), keepdims=True)
     lowest = patches.min(axis=(1, 2), keepdims=True)
     return np.asarray((patches - lowest) / np.maximum(high - low, 1e-6), dtype=np.float32)
 
 
-def normalise(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalise(voxels: Float32) -> Float32:
     """Scale intensities so that the 0.5th and 99.5th percentile of the scan become 0 and 1, clipped to [0, 1.5].
 
     Args:
@@ -275,7 +272,7 @@ def normalise(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def decode(
-    maps: NDArray[np.float32],
+    maps: Float32,
     *,
     corner_heat: float = CORNER_HEAT,
     centroid_heat: float = CENTROID_HEAT,
@@ -310,7 +307,7 @@ def decode(
 class _Peaks:
     """Landmarks of a stack of maps: slice, channel, place, heat, and for corners the arrow's tip."""
 
-    def __init__(self, maps: NDArray[np.float32], hottest: NDArray[np.intp], place: Float) -> None:
+    def __init__(self, maps: Float32, hottest: Index, place: Float) -> None:
         self.slice, self.channel, row, column = hottest.T
         self.place = place
         self.heat = np.clip(maps[self.slice, self.channel, row, column], 0, 1).astype(np.float64)
@@ -319,11 +316,11 @@ class _Peaks:
         # the arrow was read at the pixel, so its tip counts from the pixel
         self.tip = np.stack([row, column], 1) + arrow
 
-    def of(self, slice_index: int, channel: int) -> NDArray[np.intp]:
+    def of(self, slice_index: int, channel: int) -> Index:
         return np.flatnonzero((self.slice == slice_index) & (self.channel == channel))
 
 
-def _peaks(maps: NDArray[np.float32], least_heat: Float) -> _Peaks:
+def _peaks(maps: Float32, least_heat: Float) -> _Peaks:
     """One landmark for each connected region that reaches its channel's least heat, in the five heat channels.
 
     Its place is the centroid of the region's summit, weighted with its heat: exact for a symmetric peak, and noise
@@ -383,7 +380,7 @@ def _complete(corners: Float, centre: Float) -> Float:
     return completed
 
 
-def _is_convex_around(corners: Float, centre: Float) -> NDArray[np.bool_]:
+def _is_convex_around(corners: Float, centre: Float) -> Mask:
     """Whether each quadrilateral (n, 4, 2) is convex, turns the expected way, and contains its centroid (n, 2)."""
     edge = np.roll(corners, -1, 1) - corners
     following = np.roll(edge, -1, 1)
@@ -395,7 +392,7 @@ def _is_convex_around(corners: Float, centre: Float) -> NDArray[np.bool_]:
     )
 
 
-def _without_shared_corners(corners: Float, miss: Float) -> NDArray[np.bool_]:
+def _without_shared_corners(corners: Float, miss: Float) -> Mask:
     """Drop, of two quadrilaterals that share a corner of one kind (< 2 pixels), the one whose arrows miss by more."""
     apart = np.linalg.norm(corners[:, None] - corners[None], axis=-1).min(-1)
     worse = (miss[:, None] > miss[None]) | ((miss[:, None] == miss[None]) & np.tri(len(miss), k=-1, dtype=bool))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spondyl.errors import WeightsError
 from spondyl.nets.cards import Card
+from spondyl.types import Float32
 
 __all__ = ["LoadedNetwork", "Network"]
 
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Network = Callable[[Float32], Float32]
 """A network on whatever engine: a batch (n, channels, ...) to its output, both float32; axes as its module says."""
 
 

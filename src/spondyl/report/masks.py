@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from spondyl.anatomy.codes import verse_code
 from spondyl.findings import Findings
 from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.grid import Grid
 from spondyl.report.placed import PlacedVertebra, place_vertebrae
 
 __all__ = ["rasterise"]
@@ -16,40 +17,37 @@ _MAX_POINTS = 2**18
 """So many voxels, at some 300 bytes each, are compared with an outline at once."""
 
 
-def rasterise(findings: Findings, shape: tuple[int, ...], affine: Affine, stack_affine: Affine) -> NDArray[np.uint8]:
+def rasterise(findings: Findings, grid: Grid, stack_affine: Affine) -> NDArray[np.uint8]:
     """Fill every outline; between slices it is interpolated, and at both ends it reaches half a slice further.
 
     Args:
         findings: vertebrae in RAS mm.
-        shape: of the input's grid.
-        affine: of the input's grid, to RAS mm.
+        grid: the input's.
         stack_affine: of the sagittal stack in whose slices the outlines lie.
 
     Returns:
         (i, j, k) VerSe codes, 0 where there is no body. A body seen later, toward the feet, wins an overlap.
     """
-    mask = np.zeros(shape, np.uint8)
+    mask = np.zeros(grid.shape, np.uint8)
     for vertebra in place_vertebrae(findings, stack_affine):
-        first, size = _box(vertebra, shape, affine, stack_affine)
+        first, size = _box(vertebra, grid, stack_affine)
         count = int(np.prod(size))
         for start in range(0, count, _MAX_POINTS):
             part = np.arange(start, min(start + _MAX_POINTS, count))
             indices = first + np.stack(np.unravel_index(part, size), axis=-1)
-            inside = _is_inside(vertebra, stack_affine.to_index(affine.to_world(indices)))
+            inside = _is_inside(vertebra, stack_affine.to_index(grid.affine.to_world(indices)))
             mask[tuple(indices[inside].T)] = verse_code(vertebra.level)
     return mask
 
 
-def _box(
-    vertebra: PlacedVertebra, shape: tuple[int, ...], affine: Affine, stack_affine: Affine
-) -> tuple[NDArray[np.intp], tuple[int, ...]]:
+def _box(vertebra: PlacedVertebra, grid: Grid, stack_affine: Affine) -> tuple[NDArray[np.intp], tuple[int, ...]]:
     """First index and size of the part of the input's grid that can hold the vertebra."""
     low = np.array([vertebra.slices[0] - 0.5, *vertebra.outlines.min(axis=(0, 1))])
     high = np.array([vertebra.slices[-1] + 0.5, *vertebra.outlines.max(axis=(0, 1))])
     corners = low + np.indices((2, 2, 2)).reshape(3, 8).T * (high - low)
-    voxels = affine.to_index(stack_affine.to_world(corners))
-    first = np.clip(np.floor(voxels.min(axis=0)), 0, shape).astype(np.intp)
-    last = np.clip(np.ceil(voxels.max(axis=0)) + 1, 0, shape).astype(np.intp)
+    voxels = grid.affine.to_index(stack_affine.to_world(corners))
+    first = np.clip(np.floor(voxels.min(axis=0)), 0, grid.shape).astype(np.intp)
+    last = np.clip(np.ceil(voxels.max(axis=0)) + 1, 0, grid.shape).astype(np.intp)
     return first, tuple(int(length) for length in last - first)
 
 

@@ -84,7 +84,7 @@ def _segmentation(report: Report) -> bytes:
     from spondyl.report.masks import rasterise
 
     volume, stack = report.reading.study.volume, report.reading.study.sagittal
-    mask = rasterise(report.findings, volume.voxels.shape, volume.affine, stack.affine)
+    mask = rasterise(report.findings, volume.grid, stack.affine)
     return to_nifti_gz(mask, volume.affine)
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from spondyl.anatomy.level import Level
-from spondyl.geometry.affine import Float
 from spondyl.identify.appearance import BodyEvidence, open_appearance
 from spondyl.identify.beam import argmax_levels
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, STAND_INS, log_softmax
 from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
 from spondyl.nets.network import LoadedNetwork
 from spondyl.reading import Identify
+from spondyl.types import Float
 
 __all__ = ["label_each", "name_each", "open_argmax"]
 

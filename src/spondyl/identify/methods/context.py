@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
-from spondyl.geometry.affine import Float
 from spondyl.identify.appearance import BodyEvidence, open_appearance
 from spondyl.identify.height_map import HeightMapSettings, height_map, read_rows
 from spondyl.identify.order import OrderCosts, decode
@@ -15,6 +14,7 @@ from spondyl.labelling import Labelling
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings
 from spondyl.reading import Identify
+from spondyl.types import Float
 
 __all__ = ["ContextNamer", "ContextSettings", "open_context", "refine_logits"]
 
