@@ -62,7 +62,7 @@ def truth_json(phantom: Phantom, affine: Affine, shape: tuple[int, ...]) -> str:
 
 def _vertebra(vertebra: VertebraTruth, truth: PhantomTruth) -> Json:
     instance = vertebra.instance
-    outlines = [] if instance is None else _numbers(instance.outlines_ras_mm(truth.stack_affine))
+    outlines = [] if instance is None else _numbers(instance.outlines_ras_mm)
     return {
         "level": vertebra.level,
         "is_whole": vertebra.is_whole,
