@@ -34,7 +34,7 @@ def spine():
     centres = 25 + np.concatenate([[0], np.cumsum(gaps)])
     corners = np.array([[-12, 16], [12, 16], [12, -16], [-12, -16]])
     affine = Affine.from_axes(LIP, (4, 0.8, 0.8), (10, 20, 30))
-    outlines = [np.tile((corners + (row, 60.0)) / 0.8, (3, 1, 1)) for row in centres]
+    outlines = [np.tile(np.add(corners, (row, 60.0)) / 0.8, (3, 1, 1)) for row in centres]
     instances = [VertebraInstance(slices=(4, 5, 6), outlines=drawn, score=0.9, affine=affine) for drawn in outlines]
     voxels = np.random.default_rng(0).random((10, 380, 150), dtype=np.float32)
     return SagittalStack(voxels=voxels, affine=affine), instances
