@@ -26,7 +26,7 @@ def plan_of_functions(
     steps = (
         Step(
             method=find_method(Stage.LOCATE, "vfr"),
-            run=lambda study: Candidates.from_bodies(locate(study.sagittal), study.sagittal.affine),
+            run=lambda study: Candidates.from_bodies(locate(study.sagittal)),
         ),
         Step(
             method=find_method(Stage.IDENTIFY, "order"),

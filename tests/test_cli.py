@@ -32,9 +32,9 @@ def run(*arguments: str | Path) -> int:
     return code if isinstance(code, int) else 0
 
 
-def one_body(_stack: SagittalStack) -> tuple[VertebraInstance, ...]:
+def one_body(stack: SagittalStack) -> tuple[VertebraInstance, ...]:
     corners = np.array([[20.0, 40], [40, 40], [40, 10], [20, 10]])
-    return (VertebraInstance(slices=(3,), outlines=corners[None], score=0.9),)
+    return (VertebraInstance(slices=(3,), outlines=corners[None], score=0.9, affine=stack.affine),)
 
 
 def as_l4(_bodies: object) -> Labelling:

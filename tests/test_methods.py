@@ -21,6 +21,7 @@ from spondyl.stage import Stage
 
 A_DISC_METHOD = '''
 """A disc in the middle of every second slice of the scan, found by the detector's own weights."""
+from spondyl.geometry.points import Landmarks
 from spondyl.reading import Candidates
 from spondyl.stage import Structure
 import numpy as np
@@ -30,7 +31,8 @@ def open_middles(networks):
     def locate(study):
         middle = study.sagittal.affine.to_world((np.array(study.sagittal.voxels.shape) - 1) / 2)
         points = middle + np.outer(np.arange(-60, 61, 4.0), (0, 0, 1))
-        return Candidates(structure=Structure.DISC, centres_ras_mm=points, scores=np.ones(len(points)),
+        return Candidates(structure=Structure.DISC,
+                          centres=Landmarks(points_ras_mm=points, scores=np.ones(len(points))),
                           posterior_ras_mm=points - (0, 10, 0))
     return locate
 '''

@@ -59,7 +59,8 @@ def instances_in(stack: SagittalStack) -> tuple[VertebraInstance, ...]:
         first = int(np.floor(position))
         corners = np.array([[-12, 15], [12, 15], [12, -15], [-12, -15]]) / stack.pixel_mm + (row, column)
         outlines = np.stack([corners, corners])
-        found.append(VertebraInstance(slices=(first, first + 1), outlines=outlines, score=1.0 + 1e-7 - number / 10))
+        score = 1.0 + 1e-7 - number / 10
+        found.append(VertebraInstance(slices=(first, first + 1), outlines=outlines, score=score, affine=stack.affine))
     return tuple(found)
 
 

@@ -76,7 +76,7 @@ def _vertebra(
         level_probabilities={other: _clip(probability) for other, probability in others.items()},
         detection_score=_clip(body.score),
         centroid_mm=candidates.centres_ras_mm[number].tolist(),
-        outline_mm=body.outlines_ras_mm(study.sagittal.affine)[ascending].tolist(),
+        outline_mm=body.outlines_ras_mm[ascending].tolist(),
         slices=tuple(slices[place] for place in ascending),
     )
 

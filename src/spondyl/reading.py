@@ -13,11 +13,12 @@ import numpy as np
 
 from spondyl.errors import SettingError
 from spondyl.findings import Measurement
-from spondyl.geometry.affine import Affine, Float
-from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.instance import VertebraInstance, centroids_ras_mm
+from spondyl.geometry.points import Landmarks
 from spondyl.labelling import Labellings
 from spondyl.stage import Structure
 from spondyl.study import Study
+from spondyl.types import Float
 
 __all__ = ["Candidates", "Identify", "Locate", "Measure", "Reading", "Refine"]
 
@@ -28,43 +29,45 @@ class Candidates:
 
     Args:
         structure: what they may be.
-        centres_ras_mm: (n, 3).
-        scores: (n,) detection scores in [0, 1].
+        centres: their n middles, with detection scores.
         bodies: their outlines in the sagittal stack, one for each candidate; empty where the method gives none.
         posterior_ras_mm: (n, 3) posterior edges of discs; None where the method gives none.
 
     Raises:
-        SettingError: the numbers of centres, scores, outlines and edges disagree.
+        SettingError: the numbers of centres, outlines and edges disagree.
     """
 
     structure: Structure
-    centres_ras_mm: Float
-    scores: Float
+    centres: Landmarks
     bodies: tuple[VertebraInstance, ...] = ()
     posterior_ras_mm: Float | None = None
 
     def __post_init__(self) -> None:
-        n = len(self.scores)
+        n = len(self.centres)
         edges = self.centres_ras_mm if self.posterior_ras_mm is None else self.posterior_ras_mm
-        if self.centres_ras_mm.shape != (n, 3) or edges.shape != (n, 3) or len(self.bodies) not in (0, n):
+        if edges.shape != (n, 3) or len(self.bodies) not in (0, n):
             raise SettingError(
-                f"{n} candidates need as many centres, edges and outlines, got {len(self.centres_ras_mm)}, "
-                f"{len(edges)} and {len(self.bodies)}"
+                f"{n} candidates need as many edges and outlines, got {len(edges)} and {len(self.bodies)}"
             )
 
     def __len__(self) -> int:
-        return len(self.scores)
+        return len(self.centres)
+
+    @property
+    def centres_ras_mm(self) -> Float:
+        """The middles of the candidates, (n, 3) RAS mm."""
+        return self.centres.points_ras_mm
+
+    @property
+    def scores(self) -> Float:
+        """The detection scores of the candidates, (n,) in [0, 1]."""
+        return self.centres.scores
 
     @classmethod
-    def from_bodies(cls, bodies: Sequence[VertebraInstance], affine: Affine) -> Self:
-        """Candidates for vertebrae from outlines in the index space of a sagittal stack with this affine."""
-        indices = np.array([body.centroid_index for body in bodies]).reshape(-1, 3)
-        return cls(
-            structure=Structure.VERTEBRA,
-            centres_ras_mm=affine.to_world(indices),
-            scores=np.array([body.score for body in bodies]),
-            bodies=tuple(bodies),
-        )
+    def from_bodies(cls, bodies: Sequence[VertebraInstance]) -> Self:
+        """Make candidates for vertebrae from the outlines of bodies in one sagittal stack."""
+        centres = Landmarks(points_ras_mm=centroids_ras_mm(bodies), scores=np.array([body.score for body in bodies]))
+        return cls(structure=Structure.VERTEBRA, centres=centres, bodies=tuple(bodies))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,7 @@ def test_a_mask_becomes_outlines_that_are_certain_where_the_body_is_wide(tmp_pat
     assert set(exam.outlines.levels) == {Level.L1, Level.L2}
     bodies = exam.bodies()
     assert list(bodies) == [Level.L1, Level.L2]
-    world = {level: body.outlines_ras_mm(exam.stack.affine) for level, body in bodies.items()}
+    world = {level: body.outlines_ras_mm for level, body in bodies.items()}
     # corners: the mask's rim, half a pixel beyond its pixels' centres; each a mean of three pixels, so 1 mm inside
     expected = np.array([(19.5, 79.5), (19.5, 49.5), (59.5, 49.5), (59.5, 79.5)])
     assert np.abs(world[Level.L1][..., 1:] - expected).max() < 1.2

@@ -29,7 +29,12 @@ def body(centre_mm, spacing, *, size_mm=(24.0, 32.0), angle=0.0, slices=(5, 6, 7
     cos, sin = np.cos(angle), np.sin(angle)
     turned = np.stack([corners[:, 0] * cos + corners[:, 1] * sin, corners[:, 1] * cos - corners[:, 0] * sin], axis=1)
     outline = (np.asarray(centre_mm) + turned) / np.asarray(spacing)[1:]
-    return VertebraInstance(slices=slices, outlines=np.repeat(outline[None], len(slices), axis=0), score=0.9)
+    return VertebraInstance(
+        slices=slices,
+        outlines=np.repeat(outline[None], len(slices), axis=0),
+        score=0.9,
+        affine=Affine.from_axes(LIP, spacing, (0, 0, 0)),
+    )
 
 
 @given(st.floats(-1.2, 1.2), st.sampled_from([(4.0, 1.0, 1.0), (4.0, 0.7, 1.1), (3.3, 1.2, 0.8)]))

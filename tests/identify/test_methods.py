@@ -33,12 +33,10 @@ def spine():
     gaps = [VID.between(a, b).mean_mm for a, b in pairwise(LEVELS)]
     centres = 25 + np.concatenate([[0], np.cumsum(gaps)])
     corners = np.array([[-12, 16], [12, 16], [12, -16], [-12, -16]])
-    instances = [
-        VertebraInstance(slices=(4, 5, 6), outlines=np.repeat(((c + corners) / 0.8)[None], 3, axis=0), score=0.9)
-        for c in np.stack([centres, np.full(len(centres), 60.0)], axis=1)
-    ]
-    voxels = np.random.default_rng(0).random((10, 380, 150), dtype=np.float32)
     affine = Affine.from_axes(LIP, (4, 0.8, 0.8), (10, 20, 30))
+    outlines = [np.tile(np.add(corners, (row, 60.0)) / 0.8, (3, 1, 1)) for row in centres]
+    instances = [VertebraInstance(slices=(4, 5, 6), outlines=drawn, score=0.9, affine=affine) for drawn in outlines]
+    voxels = np.random.default_rng(0).random((10, 380, 150), dtype=np.float32)
     return SagittalStack(voxels=voxels, affine=affine), instances
 
 
@@ -64,7 +62,7 @@ def label_instances(stack, instances, appearance, context):
     if context is not None:
         namer = ContextNamer(context=context, heights=HeightMapSettings(), costs=OrderCosts())
     identify = AppearanceIdentifier(appearance=appearance, crops=COMPACT, namer=namer)
-    bodies = Candidates.from_bodies(instances, stack.affine)
+    bodies = Candidates.from_bodies(instances)
     return identify(Study.from_sagittal(stack), {Structure.VERTEBRA: bodies}).vertebrae
 
 

@@ -26,12 +26,13 @@ MIN_CORRELATION = 0.999
 """The issue asks for 0.98; what differs here is single against double precision alone."""
 
 
-def body(centre: np.ndarray, size: float, angle: float, slices: int = 5) -> VertebraInstance:
+def body(stack: SagittalStack, centre: np.ndarray, size: float, angle: float, slices: int = 5) -> VertebraInstance:
     """A trapezoid of about this size in pixels, its outlines a little different from slice to slice."""
     unit = np.array([(-0.4, 0.6), (0.45, 0.62), (0.4, -0.6), (-0.42, -0.55)])
     turn = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
     jitter = np.random.default_rng(int(size * 100)).normal(size=(slices, 4, 2))
-    return VertebraInstance(slices=tuple(range(slices)), outlines=centre + unit @ turn.T * size + jitter, score=0.9)
+    outlines = centre + unit @ turn.T * size + jitter
+    return VertebraInstance(slices=tuple(range(slices)), outlines=outlines, score=0.9, affine=stack.affine)
 
 
 def bodies_in(stack: SagittalStack) -> list[VertebraInstance]:
@@ -41,7 +42,7 @@ def bodies_in(stack: SagittalStack) -> list[VertebraInstance]:
     mm = stack.pixel_mm.mean()
     sizes_and_angles = [(36, 0.3), (30, -0.5), (28, 0.1), (33, -0.2), (25, 0.9)]
     return [
-        body(np.array([down * rows, back * columns]), size / mm, angle)
+        body(stack, np.array([down * rows, back * columns]), size / mm, angle)
         for (down, back), (size, angle) in zip(places, sizes_and_angles, strict=True)
     ]
 
@@ -89,14 +90,14 @@ def stack_of(voxels: np.ndarray, pixel_mm: float = 1.0) -> SagittalStack:
 @pytest.mark.parametrize("slices", [1, 2, 7, 16, 31])
 def test_any_number_of_slices_gives_sixteen_planes(slices):
     stack = stack_of(np.random.default_rng(0).random((slices, 120, 110)))
-    instances = [body(np.array([60.0, 55.0]), 18, 0.2, slices=1)]
+    instances = [body(stack, np.array([60.0, 55.0]), 18, 0.2, slices=1)]
     np.testing.assert_allclose(published_crops(stack, instances), oracle_crops(stack, instances), atol=1e-4)
 
 
 def test_a_crop_is_zero_above_the_scan_and_ends_with_it_elsewhere():
     stack = stack_of(np.ones((4, 100, 100)))
     places = [(5.0, 50.0), (95.0, 50.0), (50.0, 5.0), (50.0, 95.0), (50.0, 400.0)]
-    crops = published_crops(stack, [body(np.array(place), 20.0, 0.0) for place in places])
+    crops = published_crops(stack, [body(stack, np.array(place), 20.0, 0.0) for place in places])
     above, below, anterior, posterior, outside = crops
     assert np.ptp(above[:60]) == 0
     assert above[:60].max() < above[110:].min() - 0.5
@@ -121,7 +122,9 @@ class Refusing:
 def test_the_height_map_is_that_of_the_slow_implementation():
     rng = np.random.default_rng(0)
     for rows, pixel_mm in [(300, 0.83), (256, 1.0), (700, 0.9)]:
-        outlines = np.array([body(np.array([y, 50.0]), 25, 0.2).middle_outline for y in np.linspace(3, rows - 2, 12)])
+        stack = stack_of(np.zeros((5, rows, 100)), pixel_mm)
+        centres = [np.array([row, 50.0]) for row in np.linspace(3, rows - 2, 12)]
+        outlines = np.array([body(stack, centre, 25, 0.2).middle_outline for centre in centres])
         probabilities = rng.random((12, 24))
         drawn = published_height_map(probabilities, outlines[..., 0] * pixel_mm, int(rows * pixel_mm))
         expected = published_labels.height_map(probabilities, outlines[..., ::-1], pixel_mm, rows)
@@ -131,8 +134,8 @@ def test_the_height_map_is_that_of_the_slow_implementation():
 @pytest.fixture
 def spine() -> tuple[SagittalStack, list[VertebraInstance]]:
     """Eleven bodies, so that two batches pass the appearance network."""
-    instances = [body(np.array([30 + 33.0 * n, 80.0]), 24, 0.05 * n) for n in range(11)]
-    return stack_of(np.random.default_rng(0).random((6, 400, 160)), 0.9), instances
+    stack = stack_of(np.random.default_rng(0).random((6, 400, 160)), 0.9)
+    return stack, [body(stack, np.array([30 + 33.0 * n, 80.0]), 24, 0.05 * n) for n in range(11)]
 
 
 def test_random_networks_end_to_end_give_what_the_slow_implementation_gives(spine):

@@ -16,6 +16,7 @@ from spondyl.locate.grouping import group_across_slices
 from spondyl.locate.vfr_targets import render_targets
 
 LIP = np.array([(-1.0, 0, 0), (0, 0, -1), (0, -1, 0)])
+STACK_AFFINE = Affine.from_axes(LIP, (4, 1, 1), (0, 0, 0))
 Network = Callable[[np.ndarray], np.ndarray]
 
 
@@ -127,7 +128,7 @@ def test_painted_bodies_come_back_whatever_their_heat_above_the_threshold(grid, 
 def test_heat_between_the_published_threshold_and_spondyls_own_empties_spondyls_own_decoding():
     corners = torch.as_tensor(column_in(SQUARE)[None], dtype=torch.float32)
     maps = render_targets(corners, torch.ones(1, 5, dtype=torch.bool), (256, 256))[0].numpy() * 0.7
-    own = group_across_slices(vfr.decode(np.repeat(maps, 3, axis=0)), slice_mm=4.0)
+    own = group_across_slices(vfr.decode(np.repeat(maps, 3, axis=0)), STACK_AFFINE)
     assert own == ()
     stack = noisy_stack(**SQUARE)
     assert len(published.detect(stack, KnowingNetwork(stack, column_in(SQUARE), peak=0.7))) == 5
@@ -178,7 +179,7 @@ def test_any_outlines_give_the_bodies_of_the_slow_implementation(seed):
     outlines = published.Outlines(
         slice_index=np.repeat(np.arange(5), 5), corners=np.concatenate(slices), score=np.full(25, 0.7)
     )
-    assert_same_bodies(published.group(outlines), published_program.grouped(slices))
+    assert_same_bodies(published.group(outlines, STACK_AFFINE), published_program.grouped(slices))
 
 
 def test_random_maps_give_the_bodies_of_the_slow_implementation():

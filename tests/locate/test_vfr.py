@@ -20,6 +20,8 @@ from spondyl.locate.vfr_targets import render_targets
 
 SIZE = 160
 
+STACK_AFFINE = Affine.from_axes([[-1, 0, 0], [0, 0, -1], [0, -1, 0]], (4, 1, 1), (0, 0, 0))
+
 
 def column_of_bodies(*, count: int, edge_px: float, angle_deg: float, shear: float) -> np.ndarray:
     """Quadrilaterals (count, 4, 2) in a row along a turned axis through the image's middle."""
@@ -132,7 +134,7 @@ def test_an_arrow_that_points_elsewhere_does_not_join():
 def test_empty_maps_give_no_bodies():
     assert len(decode(np.zeros((3, 13, 32, 32), np.float32)).corners) == 0
     empty = SliceOutlines(slices=np.empty(0, np.intp), corners=np.empty((0, 4, 2)), scores=np.empty(0))
-    assert group_across_slices(empty, slice_mm=4.0) == ()
+    assert group_across_slices(empty, STACK_AFFINE) == ()
 
 
 @pytest.fixture
@@ -149,7 +151,7 @@ def drifting() -> SliceOutlines:
 
 
 def test_grouping_follows_a_drifting_body_over_a_missed_slice(drifting):
-    upper, lower = group_across_slices(drifting, slice_mm=4.0)
+    upper, lower = group_across_slices(drifting, STACK_AFFINE)
     assert upper.slices == tuple(range(7))
     assert lower.slices == (0, 1, 2, 4, 5, 6)
     np.testing.assert_allclose(upper.outlines[6] - upper.outlines[0], np.tile((0.0, 12.0), (4, 1)))
@@ -158,7 +160,7 @@ def test_grouping_follows_a_drifting_body_over_a_missed_slice(drifting):
 def test_a_slice_that_shows_only_the_rim_is_left_out(drifting):
     scores = drifting.scores.copy()
     scores[-2] = 0.5
-    upper, _ = group_across_slices(replace(drifting, scores=scores), slice_mm=4.0)
+    upper, _ = group_across_slices(replace(drifting, scores=scores), STACK_AFFINE)
     assert upper.slices == tuple(range(6))
 
 
@@ -168,14 +170,14 @@ def test_a_body_in_a_single_slice_is_dropped(drifting):
         corners=np.append(drifting.corners, drifting.corners[-1:] + np.array((60.0, 0.0)), axis=0),
         scores=np.append(drifting.scores, 0.9),
     )
-    assert len(group_across_slices(lonely, slice_mm=4.0)) == 2
+    assert len(group_across_slices(lonely, STACK_AFFINE)) == 2
 
 
 def test_of_too_many_candidates_those_that_score_highest_are_kept(drifting, monkeypatch):
     scores = np.where(drifting.corners[:, 0, 0] < SIZE / 2, 0.82, 0.9)
-    _, lower = group_across_slices(replace(drifting, scores=scores), slice_mm=4.0)
+    _, lower = group_across_slices(replace(drifting, scores=scores), STACK_AFFINE)
     monkeypatch.setattr(grouping, "MAX_CHAINS", 1)
-    (kept,) = group_across_slices(replace(drifting, scores=scores), slice_mm=4.0)
+    (kept,) = group_across_slices(replace(drifting, scores=scores), STACK_AFFINE)
     np.testing.assert_array_equal(kept.outlines, lower.outlines)
 
 

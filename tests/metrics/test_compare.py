@@ -166,12 +166,12 @@ def test_an_empty_mask_counts_nothing(tmp_path: Path) -> None:
 
 def report_of(phantom: Phantom) -> Findings:
     """Everything that is true of a phantom's bodies, as a report."""
-    affine, stack = phantom.volume.affine, phantom.truth.stack_affine
+    affine = phantom.volume.affine
     axis = sagittal_axes(affine)[0]
     vertebrae = []
     for true in phantom.truth.vertebrae:
         if true.instance is not None:
-            outlines = true.instance.outlines_ras_mm(stack)
+            outlines = true.instance.outlines_ras_mm
             slices = affine.to_index(outlines.mean(axis=1))[:, axis].round().astype(int)
             order = np.argsort(slices)
             shown = vertebra(true.level, true.centroid_ras_mm)

@@ -72,7 +72,7 @@ def test_the_truth_names_every_vertebra_and_disc_with_its_grades(tmp_path: Path)
         written = by_level[vertebra.level]
         np.testing.assert_allclose(written["corners_mm"], vertebra.corners_ras_mm, atol=6e-4)
         assert vertebra.instance is not None
-        outlines = vertebra.instance.outlines_ras_mm(phantom.truth.stack_affine)
+        outlines = vertebra.instance.outlines_ras_mm
         np.testing.assert_allclose(written["outline_mm"], outlines, atol=6e-4)
     discs = {disc["level"]: disc for disc in document["discs"]}
     for truth in phantom.truth.discs:

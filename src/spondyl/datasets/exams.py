@@ -77,7 +77,10 @@ class Exam:
         for level in sorted(set(o.levels[o.certain]), key=lambda level: level.rank):
             rows = np.flatnonzero((o.levels == level) & o.certain)
             rows = rows[np.argsort(o.slices[rows])]
-            found[level] = VertebraInstance(slices=tuple(map(int, o.slices[rows])), outlines=o.corners[rows], score=1.0)
+            slices = tuple(map(int, o.slices[rows]))
+            found[level] = VertebraInstance(
+                slices=slices, outlines=o.corners[rows], score=1.0, affine=self.stack.affine
+            )
         return found
 
 

@@ -85,7 +85,7 @@ def mr_bodies(folder: Path) -> Iterator[Bodies]:
         if path.name.endswith("_seg.nii.gz"):
             continue
         exam = load_exam(path)
-        outlines = {level: body.outlines_ras_mm(exam.stack.affine) for level, body in exam.bodies().items()}
+        outlines = {level: body.outlines_ras_mm for level, body in exam.bodies().items()}
         yield {level: o[max(0, len(o) // 2 - 1) : len(o) // 2 + 2].mean(0) for level, o in outlines.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,17 +20,22 @@ CORNERS = ("posterior_superior", "posterior_inferior", "anterior_inferior", "ant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertebraInstance:
-    """A vertebral body in the index space of a `SagittalStack`.
+    """A vertebral body in the index space of a `SagittalStack`, with the way from there into the world.
 
     Args:
         slices: indices of the slices in which it is seen, strictly increasing, (n,).
         outlines: (n, 4, 2) corners as (row, column), continuous indices, ordered as `CORNERS`.
         score: detection score in [0, 1].
+        affine: (slice, row, column) to RAS mm, the stack's own.
+
+    Raises:
+        SettingError: there is no slice, or the outlines do not fit the slices.
     """
 
     slices: tuple[int, ...]
     outlines: Float
     score: float
+    affine: Affine
 
     def __post_init__(self) -> None:
         if not self.slices or self.outlines.shape != (len(self.slices), 4, 2):
@@ -48,10 +54,25 @@ class VertebraInstance:
         """The mean quadrilateral over its slices, (4, 2) as (row, column)."""
         return np.asarray(self.outlines.mean(axis=0))
 
-    def outlines_ras_mm(self, affine: Affine) -> Annotated[Float, "slices 4 3"]:
+    @property
+    def outlines_ras_mm(self) -> Annotated[Float, "slices 4 3"]:
         """Corners in world space, (n, 4, 3) RAS mm."""
         slices = np.broadcast_to(np.array(self.slices)[:, None, None], (*self.outlines.shape[:2], 1))
-        return affine.to_world(np.concatenate([slices, self.outlines], axis=-1))
+        return self.affine.to_world(np.concatenate([slices, self.outlines], axis=-1))
+
+
+def centroids_ras_mm(bodies: Sequence[VertebraInstance]) -> Float:
+    """Centroids in world space of n bodies of one stack, (n, 3) RAS mm.
+
+    Raises:
+        SettingError: the bodies are of several stacks.
+    """
+    if not bodies:
+        return np.empty((0, 3))
+    affine = bodies[0].affine
+    if not all(body.affine is affine or np.array_equal(body.affine.matrix, affine.matrix) for body in bodies):
+        raise SettingError("bodies must all be of one sagittal stack")
+    return affine.to_world(np.array([body.centroid_index for body in bodies]))
 
 
 def polygon_areas(polygons: Annotated[Float, "*polygons corners 2"]) -> Annotated[Float, "*polygons"]:
@@ -69,6 +90,6 @@ def polygon_centroids(polygons: Annotated[Float, "*polygons corners 2"]) -> Anno
 
 
 def _cross_products(polygons: Float) -> Float:
-    """Of each corner and the next, (..., n)."""
+    """Compute the cross product of each corner with the next one, (..., n)."""
     x, y = polygons[..., 0], polygons[..., 1]
     return np.asarray(x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y)

@@ -13,7 +13,7 @@ import numpy as np
 
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError, WeightsError
-from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.instance import VertebraInstance, centroids_ras_mm
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import CROPS, CropGrid, appearance_crops
 from spondyl.identify.disc_names import name_discs
@@ -168,7 +168,7 @@ def body_evidence(
     edges = (np.array([body.middle_outline[:, 0] for body in bodies]) + 0.5) * row_mm
     return BodyEvidence(
         logits=np.asarray(logits, dtype=np.float64),
-        positions_mm=stack.affine.to_world(np.array([body.centroid_index for body in bodies])),
+        positions_mm=centroids_ras_mm(bodies),
         scores=np.array([body.score for body in bodies]),
         tops_mm=edges.min(axis=1),
         bottoms_mm=edges.max(axis=1),

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from spondyl.anatomy.level import Level
-from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.instance import VertebraInstance, centroids_ras_mm
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.beam import BeamCosts, beam_search
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
@@ -62,10 +62,7 @@ def label(
     logits = context_logits(stack, instances, appearance, context)
     levels, _ = beam_search(logits, costs=BeamCosts(temperature=TEMPERATURE))
     scores = np.array([instance.score for instance in instances])
-    centroids = np.array([instance.centroid_index for instance in instances]).reshape(-1, 3)
-    decoded = decode(
-        logits, scores, stack.affine.to_world(centroids), costs=costs or OrderCosts(temperature=TEMPERATURE)
-    )
+    decoded = decode(logits, scores, centroids_ras_mm(instances), costs=costs or OrderCosts(temperature=TEMPERATURE))
     return replace(decoded, sequences=(_with_log_probability(levels, decoded),))
 
 

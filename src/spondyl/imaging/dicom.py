@@ -22,6 +22,7 @@ from spondyl.imaging.limits import (
     require_plausible_grid,
     require_readable_shape,
 )
+from spondyl.imaging.origin import SourceImage, read_origin
 from spondyl.imaging.patient_space import affine_from_lps
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.types import Float, Float32, Index
@@ -80,6 +81,7 @@ def read_dicom(members: Sequence[Member], modality: Modality | None = None) -> V
         modality=Modality(first.modality.lower()),
         source={"format": "dicom", "files": len({frame.member for frame in grid.frames}), "series": choice},
         warnings=(*_other_warnings(members, frames, stacks, stack), *warnings),
+        origin=read_origin(members[first.member], _sources(grid)),
     )
 
 
@@ -217,6 +219,13 @@ def _sideways_warning(frames: tuple[Frame, ...], slope: Float) -> tuple[str, ...
     if worst_mm <= SIDEWAYS_MM:
         return ()
     return (f"slices are shifted against each other by up to {worst_mm:.1f} mm in their plane; this was not corrected",)
+
+
+def _sources(grid: _Grid) -> tuple[tuple[SourceImage, ...], ...]:
+    """The images of which each slice of the grid is made: one, or two between which it was interpolated."""
+    images = [SourceImage(instance_uid=frame.instance, frame=frame.index + 1) for frame in grid.frames]
+    mixed = zip(grid.below.tolist(), grid.weight_above.tolist(), strict=True)
+    return tuple(tuple(images[below + (weight == 1) : below + 1 + (weight > 0)]) for below, weight in mixed)
 
 
 def _mix(images: Float32, grid: _Grid) -> Float32:

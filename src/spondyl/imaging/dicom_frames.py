@@ -1,6 +1,6 @@
 """The headers of DICOM files as frames: single images and the frames of enhanced objects in one shape.
 
-Only the elements named in `_KEYWORDS` are read, so that no patient's name, number or date enters the process's values.
+Only the elements named in `_KEYWORDS` are read, so that no frame holds a patient's name, number or date.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Frame:
     Args:
         member: index of its file.
         index: its number in the file, from 0.
-        series, instance: unique identifiers, for grouping only; never to be shown.
+        series, instance: unique identifiers, empty where none is stated; never to be shown.
         order: series number and instance number, to put things in a stable order; never to be shown.
         shape: rows and columns.
         position_lps_mm: (3,), centre of the first pixel.
@@ -113,6 +113,11 @@ class Frame:
     is_magnitude: bool
     is_t2_weighted: bool
     contrast: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """A name that no other frame has, to put frames in a stable order; never to be shown."""
+        return f"{self.instance or self.member}/{self.index}"
 
     @property
     def normal_lps(self) -> Float:
@@ -197,7 +202,7 @@ def _parse(elements: Elements, number: int, index: int) -> Frame:
         member=number,
         index=index,
         series=str(get("SeriesInstanceUID") or ""),
-        instance=f"{get('SOPInstanceUID') or number}/{index}",
+        instance=str(get("SOPInstanceUID") or ""),
         order=(int(get("SeriesNumber") or 0), int(get("InstanceNumber") or 0)),
         modality=str(get("Modality") or ""),
         shape=(int(get("Rows")), int(get("Columns"))),

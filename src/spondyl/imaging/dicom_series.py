@@ -93,7 +93,7 @@ def stacks_of(frames: Iterable[Frame]) -> list[ImageStack]:
     Returns:
         The stacks in a stable order, localisers and further contrasts included.
     """
-    ordered = sorted(frames, key=lambda frame: (frame.order[0], frame.series, frame.order[1], frame.instance))
+    ordered = sorted(frames, key=lambda frame: (frame.order[0], frame.series, frame.order[1], frame.name))
     numbers = {series: number for number, series in enumerate(dict.fromkeys(frame.series for frame in ordered), 1)}
     stacks: list[ImageStack] = []
     for group in _partition(ordered, lambda f: (f.series, f.modality, f.shape, tuple(f.pixel_mm), f.is_localiser)):

@@ -10,6 +10,7 @@ from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.grid import Grid
 from spondyl.imaging.modality import Modality
+from spondyl.imaging.origin import DicomOrigin
 from spondyl.types import Float32
 
 __all__ = ["Modality", "Volume", "guess_modality"]
@@ -28,6 +29,7 @@ class Volume:
         modality: MR or CT.
         source: where it came from, as `report.json` shows it under "input"; never identifiers of a patient.
         warnings: what the reader guessed or ignored, one sentence each.
+        origin: the DICOM images that it was read from, for the writers of DICOM alone; None for other formats.
 
     Raises:
         InputError: voxels are not three-dimensional, not finite, or all equal.
@@ -38,6 +40,7 @@ class Volume:
     modality: Modality
     source: dict[str, str | int | float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    origin: DicomOrigin | None = None
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 3 or min(self.voxels.shape) < 1:

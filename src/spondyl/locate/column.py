@@ -21,12 +21,11 @@ _FARTHEST = 6.0
 """... and at most so many heights of the smaller of the two: five levels, of which four may have been overlooked."""
 
 
-def in_column(bodies: Sequence[VertebraInstance], pixel_mm: Float) -> tuple[VertebraInstance, ...]:
+def in_column(bodies: Sequence[VertebraInstance]) -> tuple[VertebraInstance, ...]:
     """Keep the bodies that follow one another down a column: the chain with the highest sum of scores.
 
     Args:
-        bodies: in any order.
-        pixel_mm: spacing of rows and columns of the stack in which they were found, (2,).
+        bodies: of one stack, in any order.
 
     Returns:
         Bodies from head to foot.
@@ -34,7 +33,7 @@ def in_column(bodies: Sequence[VertebraInstance], pixel_mm: Float) -> tuple[Vert
     if not bodies:
         return ()
     ordered = sorted(bodies, key=lambda body: float(body.centroid_index[1]))
-    outlines = np.stack([body.middle_outline for body in ordered]) * pixel_mm
+    outlines = np.stack([body.middle_outline for body in ordered]) * ordered[0].affine.spacing_mm[1:]
     follows = _follows(outlines)
     best = np.array([body.score for body in ordered])
     previous = np.full(len(ordered), -1)

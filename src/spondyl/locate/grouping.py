@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.types import Float, Index
 
@@ -50,7 +51,7 @@ class SliceOutlines:
     scores: Float
 
 
-def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[VertebraInstance, ...]:
+def group_across_slices(found: SliceOutlines, affine: Affine) -> tuple[VertebraInstance, ...]:
     """Join quadrilaterals of neighbouring slices into bodies.
 
     A quadrilateral joins the body whose latest quadrilateral it overlaps most. Bodies that overlap one another are
@@ -58,13 +59,14 @@ def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[Verte
     where no body is sure, none is reported.
 
     Args:
-        found: quadrilaterals of all slices.
-        slice_mm: distance of neighbouring slices.
+        found: quadrilaterals of all slices, in the index space of a sagittal stack.
+        affine: (slice, row, column) of that stack to RAS mm.
 
     Returns:
         Bodies from head to foot.
     """
     polygons = shapely.polygons(found.corners) if len(found.corners) else np.empty(0, object)
+    slice_mm = float(affine.spacing_mm[0])
     chains: list[list[int]] = []
     for k in np.unique(found.slices):
         here = np.flatnonzero(found.slices == k)
@@ -73,7 +75,7 @@ def group_across_slices(found: SliceOutlines, *, slice_mm: float) -> tuple[Verte
         ]
         chains += _continue(open_chains, here, polygons)
     chains = _merge(_highest(chains, found), found)
-    instances = [_instance(chain, found) for chain in chains]
+    instances = [_instance(chain, found, affine) for chain in chains]
     least_slices = 2 if len(np.unique(found.slices)) >= 3 else 1
     clear = [body for body in instances if len(body.slices) >= least_slices and body.score >= LEAST_SCORE]
     if max((body.score for body in clear), default=0.0) < SURE_SCORE:
@@ -118,13 +120,14 @@ def _merge(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
     return merged
 
 
-def _instance(chain: list[int], found: SliceOutlines) -> VertebraInstance:
+def _instance(chain: list[int], found: SliceOutlines, affine: Affine) -> VertebraInstance:
     least = CLEAR_SHARE * found.scores[chain].max()
     chain = sorted((i for i in chain if found.scores[i] >= least), key=lambda i: int(found.slices[i]))
     return VertebraInstance(
         slices=tuple(int(k) for k in found.slices[chain]),
         outlines=found.corners[chain],
         score=float(np.sort(found.scores[chain])[-3:].mean()),
+        affine=affine,
     )
 
 

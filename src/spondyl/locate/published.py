@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.interpolate import resize_bicubic, resize_bilinear
 from spondyl.geometry.stack import SagittalStack
@@ -96,7 +97,7 @@ def open_published(networks: Mapping[str, LoadedNetwork]) -> Locate:
     network = networks["vfr"].require_preset("spinenet").run
 
     def locate(study: Study) -> Candidates:
-        return Candidates.from_bodies(detect(study.sagittal, network), study.sagittal.affine)
+        return Candidates.from_bodies(detect(study.sagittal, network))
 
     return locate
 
@@ -119,7 +120,7 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
         corners=np.concatenate([corners for corners, _ in found]),
         score=np.concatenate([score for _, score in found]),
     )
-    return group(outlines)
+    return group(outlines, stack.affine)
 
 
 def _tiling(shape: tuple[int, ...], pixel_mm: float) -> tuple[list[_Window], float]:
@@ -254,11 +255,15 @@ def _inner_angles(outlines: Float) -> Float:
     return np.asarray(np.arccos(np.clip((before * after).sum(axis=-1) / np.maximum(lengths, 1e-12), -1, 1)))
 
 
-def group(found: Outlines) -> tuple[VertebraInstance, ...]:
+def group(found: Outlines, affine: Affine) -> tuple[VertebraInstance, ...]:
     """Join the outlines of all slices into bodies, merge those that overlap, and sort them from head to foot.
 
     Slice by slice, an outline continues the first body whose latest outline it overlaps. Bodies of a single outline
     are dropped.
+
+    Args:
+        found: outlines in the index space of a sagittal stack.
+        affine: (slice, row, column) of that stack to RAS mm.
     """
     chains: list[list[int]] = []
     latest = np.empty(0, np.intp)
@@ -270,7 +275,8 @@ def group(found: Outlines) -> tuple[VertebraInstance, ...]:
         else:
             chains.append([outline])
             latest = np.append(latest, outline)
-    bodies = [_instance(chain, found) for chain in _merged([c for c in chains if len(c) > 1], found.corners)]
+    kept = _merged([chain for chain in chains if len(chain) > 1], found.corners)
+    bodies = [_instance(chain, found, affine) for chain in kept]
     return tuple(sorted(bodies, key=lambda body: float(body.middle_outline[:, 0].mean())))
 
 
@@ -285,14 +291,15 @@ def _merged(chains: list[list[int]], corners: Float) -> list[list[int]]:
     return [chain for number, chain in enumerate(united) if number not in gone]
 
 
-def _instance(chain: list[int], found: Outlines) -> VertebraInstance:
+def _instance(chain: list[int], found: Outlines, affine: Affine) -> VertebraInstance:
     """The body of these outlines; see the module for one that a slice shows twice."""
     slices, place = np.unique(found.slice_index[chain], return_inverse=True)
     outlines = np.zeros((len(slices), 4, 2))
     np.add.at(outlines, place, found.corners[chain])
     outlines /= np.bincount(place)[:, None, None]
     outlines += found.corners[chain].mean(axis=0) - outlines.mean(axis=0)
-    return VertebraInstance(slices=tuple(slices.tolist()), outlines=outlines, score=float(found.score[chain].mean()))
+    score = float(found.score[chain].mean())
+    return VertebraInstance(slices=tuple(slices.tolist()), outlines=outlines, score=score, affine=affine)
 
 
 def _iou(outline: Float, others: Float) -> Float:

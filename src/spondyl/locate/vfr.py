@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance, polygon_areas
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
@@ -114,7 +115,7 @@ def open_whole(networks: Mapping[str, LoadedNetwork]) -> Locate:
     settings = read_settings(network.card, VfrSettings)
 
     def locate(study: Study) -> Candidates:
-        return Candidates.from_bodies(detect(study.sagittal, network.run, settings), study.sagittal.affine)
+        return Candidates.from_bodies(detect(study.sagittal, network.run, settings))
 
     return locate
 
@@ -124,7 +125,7 @@ def open_patches(networks: Mapping[str, LoadedNetwork]) -> Locate:
     network = networks["vfr"].run
 
     def locate(study: Study) -> Candidates:
-        return Candidates.from_bodies(detect_in_patches(study.sagittal, network), study.sagittal.affine)
+        return Candidates.from_bodies(detect_in_patches(study.sagittal, network))
 
     return locate
 
@@ -148,7 +149,7 @@ def detect(stack: SagittalStack, network: Network, settings: VfrSettings = TRAIN
     """
     slices = normalise(stack.voxels)
     bodies = _look(slices, stack, network, settings.working_mm)
-    large = next((body for body in bodies if _edge_mm(body, stack.pixel_mm) >= _SMALL_MM), None)
+    large = next((body for body in bodies if _edge_mm(body) >= _SMALL_MM), None)
     if large is None or slices.shape[2] * stack.pixel_mm[1] <= _NARROW_MM:
         again = _look(slices, stack, network, settings.close_mm)
         return again if len(again) >= len(bodies) else bodies
@@ -159,7 +160,7 @@ def detect(stack: SagittalStack, network: Network, settings: VfrSettings = TRAIN
     above = [body for body in bodies if body.centroid_index[1] < upper_edge]
     closer = [body for body in again if body.centroid_index[1] < upper_edge]
     upper = closer if len(closer) >= len(above) else above
-    return in_column((*upper, *bodies[len(above) :]), stack.pixel_mm)
+    return in_column((*upper, *bodies[len(above) :]))
 
 
 def _look(slices: Float32, stack: SagittalStack, network: Network, pixel_mm: float) -> tuple[VertebraInstance, ...]:
@@ -173,7 +174,7 @@ def _look(slices: Float32, stack: SagittalStack, network: Network, pixel_mm: flo
         padded = np.pad(resized, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
         maps = network(padded[:, None])[:, :, :rows, :columns]
         found.append(decode(maps, first_slice=batch.start))
-    return in_column(_grouped(found, scale, stack.slice_mm), stack.pixel_mm)
+    return in_column(_grouped(found, scale, stack.affine))
 
 
 def batches(slices: int, pixels: float) -> list[slice]:
@@ -188,9 +189,9 @@ def batches(slices: int, pixels: float) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def _edge_mm(body: VertebraInstance, pixel_mm: Float) -> float:
-    """Root of a body's area."""
-    return float(np.sqrt(abs(polygon_areas(body.middle_outline * pixel_mm))))
+def _edge_mm(body: VertebraInstance) -> float:
+    """Return the root of a body's area."""
+    return float(np.sqrt(abs(polygon_areas(body.middle_outline * body.affine.spacing_mm[1:]))))
 
 
 def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
@@ -215,7 +216,7 @@ def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraI
         slices, scale = resize_slices(stack.voxels[batch], stack.pixel_mm, pixel_mm)
         maps = _maps_of_patches(slices, network)
         found.append(decode(maps, corner_heat=PAPER_HEAT, centroid_heat=PAPER_HEAT, first_slice=batch.start))
-    return _grouped(found, scale, stack.slice_mm)
+    return _grouped(found, scale, stack.affine)
 
 
 def _maps_of_patches(slices: Float32, network: Network) -> Float32:
@@ -235,12 +236,12 @@ def _maps_of_patches(slices: Float32, network: Network) -> Float32:
     return total[:, :, :rows, :columns]
 
 
-def _grouped(found: Sequence[SliceOutlines], scale: Float, slice_mm: float) -> tuple[VertebraInstance, ...]:
+def _grouped(found: Sequence[SliceOutlines], scale: Float, affine: Affine) -> tuple[VertebraInstance, ...]:
     slices, corners, scores = (
         np.concatenate([getattr(part, name) for part in found]) for name in ("slices", "corners", "scores")
     )
     whole = SliceOutlines(slices=slices, corners=(corners + 0.5) * scale - 0.5, scores=scores)
-    return group_across_slices(whole, slice_mm=slice_mm)
+    return group_across_slices(whole, affine)
 
 
 def _patch_starts(length: int) -> list[int]:

@@ -82,9 +82,9 @@ def score_report(findings: Findings, centroids: Centroids) -> VertebraScore:
         centroids: by level, (3,) RAS mm.
     """
     affine = _sagittal_frame(findings)
-    true = {level: _as_instance(affine.to_index(point)) for level, point in centroids.items()}
+    true = {level: _as_instance(point, affine) for level, point in centroids.items()}
     found = [_instance(vertebra, affine) for vertebra in findings.vertebrae]
-    return score_vertebrae(true, found, [vertebra.level for vertebra in findings.vertebrae], affine)
+    return score_vertebrae(true, found, [vertebra.level for vertebra in findings.vertebrae])
 
 
 def _score(report: Path, true: Path) -> VertebraScore:
@@ -167,11 +167,13 @@ def _sagittal_frame(findings: Findings) -> Affine:
     return affine @ index_map
 
 
-def _as_instance(index: Float) -> VertebraInstance:
+def _as_instance(point_ras_mm: Float, affine: Affine) -> VertebraInstance:
     """A centroid as a body without extent."""
-    return VertebraInstance(slices=(round(index[0]),), outlines=np.tile(index[1:], (1, 4, 1)), score=1.0)
+    index = affine.to_index(point_ras_mm)
+    outlines = np.tile(index[1:], (1, 4, 1))
+    return VertebraInstance(slices=(round(index[0]),), outlines=outlines, score=1.0, affine=affine)
 
 
 def _instance(vertebra: Vertebra, affine: Affine) -> VertebraInstance:
     outlines = affine.to_index(np.array(vertebra.outline_mm))[..., 1:]
-    return VertebraInstance(slices=vertebra.slices, outlines=outlines, score=vertebra.detection_score)
+    return VertebraInstance(slices=vertebra.slices, outlines=outlines, score=vertebra.detection_score, affine=affine)

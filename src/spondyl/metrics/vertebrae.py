@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import levels_apart
-from spondyl.geometry.affine import Affine, Float
+from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 
 __all__ = ["VertebraScore", "score_vertebrae"]
@@ -74,7 +74,6 @@ def score_vertebrae(
     truth: Mapping[Level, VertebraInstance],
     detected: Sequence[VertebraInstance],
     levels: Sequence[Level | None],
-    affine: Affine,
 ) -> VertebraScore:
     """Compare one exam with its truth.
 
@@ -83,9 +82,8 @@ def score_vertebrae(
 
     Args:
         truth: outlines of the bodies that are there, by level.
-        detected: bodies that were found.
+        detected: bodies that were found, in the same stack.
         levels: the level given to each of them; None for one that was rejected, which then counts as not reported.
-        affine: (slice, row, column) to RAS mm, of both.
 
     Returns:
         The counts.
@@ -98,7 +96,7 @@ def score_vertebrae(
     which = hits.argmax(1) if reported else np.zeros(len(truth), int)
     known = hits.any(0) | _within_truth(truth, reported)
     steps = [levels_apart(reported[which[i]][1], level) for i, level in enumerate(truth) if alone[i]]
-    errors = [_distance_mm(true, reported[which[i]][0], affine) for i, true in enumerate(truth.values()) if alone[i]]
+    errors = [_distance_mm(true, reported[which[i]][0]) for i, true in enumerate(truth.values()) if alone[i]]
     return VertebraScore(
         truths=len(truth),
         detections=int(known.sum()),
@@ -127,7 +125,7 @@ def _within_truth(
     return np.asarray((rows >= first) & ((rows <= last) | is_denied))
 
 
-def _distance_mm(true: VertebraInstance, body: VertebraInstance, affine: Affine) -> float:
+def _distance_mm(true: VertebraInstance, body: VertebraInstance) -> float:
     """Distance of the centroids in the plane of the slices: truth drawn in one slice has no depth."""
     a, b = true.centroid_index, body.centroid_index
-    return float(np.linalg.norm((b - a)[1:] * affine.spacing_mm[1:]))
+    return float(np.linalg.norm((b - a)[1:] * true.affine.spacing_mm[1:]))

@@ -62,7 +62,7 @@ def format_truth(phantom: Phantom, affine: Affine, shape: tuple[int, ...]) -> st
 
 def _format_vertebra(vertebra: VertebraTruth, truth: PhantomTruth) -> Json:
     instance = vertebra.instance
-    outlines = [] if instance is None else _to_numbers(instance.outlines_ras_mm(truth.stack_affine))
+    outlines = [] if instance is None else _to_numbers(instance.outlines_ras_mm)
     return {
         "level": vertebra.level,
         "is_whole": vertebra.is_whole,

@@ -1,6 +1,7 @@
 """The detection benchmark measures every decoder on the same bodies; its networks are told the truth here."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def comparison_of(levels: Mapping[int, Level], bodies: Sequence[VertebraInstance
     networks = {role: LoadedNetwork(card=find_card(f"spondyl-{role}"), run=run) for role, run in runs.items()}
     locate = Step(
         method=find_method(Stage.LOCATE, "vfr"),
-        run=lambda study: Candidates.from_bodies(found, study.sagittal.affine),
+        run=lambda _study: Candidates.from_bodies(found),
     )
     methods = [find_method(Stage.IDENTIFY, name) for name in COMPARED]
     return Comparison(
@@ -116,7 +117,7 @@ def test_an_exam_in_which_nothing_is_found_counts_its_bodies() -> None:
 
 def test_a_body_that_two_others_cover_makes_no_claim() -> None:
     bodies = list(an_exam().bodies().values())
-    doubled = VertebraInstance(slices=bodies[1].slices, outlines=bodies[1].outlines + 4, score=0.9)
+    doubled = replace(bodies[1], outlines=bodies[1].outlines + 4, score=0.9)
     said = dict(enumerate((Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)))
     measured = measure(an_exam(), comparison_of(said, (*bodies[:2], doubled, *bodies[2:])))
     assert len(measured.claims) == measured.scores[DEFAULT].found == 3

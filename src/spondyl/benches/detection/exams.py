@@ -11,7 +11,6 @@ from pathlib import Path
 from spondyl.anatomy.level import Level
 from spondyl.benches.comparison import COMPARED, DEFAULT, Comparison
 from spondyl.datasets.exams import Exam, load_exams
-from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.labelling import Labelling
 from spondyl.metrics.calibration import calibration_line
@@ -89,30 +88,26 @@ def detection_bench(data: Path, comparison: Comparison) -> str:
 
 def measure(exam: Exam, comparison: Comparison) -> Measured:
     """Find the vertebrae of one exam, name them by every method, and compare with the truth."""
-    truth, affine = exam.bodies(), exam.stack.affine
+    truth = exam.bodies()
     readings = comparison.readings(Study.from_sagittal(exam.stack))
     found = readings[DEFAULT].candidates[Structure.VERTEBRA].bodies
     labellings = {name: reading.labellings.vertebrae for name, reading in readings.items()}
     labelling = labellings[DEFAULT]
     scores = {
-        name: score_vertebrae(truth, found, () if one is None else one.levels, affine)
-        for name, one in labellings.items()
+        name: score_vertebrae(truth, found, () if one is None else one.levels) for name, one in labellings.items()
     }
-    return Measured(scores=scores, claims=() if labelling is None else tuple(_claims(truth, found, labelling, affine)))
+    return Measured(scores=scores, claims=() if labelling is None else tuple(_claims(truth, found, labelling)))
 
 
 def _claims(
     truth: Mapping[Level, VertebraInstance],
     found: Sequence[VertebraInstance],
     labelling: Labelling[Level],
-    affine: Affine,
 ) -> Iterator[tuple[float, bool]]:
     """Probability of the level, and whether it is right, of the one reported body that holds a true centroid."""
     reported = [i for i, level in enumerate(labelling.levels) if level is not None]
     for level, true in truth.items():
-        holding = [
-            i for i in reported if score_vertebrae({level: true}, [found[i]], [labelling.levels[i]], affine).found
-        ]
+        holding = [i for i in reported if score_vertebrae({level: true}, [found[i]], [labelling.levels[i]]).found]
         if len(holding) == 1:
             yield float(labelling.level_probability[holding[0]]), labelling.levels[holding[0]] is level
 

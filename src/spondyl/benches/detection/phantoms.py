@@ -15,13 +15,10 @@ from itertools import chain, cycle, repeat
 from multiprocessing import get_context
 from operator import add
 
-import numpy as np
-
 from spondyl.anatomy.landmarks import is_detected, variant_is_identifiable
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS
 from spondyl.benches.comparison import COMPARED, DEFAULT, load_comparison
-from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.metrics.calibration import calibration_line
@@ -59,9 +56,6 @@ _VARIANTS = tuple(
 """Numbering variants, each in every field of view that can tell it."""
 
 _NUMBERINGS = {numbering.name: numbering for numbering in NUMBERINGS}
-
-_UNIT = Affine(np.eye(4))
-"""Where a detection and a truth lie in the world does not matter to whether one holds the other's middle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +112,7 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
     return PatientMeasure(
         field=options.field,
         scores={
-            name: score_vertebrae(whole, found, () if one is None else one.levels, stack.affine)
-            for name, one in labellings.items()
+            name: score_vertebrae(whole, found, () if one is None else one.levels) for name, one in labellings.items()
         },
         claims=() if labelling is None else tuple(claims(labelling, tuple(_level_of(body, shown) for body in found))),
         has_anchor=labelling is not None and (Level.C2 in whole or Level.S1 in whole),
@@ -130,7 +123,7 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
 def _level_of(body: VertebraInstance, shown: Mapping[Level, VertebraInstance]) -> Level | None:
     """The vertebra whose middle a detection holds."""
     for level, true in shown.items():
-        if score_vertebrae({level: true}, [body], [level], _UNIT).found:
+        if score_vertebrae({level: true}, [body], [level]).found:
             return level
     return None
 

@@ -110,9 +110,7 @@ def _move(body: VertebraInstance, stack: SagittalStack, rng: np.random.Generator
     moved: Float = (outlines - centre) @ turn.T + centre + rng.normal(0, _JITTER * edge, (4, 2))
     first = int(rng.integers(0, 1 + len(body.slices) // 4))
     last = len(body.slices) - int(rng.integers(0, 1 + len(body.slices) // 4))
-    return VertebraInstance(
-        slices=body.slices[first:last], outlines=moved[first:last] / stack.pixel_mm, score=body.score
-    )
+    return replace(body, slices=body.slices[first:last], outlines=moved[first:last] / stack.pixel_mm)
 
 
 def _change_contrast(crops: Tensor, how: Augmentation, rng: np.random.Generator) -> Tensor:

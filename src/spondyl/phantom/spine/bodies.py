@@ -97,7 +97,8 @@ def outline_body(
     seen = [k for k in found if lengths[k] >= min_share * longest]
     if not seen:
         return None
-    return VertebraInstance(slices=tuple(seen), outlines=np.stack([found[k] for k in seen]), score=1.0)
+    outlines = np.stack([found[k] for k in seen])
+    return VertebraInstance(slices=tuple(seen), outlines=outlines, score=1.0, affine=affine)
 
 
 def _find_chord(rim_index: Float, k: int) -> tuple[Float, Float] | None:
