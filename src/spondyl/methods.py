@@ -47,7 +47,15 @@ METHODS: tuple[Method, ...] = (
     Method(Stage.LOCATE, "vfr", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_whole", "whole slices"),
     Method(Stage.LOCATE, "vfr-patches", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_patches", "in patches"),
     Method(Stage.LOCATE, "spinenet", _BODIES, _MR, ("vfr",), "spondyl.locate.published:open_published", "as published"),
-    Method(Stage.IDENTIFY, "order", _BOTH, _MR, ("appearance",), f"{_METHODS}.order:open_order", "exact decoder"),
+    Method(
+        Stage.IDENTIFY,
+        "order",
+        _BOTH,
+        _MR,
+        ("appearance",),
+        f"{_METHODS}.order:open_order",
+        "exact decoder, no context network",
+    ),
     Method(
         Stage.IDENTIFY,
         "context",
@@ -64,7 +72,7 @@ METHODS: tuple[Method, ...] = (
         _MR,
         ("appearance", "context"),
         f"{_METHODS}.beam:open_beam",
-        "context network, beam search",
+        "context network, beam search (the paper's)",
     ),
     Method(
         Stage.IDENTIFY,
@@ -82,7 +90,7 @@ METHODS: tuple[Method, ...] = (
         _MR,
         ("appearance",),
         f"{_METHODS}.argmax:open_argmax",
-        "each body by itself",
+        "each body by itself (argmax)",
     ),
     Method(
         Stage.IDENTIFY,

@@ -12,7 +12,7 @@ from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.types import Float
 
-__all__ = ["CORNERS", "VertebraInstance", "polygon_areas", "polygon_centroids"]
+__all__ = ["CORNERS", "VertebraInstance", "centroids_ras_mm", "polygon_areas", "polygon_centroids"]
 
 CORNERS = ("posterior_superior", "posterior_inferior", "anterior_inferior", "anterior_superior")
 """The order of a quadrilateral's corners: SpineNet's rt, rb, lb, lt with the face to the left."""
