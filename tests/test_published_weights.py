@@ -48,6 +48,7 @@ def louder(vfr: nn.Module) -> nn.Module:
     return Louder()
 
 
+@pytest.mark.slow
 def test_scan_to_levels_is_as_the_slow_implementation_has_it(networks):
     vfr, appearance, context = networks
     volume = lumbar().volume

@@ -193,6 +193,7 @@ def test_there_are_many_cases_and_no_two_are_the_same() -> None:
     assert max(Counter(case.seed for case in CASES).values()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_input_can_be_made(family: str, tmp_path: Path) -> None:
     for number, case in enumerate(case for case in CASES if case.family == family):

@@ -44,6 +44,7 @@ def stack_around(level: Level, rows: int) -> tuple[Affine, tuple[int, int, int]]
     return Affine.from_axes(axes, (4.0, 1.0, 1.0), centre - half), shape
 
 
+@pytest.mark.slow
 def test_contrasts_of_a_patient_share_their_truth_and_differ_in_their_greys(exams: list[Exam]) -> None:
     first, second = exams
     assert np.array_equal(first.outlines.corners, second.outlines.corners)
