@@ -29,9 +29,10 @@ WITH_TORCH = {
     "learn.recipes.appearance",
     "learn.recipes.bilstm",
     "learn.recipes.context",
-    "learn.recipes.table",
     "learn.recipes.vfr",
+    "learn.simulated",
     "learn.trainer",
+    "learn.training",
     "locate.vfr_targets",
     "nets.adapters",
     "nets.appearance",
@@ -133,7 +134,7 @@ def test_what_needs_torch_says_in_one_sentence_how_to_install_it(without_torch: 
 
 
 def test_findings_are_the_same_without_torch(without_torch: Session) -> None:
-    here = analyze(read_volume(without_torch.folder / "scan.nii.gz"))
+    here = analyze(read_volume(without_torch.folder / "scan.nii.gz")).findings
     there = Findings.from_json((without_torch.folder / "report" / "report.json").read_bytes())
     assert len(there.vertebrae) > 5
     assert there.vertebrae == here.vertebrae
