@@ -15,7 +15,7 @@ from spondyl.benches.hostile.bench import format_results, run_cases
 from spondyl.benches.hostile.bombs import gzip_bomb
 from spondyl.benches.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Interrupt, Workspace
 from spondyl.benches.hostile.catalogue import all_cases
-from spondyl.benches.hostile.judge import faults, is_same
+from spondyl.benches.hostile.judge import find_faults, is_same
 from spondyl.benches.hostile.process import Outcome, run_bounded
 from spondyl.benches.hostile.runner import Result, Runner, install_watch
 from spondyl.benches.table import BenchInput
@@ -142,7 +142,7 @@ def test_a_program_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
 def test_memory_that_was_held_between_two_looks_counts(tmp_path: Path) -> None:
     case, call = case_of(Call()), Call()
     outcome = Outcome(status=REFUSED, seconds=1, peak_gb=2.1, stdout="", stderr="spondyl: too large\n")
-    assert faults(case, call, outcome, report=tmp_path, before={}, after={}) == ["took 2.1 GB, the limit is 2.0"]
+    assert find_faults(case, call, outcome, report=tmp_path, before={}, after={}) == ["took 2.1 GB, the limit is 2.0"]
 
 
 def test_memory_grows_with_the_voxels_of_an_honest_scan_only() -> None:

@@ -20,7 +20,8 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 
 def open_pictures(folder, part):
-    stack = SagittalStack(voxels=np.zeros((3, 9, 9), np.float32), affine=Affine(np.eye(4)))
+    affine = Affine.from_axes([[-1, 0, 0], [0, 0, -1], [0, -1, 0]], (4, 1, 1), (0, 0, 0))
+    stack = SagittalStack(voxels=np.zeros((3, 9, 9), np.float32), affine=affine)
     outlines = Outlines(corners=np.zeros((1, 4, 2)), slices=np.array([1]), levels=np.array([Level.L3], dtype=object),
                         certain=np.ones(1, bool))
     exam = Exam(name="nothing", patient="nobody", stack=stack, outlines=outlines)

@@ -28,7 +28,7 @@ class Rate:
         shape: (N, C, *spatial) of the batch.
         seconds: best time of the batch.
         network_gflops: 10^9 operations per second that the network reaches.
-        matrix_gflops: what a large matrix product reaches in the same precision, measured right beside it.
+        matrix_gflops: the rate of a large matrix product in the same precision, measured alternately.
     """
 
     engine: str

@@ -23,7 +23,7 @@ class Bench:
     """One benchmark.
 
     Args:
-        name: what the command line calls it; no other benchmark has it.
+        name: its name on the command line; no other benchmark has it.
         needs_data: whether it reads labelled scans.
         opens: "module:function"; the function takes a `BenchInput` and returns a `BenchResult`.
         summary: a few words for the help.

@@ -1,4 +1,4 @@
-"""Labelled exams and where they come from: what every kind of data gives to training, fitting and benches."""
+"""Labelled exams and their sources, as every kind of data gives them to training, fitting and benches."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ class Source:
     """One part of one source of data, loaded.
 
     Args:
-        name: what a card calls it, such as "8 phantoms".
+        name: its name in a card, such as "8 phantoms".
         groups: exams in groups that are drawn from equally often; none of them is empty.
-        sentences: what a card says of it, each with the licence that the owner states.
+        sentences: its description in a card, each sentence with the licence that the owner states.
     """
 
     name: str

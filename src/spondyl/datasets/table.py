@@ -23,7 +23,7 @@ class DataKind:
     """One kind of labelled data.
 
     Args:
-        name: what the command line calls it; no other kind has it.
+        name: its name on the command line; no other kind has it.
         opens: "module:function"; the function takes a folder and a `Part` and returns a `Source`.
         summary: a few words for the help.
     """

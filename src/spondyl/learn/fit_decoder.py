@@ -46,8 +46,8 @@ class CalibrationExample:
         positions_mm: (n, 3) centroids, head to foot, in any frame.
         scores: (n,) detection scores.
         levels: the true level of each detection; None for one that is no vertebra.
-        known: whether it is known what each detection is; None where it is of all. The decoder reads every detection,
-            and those of which it is not known do not count.
+        known: False for detections whose truth is not known, which the decoder reads but which do not count; None where
+            all are known.
     """
 
     patient: str
@@ -59,7 +59,7 @@ class CalibrationExample:
 
     @property
     def counted(self) -> tuple[bool, ...]:
-        """Whether each detection counts."""
+        """True for each detection that counts."""
         return (True,) * len(self.levels) if self.known is None else self.known
 
 

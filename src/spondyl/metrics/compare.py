@@ -73,7 +73,7 @@ def compare(predicted: Path, truth: Path) -> str:
 
 
 def score_report(findings: Findings, centroids: Centroids) -> VertebraScore:
-    """Compare one report with the true centroids; see `score_vertebrae` for what counts.
+    """Compare one report with the true centroids; see `score_vertebrae` for the rules.
 
     Centroids and outlines meet in the planes of the scan's own sagittal slices; the error is measured in these planes.
 
@@ -107,7 +107,7 @@ def _reports(path: Path) -> dict[str, Path]:
     else:
         files = sorted([*path.glob(f"*/{_REPORT}"), *filter(_may_be_report, path.glob("*.json"))])
     if not files:
-        raise InputError("there is no report in what is given as predicted")
+        raise InputError("there is no report in PREDICTED")
     cases = [_case(file.resolve().parent.name if file.name == _REPORT else file.name) for file in files]
     if len(set(cases)) < len(cases):
         raise SettingError(f"{len(cases)} reports are of only {len(set(cases))} cases; give one report for each case")
@@ -128,7 +128,7 @@ def _truths(folder: Path) -> dict[str, Path]:
     files = [file for file in sorted(folder.glob("*")) if file.name.endswith(_FILE_ENDINGS)]
     ranked = sorted((file for file in files if not _NO_TRUTH.search(file.name)), key=_rank, reverse=True)
     if not ranked:
-        raise InputError("there is neither a mask nor a JSON of centroids in what is given as truth")
+        raise InputError("there is neither a mask nor a JSON of centroids in TRUTH")
     return {_case(file.name): file for file in ranked}  # the last, best ranked, stays
 
 

@@ -48,8 +48,8 @@ def level_claims(
 
     Args:
         labelling: the levels that are given to detections.
-        true: what each detection is; None for no vertebra.
-        known: whether it is known what each detection is; detections of which it is not are left out.
+        true: the true level of each detection; None for no vertebra.
+        known: False for detections whose truth is not known, which are left out; None where all are known.
     """
     counted = [True] * len(true) if known is None else known
     rows = zip(labelling.levels, labelling.level_probability, true, counted, strict=True)

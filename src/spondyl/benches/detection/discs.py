@@ -47,12 +47,12 @@ class DiscSides:
 
     @property
     def is_found(self) -> bool:
-        """Whether a body was reported on each side."""
+        """True if a body was reported on each side."""
         return self.above is not None and self.below is not None
 
     @property
     def is_named(self) -> bool:
-        """Whether both have their right levels."""
+        """True if both have their right levels."""
         return (self.above, self.below) == (self.disc.upper, self.disc.lower)
 
 

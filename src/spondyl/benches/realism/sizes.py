@@ -42,7 +42,7 @@ _MIN_VALUES = 5
 """Number of values below which nothing is compared."""
 
 Values = Mapping[str, Sequence[float]]
-"""Measured values by what was measured, head to foot."""
+"""Measured values by the name of the quantity, head to foot."""
 
 
 def compare_sizes(data: Path, *, patients: int = 300) -> str:
@@ -98,7 +98,7 @@ def _about(patients: int) -> str:
 
 
 def _spine_parts(data: Path, columns: Sequence[Column]) -> list[str]:
-    """Each source with the scatter of its readers' points and what is not to be compared.
+    """Compare each source, with the scatter of its readers' points and the quantities that are left out.
 
     Scatter, mm in each direction: from the negative covariance of neighbouring second differences (T2 to L4). VID marks
     C2 in the dens, VerSe the middle of the whole C1 and C2; phantoms, C2's body.

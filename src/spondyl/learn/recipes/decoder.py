@@ -61,7 +61,7 @@ def train_decoder(request: TrainingRequest) -> None:
     if not exams:
         raise InputError("the data hold no exam of the calibration part")
     examples = [example for exam in exams if (example := make_example(exam, locating, identifier)) is not None]
-    fitted = _make_card(card, fit_calibration(examples, costs), sources, request)
+    fitted = _make_card(card, fit_calibration(examples, costs, CHOICES), sources, request)
     what = f"the weights {fitted.name}"
     with new_file(fitted.card_path, what) as card_file, new_file(fitted.weights_path, what) as weights_file:
         weights_file.write_bytes(card.weights_path.read_bytes())
@@ -95,9 +95,9 @@ def make_example(exam: Exam, locating: Sequence[Step], identifier: AppearanceIde
 
 
 def true_levels(exam: Exam, candidates: Sequence[VertebraInstance]) -> list[tuple[Level | None, bool]]:
-    """Find the true level of each candidate, None for no vertebra, and whether it is known what the candidate is.
+    """Find the true level of each candidate, None for no vertebra, and whether the truth is known.
 
-    A candidate is the labelled body whose outline contains its centre. It is not known what it is where that outline is
+    A candidate is the labelled body whose outline contains its centre. Its truth is not known where that outline is
     uncertain, or where it lies above the first or below the last labelled body: scans show bodies that nobody outlined.
     """
     bodies, outlined = exam.bodies(), exam.outlined_bodies()

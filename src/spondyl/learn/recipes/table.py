@@ -24,7 +24,7 @@ class RecipeEntry:
     """One recipe.
 
     Args:
-        name: what the command line calls it; no other recipe has it.
+        name: its name on the command line; no other recipe has it.
         needs_data: whether it reads labelled scans; a recipe that does not simulates what it needs.
         opens: "module:function"; the function takes a `TrainingRequest` and writes weights and their card.
         summary: a few words for the help.
@@ -43,7 +43,7 @@ class TrainingRequest:
     Args:
         recipe: its name.
         sources: (kind, folder) of the data. Every group of exams of every source is drawn from equally often; the
-            validation part of each source is what the card's metrics are measured on.
+            card's metrics are measured on the validation part of each source.
         run: folder of checkpoints, weights and card; made if it is missing.
         start: name of the weights to start from; random ones when None.
         steps: in all; the recipe's own number when None.
