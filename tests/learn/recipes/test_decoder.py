@@ -14,17 +14,19 @@ from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
-from spondyl.identify.appearance import AppearanceIdentifier
+from spondyl.identify.appearance import AppearanceIdentifier, AppearanceSettings
 from spondyl.identify.crops import COMPACT
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.methods.argmax import name_each
 from spondyl.imaging.modality import Modality
+from spondyl.learn.fit_decoder import CalibrationExample, fit_calibration
 from spondyl.learn.recipes import decoder
 from spondyl.learn.recipes.decoder import make_example, true_levels
 from spondyl.learn.recipes.table import TrainingRequest, run_recipe
 from spondyl.loaded_plan import LoadedPlan, Step
 from spondyl.methods import find_method
 from spondyl.nets.cards import Card, find_card, read_card, verified
+from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates
 from spondyl.stage import Stage
 
@@ -118,8 +120,8 @@ def test_the_decoder_reads_candidates_from_head_to_foot_and_knows_which_count() 
     assert make_example(exam, locating({"a": []}, [exam]), identifier) is None
 
 
-def overconfident(patients: int) -> tuple[list[Exam], dict[str, np.ndarray]]:
-    """Exams of five bodies with logits four times too large: half of the bodies look one level off."""
+def exams_and_logits(patients: int) -> tuple[list[Exam], dict[str, np.ndarray]]:
+    """Exams of five bodies, and logits with which half of the bodies appear one level off."""
     rng = np.random.default_rng(0)
     exams, logits = [], {}
     columns = np.array([REGULAR.levels.index(level) for level in OFFICIAL_COLUMNS])
@@ -127,15 +129,22 @@ def overconfident(patients: int) -> tuple[list[Exam], dict[str, np.ndarray]]:
         start = int(rng.integers(6, 13))
         exams.append(exam_of(list(REGULAR.levels[start : start + 5]), patient=f"p{number}"))
         apparent = np.arange(start, start + 5) + rng.choice(3, 5, p=(0.25, 0.5, 0.25)) - 1
-        misses = np.abs(columns - apparent[:, None])
-        logits[f"p{number}"] = 4 * np.select([misses == 0, misses == 1], [np.log(0.5), np.log(0.25)], np.log(1e-3))
+        logits[f"p{number}"] = -2.0 * np.abs(columns - apparent[:, None])
     return exams, logits
+
+
+CHOICES = {
+    "shift_sd": (0.0,),
+    "temperature": (0.5, 2.0),
+    "landmark_temperature": (1.0,),
+    "outlier_probability": (0.01, 0.1),
+}
 
 
 @pytest.fixture
 def fitting(monkeypatch: pytest.MonkeyPatch) -> list[Exam]:
-    """Overconfident exams as the calibration part of any folder of phantoms, with a detector that finds all."""
-    exams, logits = overconfident(10)
+    """Exams as the calibration part of any folder of phantoms, with a detector that finds all and one more."""
+    exams, logits = exams_and_logits(6)
     order = iter([])
 
     def start() -> LoadedPlan:
@@ -156,8 +165,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> list[Exam]:
         "load_phantoms",
         lambda folder, seeds: {"lumbar": exams} if seeds == phantoms.PHANTOM_SEEDS[Part.CALIBRATION] else {},
     )
-    choices = {"shift_sd": (0.0,), "temperature": (1.0, 4.0), "landmark_temperature": (1.0, 4.0)}
-    monkeypatch.setattr(decoder, "CHOICES", {**choices, "outlier_probability": (0.01,)})
+    monkeypatch.setattr(decoder, "CHOICES", CHOICES)
     return exams
 
 
@@ -167,19 +175,43 @@ def fit(run: Path, **options: object) -> Card:
     return read_card(run / "fitted-appearance.toml")
 
 
-def test_the_card_holds_fitted_settings_and_what_they_are_worth(fitting: list[Exam], tmp_path: Path) -> None:
+def test_the_card_holds_the_settings_of_the_best_fit_and_its_measures(fitting: list[Exam], tmp_path: Path) -> None:
     shipped = find_card("spondyl-appearance")
+    _, logits = exams_and_logits(6)
+    rows = np.array([5, *range(30, 180, 30)])
+    best = fit_calibration(
+        [
+            CalibrationExample(
+                patient=exam.patient,
+                logits=np.concatenate([np.zeros((1, 24)), logits[exam.patient]]),
+                positions_mm=np.outer(rows, (0, 0, -1)),
+                scores=np.array([0.95] + [1.0] * 5),
+                levels=(None, *exam.bodies()),
+                known=(False,) + (True,) * 5,
+            )
+            for exam in fitting
+        ],
+        read_settings(shipped, AppearanceSettings).costs,
+        CHOICES,
+    )
     card = fit(tmp_path / "run")
-    assert card.settings == shipped.settings | {
-        "shift_sd": 0.0,
-        "temperature": 4.0,
-        "landmark_temperature": 4.0,
-        "outlier_probability": 0.01,
-    }
+    assert card.settings == shipped.settings | {name: getattr(best.costs, name) for name in CHOICES}
     (measured,) = [table for name, table in card.metrics.items() if name not in shipped.metrics]
+    assert measured == pytest.approx(
+        {
+            "log_likelihood_before": best.log_likelihood[0],
+            "log_likelihood_after": best.log_likelihood[1],
+            "expected_calibration_error_before": best.before.expected_error,
+            "expected_calibration_error_after": best.after.expected_error,
+        },
+        abs=1e-4,
+    )
     assert measured["log_likelihood_after"] > measured["log_likelihood_before"]
-    assert {"expected_calibration_error_before", "expected_calibration_error_after"} < set(measured)
-    assert card.metrics == shipped.metrics | {"calibration, 116 phantoms, cross-fitted": measured}
+
+
+def test_the_card_says_what_was_run_on_which_weights_and_data(fitting: list[Exam], tmp_path: Path) -> None:
+    shipped, card = find_card("spondyl-appearance"), fit(tmp_path / "run")
+    assert set(card.metrics) == {*shipped.metrics, "calibration, 116 phantoms, cross-fitted"}
     assert card.trained_on[: len(shipped.trained_on)] == shipped.trained_on
     assert "settings of the decoder fitted on: Spondyl's own phantoms" in card.trained_on[-1]
     assert "seeds 248 to 363" in card.trained_on[-1]
