@@ -1,5 +1,7 @@
 # make analyze SCAN=scan.nii.gz OUT=folder   read a scan (without SCAN: a demonstration)
-# make lint | test                           style and types; the tests
+# make lint | test                           style and types; the tests that take a minute in all
+# make test-slow                             the other tests
+# make docs                                  the page that is drawn from the tables
 # make test-wheel                            the package in an empty environment, without PyTorch
 # make test-lowest                           the tests with the oldest dependencies that pyproject.toml admits
 PYTHON ?= python3
@@ -17,26 +19,33 @@ MAX_INSTALLED_MB := 700
 INPUT := $(if $(SCAN),$(SCAN),$(DEMO))
 RESULT := $(if $(OUT),$(OUT),$(if $(SCAN),,build/demo))
 
-.PHONY: analyze test lint test-lowest test-wheel
+.PHONY: analyze test test-slow lint docs test-lowest test-wheel
 
 analyze: $(ANALYZE) $(if $(SCAN),,$(DEMO))
 	$(VENV)/bin/spondyl analyze "$(INPUT)" $(if $(RESULT),--out "$(RESULT)") $(ARGS)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n 2
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n 2 -m "not slow"
+
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n 2 -m slow
+
+docs: $(READY)
+	$(VENV)/bin/python docs/architecture.py
 
 lint: $(READY)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-# PyTorch is the pinned one here too: of older releases the registry has no build for the CPU alone.
+# PyTorch is the pinned one here too: of older releases the registry has no build for the CPU alone. Old releases may
+# warn of what was deprecated since.
 test-lowest:
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(PYTHON) tests/lowest_versions.py pyproject.toml > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python $(PIP) install -c constraints.txt torch
 	$(LOWEST)/bin/python $(PIP) install -c constraints.txt -c $(LOWEST)/constraints.txt -e ".[train,dev]"
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q -n 2 -W default
 
 # The package as others get it: its size, no PyTorch, its weights, and a scan read outside the checkout.
 test-wheel:

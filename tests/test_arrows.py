@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "benches": (*FOUNDATION, "pipeline", "datasets", "simulate", "metrics", "learn"),
     **dict.fromkeys(WAYS_OUT, (*FOUNDATION, "pipeline")),
     "terminal": (),
-    "cli": (*FOUNDATION, "pipeline", "learn", "metrics", "benches", *WAYS_OUT, "terminal"),
+    "cli": (*FOUNDATION, "pipeline", "datasets", "learn", "metrics", "benches", *WAYS_OUT, "terminal"),
     "__main__": ("terminal", "cli"),
 }
 """Whom each room may import besides itself, `errors`, `files`, `types` and the version in `spondyl/__init__.py`.

@@ -173,6 +173,7 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return nifti(tmp_path / "scan.nii.gz", noise())
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_leaves_nothing(
     scan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

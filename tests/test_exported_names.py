@@ -84,6 +84,7 @@ def disagreement(module: str, tree: ast.Module, imported: set[str]) -> set[str]:
 def test_a_module_lists_its_public_names(module: str) -> None:
     assert disagreement(module, TREES[module], IMPORTED[module]) == set()
     assert len(set(listed(TREES[module]))) == len(listed(TREES[module]))
+    assert sum(ast.unparse(node).startswith("__all__ =") for node in TREES[module].body) <= 1
 
 
 def test_no_module_passes_on_what_nobody_asks_it_for() -> None:

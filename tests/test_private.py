@@ -103,6 +103,7 @@ def unprivileged() -> tuple[str, ...]:
     return ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
 
 
+@pytest.mark.slow
 def test_analysing_opens_no_socket_and_leaves_only_our_cache_cold_parallel_and_warm(place: Place, scan: Path) -> None:
     analyze = ("-m", "spondyl.cli", "analyze", scan, "-o")
     for process in [place.start(*analyze, place.root / f"cold{i}") for i in range(2)]:
@@ -113,6 +114,7 @@ def test_analysing_opens_no_socket_and_leaves_only_our_cache_cold_parallel_and_w
     assert len(json.loads((place.root / "warm/report.json").read_text())["vertebrae"]) >= 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -148,6 +150,7 @@ def test_openvino_is_imported_in_one_place() -> None:
     assert importing == {"runtime.py", "topology.py"}  # the second parts of it, in a function that is tested above
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_entered_costs_no_result(place: Place, scan: Path) -> None:
     (place.root / "home").chmod(0)
     try:
@@ -158,6 +161,7 @@ def test_a_home_that_cannot_be_entered_costs_no_result(place: Place, scan: Path)
     assert (place.root / "report/overview.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_gets_a_report(place: Place, scan: Path) -> None:
     del place.environment["HOME"]
     (place.root / "hooks" / "sitecustomize.py").write_text(NO_SOCKETS + UNKNOWN_USER)

@@ -53,6 +53,7 @@ def analysing(scan: Path, out: Path, stage: str) -> Iterator[subprocess.Popen[st
         yield process
 
 
+@pytest.mark.slow
 @WITH_WEIGHTS
 @pytest.mark.parametrize("stage", ["read", "sagittal", "networks", "locate", "identify", "report"])
 def test_an_interrupt_in_any_stage_is_one_line_and_leaves_nothing(scan: Path, stage: str, tmp_path: Path) -> None:
@@ -98,6 +99,7 @@ def test_a_termination_is_clean_too(scan: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @WITH_WEIGHTS
 @pytest.mark.parametrize(
     "streams",

@@ -48,6 +48,7 @@ class Louder(nn.Module):
         return (maps - mean) / spread * torch.tensor([0.3] * 5 + [30.0] * 8)[None, :, None, None]
 
 
+@pytest.mark.slow
 def test_scan_to_levels_is_as_the_slow_implementation_has_it(networks):
     vfr, appearance, context = networks
     volume = lumbar().volume

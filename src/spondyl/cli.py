@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +22,10 @@ import typer
 from typer.exceptions import TyperException
 
 from spondyl import __version__
+from spondyl.benches.table import BENCHES
+from spondyl.datasets.table import KINDS
 from spondyl.errors import SettingError, SpondylError, requiring
+from spondyl.learn.recipes.table import RECIPES
 from spondyl.methods import methods_of
 from spondyl.stage import Stage, Structure
 from spondyl.terminal import (
@@ -37,6 +40,7 @@ from spondyl.terminal import (
 )
 
 if TYPE_CHECKING:
+    from spondyl.errors import Named
     from spondyl.findings import Findings
 
 __all__ = ["app", "main"]
@@ -53,7 +57,12 @@ def _method_help(stage: Stage) -> str:
     methods = methods_of(stage)
     if not methods:
         return "No method in this version."
-    return "; ".join(f"{method.name}: {method.summary}" for method in methods) + "; else as the weights want."
+    return f"{_list_named(methods)}; else as the weights want."
+
+
+def _list_named(table: Iterable[Named], separator: str = "; ") -> str:
+    """The lines of a table with their summaries."""
+    return separator.join(f"{line.name}: {line.summary}" for line in table)
 
 
 app = typer.Typer(
@@ -204,16 +213,22 @@ def import_model(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="vfr, appearance or context")],
-    run: Annotated[Path, typer.Option("-o", "--out", help="Folder of checkpoints; training resumes there.")],
-    data: Annotated[list[str] | None, typer.Option(help="KIND:PATH; may be given several times.")] = None,
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help=_list_named(RECIPES))],
+    run: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder of checkpoints and weights; training resumes there.")
+    ],
+    data: Annotated[
+        list[str] | None, typer.Option(metavar="KIND:PATH", help=f"{_list_named(KINDS)}; may be given several times.")
+    ] = None,
     start: Annotated[str | None, typer.Option(help="Weights to go on from, by name; else random ones.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, else the recipe's own number.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Train a network by its recipe."""
-    sources = [_kind_and_path(text) for text in data or ()]
-    _later("spondyl.learn.recipes.table", "train").run_recipe(recipe, sources, run, start=start, steps=steps, seed=seed)
+    """Train a network by its recipe, or fit the decoder's settings to one."""
+    from spondyl.learn.recipes.table import TrainingRequest, run_recipe
+
+    sources = tuple(_kind_and_path(text) for text in data or ())
+    run_recipe(TrainingRequest(recipe=recipe, sources=sources, run=run, start=start, steps=steps, seed=seed))
 
 
 @app.command()
@@ -233,11 +248,13 @@ def evaluate(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Another name lists them.")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help=_list_named(BENCHES))] = None,
     data: Annotated[Path | None, typer.Option(help="Where the labelled scans are.")] = None,
 ) -> None:
-    """Measure, and print the table beside the paper's numbers."""
-    show(_later("spondyl.benches.table", "bench").run_bench(name, data=data))
+    """Measure, and print the table beside the paper's numbers; without NAME, list what can be measured."""
+    from spondyl.benches.run import run_bench
+
+    show(_list_named(BENCHES, "\n") if name is None else run_bench(name, data=data))
 
 
 def main(arguments: list[str] | None = None) -> None:

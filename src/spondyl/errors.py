@@ -10,16 +10,19 @@
 No message ever carries a patient's name, number or date, nor a value read from such a field.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 __all__ = [
     "InputError",
     "MissingExtraError",
+    "Named",
     "OutputError",
     "SettingError",
     "SpondylError",
     "WeightsError",
+    "find_named",
     "requiring",
 ]
 
@@ -67,3 +70,38 @@ def requiring(extra: str, purpose: str) -> Iterator[None]:
         if (error.name or "").startswith("spondyl"):
             raise
         raise MissingExtraError(f"{purpose} needs {_EXTRAS[extra]}: pip install 'spondyl[{extra}]'") from error
+
+
+class Named(Protocol):
+    """A line of a table that is chosen by its name."""
+
+    @property
+    def name(self) -> str:
+        """The name, as the command line takes it."""
+
+    @property
+    def summary(self) -> str:
+        """A few words for help and messages."""
+
+
+Line = TypeVar("Line", bound=Named)
+
+
+def find_named(table: Sequence[Line], name: str, what: str) -> Line:
+    """Find the line of a table that has a name.
+
+    Args:
+        table: recipes, data kinds or the like.
+        name: the name that was asked for.
+        what: what the name is of, the sentence's subject.
+
+    Raises:
+        SettingError: no line has the name, or two lines have one name.
+    """
+    lines = {line.name: line for line in table}
+    if len(lines) < len(table):
+        raise SettingError(f"two lines of a table have one name, {what} is one of {', '.join(lines)}")
+    if name not in lines:
+        known = ", ".join(f"{line.name} ({line.summary})" for line in table)
+        raise SettingError(f"{what} must be one of {known}, got {name!r}")
+    return lines[name]

@@ -79,6 +79,11 @@ class LoadedPlan:
             raise SettingError(f"one method of the stage {stage} is needed, the plan has {len(found)}")
         return found[0]
 
+    def steps_before(self, stage: Stage) -> tuple[Step, ...]:
+        """The steps of all earlier stages."""
+        earlier = list(Stage)[: list(Stage).index(stage)]
+        return tuple(step for step in self.steps if step.method.stage in earlier)
+
 
 def load(plan: Plan, modality: Modality = Modality.MR) -> LoadedPlan:
     """Load the networks that a plan names, and no others; unchanged weights are loaded once.

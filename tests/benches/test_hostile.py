@@ -12,15 +12,16 @@ import pytest
 
 from spondyl.benches.hostile import bench, runner
 from spondyl.benches.hostile.base import PATIENT
-from spondyl.benches.hostile.bench import hostile_table, run_cases
+from spondyl.benches.hostile.bench import format_results, run_cases
 from spondyl.benches.hostile.bombs import gzip_bomb
 from spondyl.benches.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Interrupt, Workspace
 from spondyl.benches.hostile.catalogue import all_cases
-from spondyl.benches.hostile.judge import faults, is_same
+from spondyl.benches.hostile.judge import find_faults, is_same
 from spondyl.benches.hostile.process import Outcome, run_bounded
 from spondyl.benches.hostile.runner import Result, Runner, install_watch, open_runner
-from spondyl.benches.table import BENCHES
+from spondyl.benches.table import BenchInput
 from spondyl.findings import Findings, ImageGrid, Software, Vertebra, WeightsUsed
+from spondyl.plan import Plan
 
 CASES = all_cases()
 FAMILIES = sorted({case.family for case in CASES})
@@ -149,7 +150,7 @@ def test_a_program_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
 def test_memory_that_was_held_between_two_looks_counts(tmp_path: Path) -> None:
     case, call = case_of(Call()), Call()
     outcome = Outcome(status=REFUSED, seconds=1, peak_gb=2.1, stdout="", stderr="spondyl: too large\n")
-    assert faults(case, call, outcome, report=tmp_path, before={}, after={}) == ["took 2.1 GB, the limit is 2.0"]
+    assert find_faults(case, call, outcome, report=tmp_path, before={}, after={}) == ["took 2.1 GB, the limit is 2.0"]
 
 
 def test_memory_grows_with_the_voxels_of_an_honest_scan_only() -> None:
@@ -223,6 +224,7 @@ def test_there_are_many_cases_and_no_two_are_the_same() -> None:
     assert max(Counter(case.seed for case in CASES).values()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_input_can_be_made(family: str, tmp_path: Path) -> None:
     for number, case in enumerate(case for case in CASES if case.family == family):
@@ -278,7 +280,7 @@ def test_the_table_counts_every_status_and_names_what_was_not_handled() -> None:
         Result(case=bad, statuses=(1,), seconds=9.0, peak_gb=0.25, faults=("exit 1, right is 2",)),
         Result(case=elsewhere, obstacle=elsewhere.obstacle()),
     ]
-    text = hostile_table(results)
+    text = format_results(results)
     row = next(line for line in text.splitlines() if line.startswith("| fake"))
     assert [cell.strip() for cell in row.split("|")[1:-1]] == [
         "fake",
@@ -299,7 +301,7 @@ def test_the_benchmark_runs_every_case(tmp_path: Path, monkeypatch: pytest.Monke
     large = replace(case_of(Call()), name="large", voxels=10**8)
     monkeypatch.setattr(bench, "open_runner", lambda: nullcontext(runner))
     monkeypatch.setattr(bench, "all_cases", lambda: (large, case_of(Call())))
-    text, used = BENCHES["hostile"](None, None)
-    assert "| all    |     2 |        2 (2x) |" in text
-    assert "Not handled" not in text
-    assert used == base.software.weights != ()
+    result = bench.run_hostile(BenchInput(plan=Plan()))
+    assert "| all    |     2 |        2 (2x) |" in result.text
+    assert "Not handled" not in result.text
+    assert result.weights == base.software.weights != ()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spondyl.benches import rate
-from spondyl.benches.rate import Rate, network_gflop, network_rate
+from spondyl.benches.rate import Rate, count_gflop, measure_rate
 
 
 class Idle:
@@ -18,18 +18,18 @@ def test_the_count_of_one_known_network_is_that_worked_out_by_hand() -> None:
     # eight 5x3 convolutions and one 3x3 at the heights where they stand, per row of 16 and column of 24
     tall = [(1, 16, 16), (16, 32, 8), (32, 64, 4), (64, 128, 2), (128, 64, 2), (128, 32, 4), (64, 16, 8), (16, 1, 16)]
     products = sum(15 * inputs * outputs * rows for inputs, outputs, rows in tall) + 9 * 128 * 128
-    assert network_gflop("context", "spinenet", (1, 1, 16, 24)) == pytest.approx(2 * 24 * products / 1e9)
+    assert count_gflop("context", "spinenet", (1, 1, 16, 24)) == pytest.approx(2 * 24 * products / 1e9)
 
 
 def test_the_count_grows_with_the_batch_and_the_area() -> None:
-    one = network_gflop("vfr", "compact", (1, 1, 64, 64))
-    assert network_gflop("vfr", "compact", (3, 1, 128, 64)) == pytest.approx(6 * one)
+    one = count_gflop("vfr", "compact", (1, 1, 64, 64))
+    assert count_gflop("vfr", "compact", (3, 1, 128, 64)) == pytest.approx(6 * one)
 
 
 def test_the_share_is_the_ratio_of_the_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate, "_MATRIX_EDGE", 64)
-    measured = network_rate(Idle(), "context", "spinenet", (1, 1, 16, 24), repeats=2)
+    measured = measure_rate(Idle(), "context", "spinenet", (1, 1, 16, 24), repeats=2)
     assert isinstance(measured, Rate)
     assert measured.share == pytest.approx(measured.network_gflops / measured.matrix_gflops)
-    expected = network_gflop("context", "spinenet", (1, 1, 16, 24))
+    expected = count_gflop("context", "spinenet", (1, 1, 16, 24))
     assert measured.network_gflops * measured.seconds == pytest.approx(expected)

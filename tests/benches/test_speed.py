@@ -7,8 +7,9 @@ import pytest
 
 from loaded_plans import plan_of_functions
 from phantoms import lumbar
-from spondyl.benches import speed as speed_bench
-from spondyl.benches.speed import SCANS, ScanSize, synthetic_scan
+from spondyl.benches import speed
+from spondyl.benches.speed import SCANS, ScanSize, make_scan, run_speed
+from spondyl.benches.table import BenchInput
 from spondyl.benches.timing import Run
 from spondyl.errors import WeightsError
 from spondyl.findings import WeightsUsed
@@ -21,12 +22,12 @@ SMALL = ScanSize(name="small", rows=64, columns=48, pixel_mm=4.0, published_s=31
 @pytest.fixture(autouse=True)
 def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A phantom takes seconds to draw."""
-    monkeypatch.setattr(speed_bench, "make_phantom", lambda options: lumbar())
+    monkeypatch.setattr(speed, "make_phantom", lambda options: lumbar())
 
 
 @pytest.mark.parametrize("size", [SMALL, replace(SMALL, rows=30, columns=90)])
 def test_a_synthetic_scan_has_the_size_and_spacing_it_is_named_for(size: ScanSize) -> None:
-    volume = synthetic_scan(size)
+    volume = make_scan(size)
     assert volume.voxels.shape == (15, size.rows, size.columns)
     assert volume.affine.spacing_mm == pytest.approx([4.4, size.pixel_mm, size.pixel_mm])
     stack, notes = to_sagittal(volume.voxels, volume.affine)
@@ -37,7 +38,7 @@ def test_a_synthetic_scan_has_the_size_and_spacing_it_is_named_for(size: ScanSiz
 def test_a_tall_scan_repeats_the_phantom_from_head_to_foot() -> None:
     volume = lumbar().volume
     once = round(volume.affine.spacing_mm[1] * volume.voxels.shape[1] / SMALL.pixel_mm)
-    voxels = synthetic_scan(replace(SMALL, rows=2 * once)).voxels
+    voxels = make_scan(replace(SMALL, rows=2 * once)).voxels
     np.testing.assert_array_equal(voxels[:, :once], voxels[:, once:])
     assert voxels[:, :once].std() > 0.1 * voxels.max()
 
@@ -47,20 +48,21 @@ def test_the_sizes_are_those_of_the_targets() -> None:
 
 
 def test_missing_weights_are_said_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed_bench, "run_process", lambda command, environment: pytest.fail("was run"))
+    monkeypatch.setattr(speed, "run_process", lambda command, environment: pytest.fail("was run"))
     with pytest.raises(WeightsError, match="no set of weights named 'absent'"):
-        speed_bench.speed_bench(Plan(weights="absent"))
+        run_speed(BenchInput(plan=Plan(weights="absent")))
 
 
 def test_the_table_names_every_target_beside_the_published_number(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = (WeightsUsed(name="spondyl-vfr", sha256="ab" * 32),)
     nothing = plan_of_functions(lambda stack: (), lambda bodies: pytest.fail("nothing was found"), weights)
     run = Run(seconds=2.5, cpu_s=3.25, peak_gb=0.9)
-    monkeypatch.setattr(speed_bench, "SCANS", (SMALL,))
-    monkeypatch.setattr(speed_bench, "load", lambda plan: nothing)
-    monkeypatch.setattr(speed_bench, "_cold_run", lambda scan, folder, plan: run)
-    monkeypatch.setattr(speed_bench, "_rate_sentence", lambda card, plan: f"{card.name}'s share of the rate")
-    text, used = speed_bench.speed_bench(Plan())
+    monkeypatch.setattr(speed, "SCANS", (SMALL,))
+    monkeypatch.setattr(speed, "load", lambda plan: nothing)
+    monkeypatch.setattr(speed, "_cold_run", lambda scan, folder, plan: run)
+    monkeypatch.setattr(speed, "_rate_sentence", lambda card, plan: f"{card.name}'s share of the rate")
+    result = run_speed(BenchInput(plan=Plan()))
+    text, used = result.text, result.weights
     assert used == weights
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")][2:]
     assert rows[0][0] == "detection and labelling, warm, small, 0 vertebrae"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from spondyl.benches.timing import few_cores, run_process
+from spondyl.benches.timing import limited_cores, run_process
 from spondyl.errors import SettingError
 
 
@@ -26,6 +26,6 @@ def test_a_process_that_fails_is_an_error_with_its_last_words() -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system that pins processes")
 def test_cores_are_given_back() -> None:
     before = os.sched_getaffinity(0)
-    with few_cores(1) as cores:
+    with limited_cores(1) as cores:
         assert cores == len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before

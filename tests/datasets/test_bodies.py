@@ -7,7 +7,7 @@ from phantoms import lumbar
 from real_data import DATA, needs_real_data
 from spondyl.anatomy.codes import VERSE, Subregion, subregion_code, verse_code
 from spondyl.anatomy.level import Level
-from spondyl.datasets.bodies import body_centres
+from spondyl.datasets.bodies import find_body_centres
 from spondyl.datasets.truth import VoxelCentroids, read_truth
 from spondyl.geometry.affine import Affine, Float
 from spondyl.imaging.labels import LabelMap, read_labels
@@ -47,14 +47,14 @@ def label_map(**vertebrae: np.ndarray) -> LabelMap:
 
 
 def test_the_centre_of_a_whole_vertebra_is_that_of_its_body() -> None:
-    centres = body_centres(label_map(L3=vertebra(110), L4=vertebra(70)))
+    centres = find_body_centres(label_map(L3=vertebra(110), L4=vertebra(70)))
     assert centres[Level.L3] == pytest.approx(GRID.to_world((7, 54.5, 96.5)), abs=1.0)
     assert centres[Level.L4] == pytest.approx(GRID.to_world((7, 54.5, 56.5)), abs=1.0)
 
 
 def test_a_phantoms_bodies_are_found_in_its_mask() -> None:
     whole, _ = masks()
-    centres = body_centres(whole)
+    centres = find_body_centres(whole)
     truth = {found.level: found.centroid_ras_mm for found in lumbar().truth.vertebrae if found.instance is not None}
     assert truth.keys() - centres.keys() == {Level.S2}  # the sacrum has one code
     for level in centres.keys() & truth.keys():
@@ -63,7 +63,7 @@ def test_a_phantoms_bodies_are_found_in_its_mask() -> None:
 
 
 def test_a_body_has_one_centre_with_or_without_its_arch() -> None:
-    whole, alone = (body_centres(labels) for labels in masks())
+    whole, alone = (find_body_centres(labels) for labels in masks())
     assert whole.keys() == alone.keys()
     assert all(in_plane_mm(whole[level], alone[level]) < 1.5 for level in whole)
 
@@ -78,8 +78,8 @@ def test_the_order_and_direction_of_the_axes_change_nothing(axes: tuple[int, ...
     for new, old in enumerate(axes):
         index_map[old, new] = -1 if new in flipped else 1
         index_map[old, 3] = codes.shape[new] - 1 if new in flipped else 0
-    turned = body_centres(LabelMap(codes=np.flip(codes, flipped), affine=labels.affine @ index_map))
-    for level, centre in body_centres(labels).items():
+    turned = find_body_centres(LabelMap(codes=np.flip(codes, flipped), affine=labels.affine @ index_map))
+    for level, centre in find_body_centres(labels).items():
         assert turned[level] == pytest.approx(centre)
 
 
@@ -88,26 +88,26 @@ def test_what_the_edge_leaves_of_a_vertebra_counts_when_it_shows_the_centre() ->
     for cut, is_left in ((126, True), (141, False)):  # 20 and 5 of 26 mm of the body are in the scan
         above = np.zeros_like(whole)
         above[..., cut - 26 :] = vertebra(100)[..., 74 : 74 + 146 - cut]
-        assert (Level.L2 in body_centres(label_map(L2=above, L3=whole))) is is_left
+        assert (Level.L2 in find_body_centres(label_map(L2=above, L3=whole))) is is_left
 
 
 def test_slices_that_nobody_labelled_do_not_move_the_centre() -> None:
     sparse = vertebra(110, arch=False)
     sparse[[6, 8]] = False
-    centre = body_centres(label_map(L3=sparse))[Level.L3]
+    centre = find_body_centres(label_map(L3=sparse))[Level.L3]
     assert centre == pytest.approx(GRID.to_world((7, 54.5, 96.5)), abs=1.0)
 
 
 def test_the_ring_of_c1_and_an_empty_mask_have_no_body() -> None:
     ring = label_map(C1=vertebra(110), C2=vertebra(70))
-    assert list(body_centres(ring)) == [Level.C2]
-    assert body_centres(label_map()) == {}
+    assert list(find_body_centres(ring)) == [Level.C2]
+    assert find_body_centres(label_map()) == {}
 
 
 def test_codes_of_discs_are_passed_over() -> None:
     labels = label_map(L3=vertebra(110))
     labels.codes[5:10, 40:70, 60:80] = 122
-    assert list(body_centres(labels)) == [Level.L3]
+    assert list(find_body_centres(labels)) == [Level.L3]
 
 
 @needs_real_data
@@ -118,7 +118,7 @@ def test_real_masks_give_the_centroids_that_their_authors_publish(case: str) -> 
     truth = read_truth(published)
     assert isinstance(truth, VoxelCentroids)
     world = truth.to_world(labels.affine, labels.codes.shape)
-    centres = body_centres(labels)
+    centres = find_body_centres(labels)
     assert set(centres) == set(world) - {Level.C1}
     assert max(in_plane_mm(centre, world[level]) for level, centre in centres.items()) < 3
 
@@ -126,7 +126,7 @@ def test_real_masks_give_the_centroids_that_their_authors_publish(case: str) -> 
 @needs_real_data
 def test_masks_of_bodies_alone_keep_their_centroids() -> None:
     labels = read_labels(DATA / "mr/lumbar_gre/lumbar_gre_01_seg.nii.gz")
-    for level, centre in body_centres(labels).items():
+    for level, centre in find_body_centres(labels).items():
         code = next(code for code, known in VERSE.items() if known is level)
         plain = labels.affine.to_world(np.argwhere(labels.codes == code).mean(axis=0))
         assert in_plane_mm(centre, plain) < 4

@@ -10,7 +10,7 @@ import pytest
 
 from real_data import DATA, needs_real_data
 from spondyl.anatomy.level import Level
-from spondyl.datasets.exams import load_exam, load_exams, split_of
+from spondyl.datasets.exams import find_part, load_exam, load_exams
 from spondyl.errors import InputError
 from spondyl.geometry.instance import polygon_areas, polygon_centroids
 
@@ -31,8 +31,8 @@ def test_no_exam_is_in_two_parts_or_twice_in_one():
 
 
 def test_the_double_of_an_exam_is_in_no_other_part():
-    assert split_of("lumbar_gre_18") == "train"
-    assert split_of("lumbar_gre_19") == "excluded"
+    assert find_part("lumbar_gre_18") == "train"
+    assert find_part("lumbar_gre_19") == "excluded"
 
 
 def test_validation_holds_enough_of_both_kinds():
@@ -42,12 +42,12 @@ def test_validation_holds_enough_of_both_kinds():
 
 def test_every_annotated_exam_is_in_the_split():
     for name in ANNOTATIONS:
-        assert split_of(name) in {"train", "validation", "test"}
+        assert find_part(name) in {"train", "validation", "test"}
 
 
 def test_an_exam_out_of_the_split_is_refused():
     with pytest.raises(InputError, match="not in the published split"):
-        split_of("lumbar_t2_99")
+        find_part("lumbar_t2_99")
 
 
 @pytest.mark.parametrize("name", ANNOTATIONS)
@@ -139,7 +139,7 @@ def test_outlines_of_real_exams_lie_about_their_published_centroids(path):
 def test_every_labelled_real_exam_is_in_the_split():
     for folder in ("lumbar_t2", "lumbar_gre", "discs_t2"):
         for path in (MR / folder).glob("*_seg.nii.gz"):
-            split_of(path.name.removesuffix("_seg.nii.gz"))
+            find_part(path.name.removesuffix("_seg.nii.gz"))
 
 
 @needs_real_data

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spondyl.datasets.outlines import column_axes, outline_of_mask
+from spondyl.datasets.outlines import find_column_axes, outline_mask
 
 
 def rectangle_mm(height: float, width: float, angle_deg: float) -> np.ndarray:
@@ -39,7 +39,7 @@ def inside(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def test_a_rotated_rectangle_comes_back_within_about_a_pixel(height, ratio, angle_deg, axis_error_deg, pixel_mm, shift):
     corners = (rectangle_mm(height, height * ratio, angle_deg) + 40) / pixel_mm + shift
     axis = turn(angle_deg + axis_error_deg) @ (3.0, 0.0)
-    found = outline_of_mask(inside(corners, (140, 140)), axis, np.full(2, pixel_mm))
+    found = outline_mask(inside(corners, (140, 140)), axis, np.full(2, pixel_mm))
     distances = np.linalg.norm(found - corners, axis=1)
     # a corner is the mean of three pixels, which lie up to a pixel from it along each edge
     assert distances.mean() < 1.5
@@ -50,18 +50,18 @@ def test_a_rotated_rectangle_comes_back_within_about_a_pixel(height, ratio, angl
 def test_a_single_pixel_has_an_outline_about_itself():
     mask = np.zeros((5, 5), bool)
     mask[2, 3] = True
-    found = outline_of_mask(mask, np.array([1.0, 0.0]), np.array([1.0, 1.0]))
+    found = outline_mask(mask, np.array([1.0, 0.0]), np.array([1.0, 1.0]))
     np.testing.assert_allclose(found, [(1.5, 3.5), (2.5, 3.5), (2.5, 2.5), (1.5, 2.5)])
 
 
 def test_axes_follow_the_column_and_a_lone_body_stands_upright():
     bend = np.array([(0.0, 0.0), (30.0, 4.0), (60.0, 16.0)])
-    np.testing.assert_allclose(column_axes(bend), [(30, 4), (30, 8), (30, 12)])
-    np.testing.assert_allclose(column_axes(bend[:1]), [(1, 0)])
+    np.testing.assert_allclose(find_column_axes(bend), [(30, 4), (30, 8), (30, 12)])
+    np.testing.assert_allclose(find_column_axes(bend[:1]), [(1, 0)])
 
 
 @pytest.mark.parametrize("angle_deg", [-60, 60])
 def test_posterior_stays_posterior_however_the_column_leans(angle_deg):
     corners = rectangle_mm(30, 40, angle_deg) + 50
-    found = outline_of_mask(inside(corners, (100, 100)), turn(angle_deg) @ (1.0, 0.0), np.ones(2))
+    found = outline_mask(inside(corners, (100, 100)), turn(angle_deg) @ (1.0, 0.0), np.ones(2))
     assert found[:2, 1].mean() > found[2:, 1].mean()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from spondyl.anatomy.level import Level
-from spondyl.datasets.exams import Exam
-from spondyl.datasets.phantoms import _variant, load_phantoms, make_phantoms, outlines_of
+from spondyl.datasets.phantoms import _variant, load_phantoms, make_phantoms, outline_bodies
+from spondyl.datasets.source import Exam
 from spondyl.geometry.affine import Affine
 from spondyl.phantom.column.column import Column, place_column
 from spondyl.phantom.column.draw import draw_plan
@@ -44,6 +44,7 @@ def stack_around(level: Level, rows: int) -> tuple[Affine, tuple[int, int, int]]
     return Affine.from_axes(axes, (4.0, 1.0, 1.0), centre - half), shape
 
 
+@pytest.mark.slow
 def test_contrasts_of_a_patient_share_their_truth_and_differ_in_their_greys(exams: list[Exam]) -> None:
     first, second = exams
     assert np.array_equal(first.outlines.corners, second.outlines.corners)
@@ -75,7 +76,7 @@ def test_what_exists_is_not_made_again(kept: Path) -> None:
 
 
 def test_bodies_that_the_image_cuts_are_doubtful_and_those_outside_are_absent() -> None:
-    outlines = outlines_of(column(), *stack_around(Level.T8, rows=60))
+    outlines = outline_bodies(column(), *stack_around(Level.T8, rows=60))
     certain = {level for level, sure in zip(outlines.levels, outlines.certain, strict=True) if sure}
     named = set(outlines.levels)
     assert Level.T8 in certain
@@ -87,7 +88,7 @@ def test_bodies_that_the_image_cuts_are_doubtful_and_those_outside_are_absent() 
 
 
 def test_lateral_slices_are_doubtful_before_they_are_empty() -> None:
-    outlines = outlines_of(column(), *stack_around(Level.L3, rows=60))
+    outlines = outline_bodies(column(), *stack_around(Level.L3, rows=60))
     own = outlines.levels == Level.L3
     sure, doubtful = outlines.slices[own & outlines.certain], outlines.slices[own & ~outlines.certain]
     assert len(sure) >= 7
@@ -96,7 +97,7 @@ def test_lateral_slices_are_doubtful_before_they_are_empty() -> None:
 
 
 def test_neither_the_atlas_nor_the_lower_sacrum_is_taught() -> None:
-    whole = outlines_of(column(), *stack_around(Level.T8, rows=1200))
+    whole = outline_bodies(column(), *stack_around(Level.T8, rows=1200))
     assert Level.C2 in whole.levels
     assert Level.S1 in whole.levels
     assert not {Level.C1, Level.S2} & set(whole.levels)

@@ -65,6 +65,7 @@ def assert_crops_as_published(stack: SagittalStack) -> None:
     np.testing.assert_allclose(crops, np.stack(expected), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_crops_of_a_phantom_are_those_of_the_slow_implementation():
     volume = lumbar().volume
     stack = to_sagittal(volume.voxels, volume.affine)[0]
@@ -73,6 +74,7 @@ def test_crops_of_a_phantom_are_those_of_the_slow_implementation():
     assert correlations(appearance_crops(stack, instances, OFFICIAL), oracle_crops(stack, instances)).min() < 0.9
 
 
+@pytest.mark.slow
 @needs_real_data
 @pytest.mark.parametrize(
     "scan", ["lumbar_t2/lumbar_t2_02", "lumbar_gre/lumbar_gre_01", "spider/spider_005", "cervical_t2/cervical_t2_01"]
@@ -138,6 +140,7 @@ def spine() -> tuple[SagittalStack, list[VertebraInstance]]:
     return stack, [body(stack, np.array([30 + 33.0 * n, 80.0]), 24, 0.05 * n) for n in range(11)]
 
 
+@pytest.mark.slow
 def test_random_networks_end_to_end_give_what_the_slow_implementation_gives(spine):
     """The published architectures with random weights: crops, appearance, map, context, beam search."""
     stack, instances = spine[0], spine[1][:5]

@@ -227,6 +227,7 @@ def test_a_stream_that_goes_on_long_after_its_voxels_is_refused(tmp_path: Path) 
         read_volume(tmp_path / "bomb.nii.gz")
 
 
+@pytest.mark.slow
 @needs_real_data
 @pytest.mark.parametrize("path", sorted((DATA / "mr").rglob("*.nii.gz")), ids=lambda path: path.name)
 def test_every_real_mr_reads_as_nibabel_reads_it_and_becomes_sagittal(path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spondyl.learn.augment import Augmentation, SlicePlacement, bend_greys, randomise_contrast, soft_inside
+from spondyl.learn.augment import Augmentation, SlicePlacement, draw_soft_masks, randomise_contrast, remap_intensities
 
 SIZE = 64
 WILD = Augmentation(rotation_deg=45, log_scale=0.4, stretch=0.2, bend_mm=10, shift=0.2)
@@ -79,7 +79,7 @@ def convex_quadrilateral(seed: int) -> np.ndarray:
 @given(seed=st.integers(0, 2**32), grow=st.sampled_from([0.0, 4.0]))
 def test_a_soft_mask_agrees_with_the_polygon(seed, grow):
     corners = convex_quadrilateral(seed)
-    mask = soft_inside(torch.as_tensor(corners[None], dtype=torch.float32), 34, softness=0.7, grow=grow)[0].numpy()
+    mask = draw_soft_masks(torch.as_tensor(corners[None], dtype=torch.float32), 34, softness=0.7, grow=grow)[0].numpy()
     polygon = shapely.Polygon(corners).buffer(grow, join_style="mitre", mitre_limit=1e6)
     shapely.prepare(polygon)
     rows, columns = np.mgrid[:34, :34]
@@ -94,8 +94,8 @@ def test_a_soft_mask_agrees_with_the_polygon(seed, grow):
 def textured(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(seed)
     images = torch.as_tensor(rng.uniform(0, 1.2, (4, SIZE, SIZE)), dtype=torch.float32)
-    body = soft_inside(torch.tensor([[(10.0, 40.0), (30.0, 40.0), (30.0, 10.0), (10.0, 10.0)]]), SIZE)
-    disc = soft_inside(torch.tensor([[(30.0, 40.0), (40.0, 40.0), (40.0, 10.0), (30.0, 10.0)]]), SIZE)
+    body = draw_soft_masks(torch.tensor([[(10.0, 40.0), (30.0, 40.0), (30.0, 10.0), (10.0, 10.0)]]), SIZE)
+    disc = draw_soft_masks(torch.tensor([[(30.0, 40.0), (40.0, 40.0), (40.0, 10.0), (30.0, 10.0)]]), SIZE)
     return images, body.expand(4, -1, -1), disc.expand(4, -1, -1)
 
 
@@ -141,17 +141,17 @@ def test_shifted_tissue_shows_in_the_body_and_nowhere_else(monkeypatch):
 def test_bent_greys_are_a_curve_that_keeps_air_dark(seed):
     greys = torch.linspace(0, 1, 101)
     image = greys[torch.as_tensor(np.random.default_rng(seed).permutation(101))]
-    curve = bend_greys(greys, np.random.default_rng(seed))
+    curve = remap_intensities(greys, np.random.default_rng(seed))
     assert curve[0] == 0
     assert curve.min() >= 0
     assert curve.max() <= 1
-    bent = bend_greys(image, np.random.default_rng(seed))
+    bent = remap_intensities(image, np.random.default_rng(seed))
     # equal greys stay equal, wherever they stand
     torch.testing.assert_close(bent, curve[(image * 100).round().long()])
 
 
 def test_about_half_of_the_curves_keep_the_order_of_greys():
     greys = torch.linspace(0, 1, 50)
-    kept = [bool((bend_greys(greys, np.random.default_rng(s)).diff() >= -1e-6).all()) for s in range(200)]
+    kept = [bool((remap_intensities(greys, np.random.default_rng(s)).diff() >= -1e-6).all()) for s in range(200)]
     # half are sorted, some of the others by chance; of 200, 4 standard deviations are 0.14
     assert 0.36 < np.mean(kept) < 0.75

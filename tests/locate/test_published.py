@@ -134,6 +134,7 @@ def test_heat_between_the_published_threshold_and_spondyls_own_empties_spondyls_
     assert len(published.detect(stack, KnowingNetwork(stack, column_in(SQUARE), peak=0.7))) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_any_maps_give_the_bodies_of_the_slow_implementation(seed):
     """Noise parts regions, hides corners and turns arrows."""

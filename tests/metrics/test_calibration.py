@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spondyl.errors import SettingError
-from spondyl.metrics.calibration import calibration
+from spondyl.metrics.calibration import measure_calibration
 
 CLAIMS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30)
 
@@ -24,22 +24,22 @@ def by_definition(claims: list[tuple[float, bool]], bins: int) -> float:
 
 @given(CLAIMS, st.integers(1, 12))
 def test_the_error_is_the_one_of_the_definition(claims: list[tuple[float, bool]], bins: int) -> None:
-    found = calibration(*zip(*claims, strict=True), bins=bins)
+    found = measure_calibration(*zip(*claims, strict=True), bins=bins)
     assert found.expected_error == pytest.approx(by_definition(claims, bins), abs=1e-12)
-    assert found.claims == len(claims)
+    assert found.count == len(claims)
     assert 0 <= found.expected_error <= 1
 
 
 def test_sure_and_right_is_perfect_and_sure_and_wrong_is_worst() -> None:
-    assert calibration([1, 1, 0], [True, True, False]).expected_error == 0
-    assert calibration([1, 0], [False, True]).expected_error == 1
+    assert measure_calibration([1, 1, 0], [True, True, False]).expected_error == 0
+    assert measure_calibration([1, 0], [False, True]).expected_error == 1
 
 
 def test_a_case_worked_out_on_paper() -> None:
-    found = calibration([0.92, 0.98, 0.55], [True, False, True])
+    found = measure_calibration([0.92, 0.98, 0.55], [True, False, True])
     # two claims of 0.95 in the mean of which half held, one of 0.55 that held
     assert found.expected_error == pytest.approx((2 * 0.45 + 0.45) / 3)
-    assert (found.claimed, found.held) == pytest.approx((2.45 / 3, 2 / 3))
+    assert (found.mean_probability, found.accuracy) == pytest.approx((2.45 / 3, 2 / 3))
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_a_case_worked_out_on_paper() -> None:
 )
 def test_what_is_no_claim_is_refused(probabilities: list[float], held: list[bool], sentence: str) -> None:
     with pytest.raises(SettingError, match=sentence):
-        calibration(probabilities, held)
+        measure_calibration(probabilities, held)

@@ -9,8 +9,8 @@ from spondyl.anatomy.numbering import ELEVEN_THORACIC, FOUR_LUMBAR, NUMBERINGS, 
 from spondyl.labelling import LEVELS, Labelling, MarkSequence
 from spondyl.metrics.naming import (
     VariantTally,
-    claimed_variant,
-    claims,
+    level_claims,
+    recognised_variant,
     score_levels,
 )
 
@@ -40,7 +40,11 @@ def labelling(*levels: Level | None, probability: float = 0.9, **numberings: flo
 
 
 def test_only_levels_that_are_given_are_claims():
-    assert claims(labelling(T12, None, L2), (T12, L1, L5)) == [(0.9, True), (0.9, False)]
+    assert level_claims(labelling(T12, None, L2), (T12, L1, L5)) == [(0.9, True), (0.9, False)]
+
+
+def test_detections_of_which_nothing_is_known_are_no_claims():
+    assert level_claims(labelling(T12, L1, L2), (T12, None, L5), known=(True, False, False)) == [(0.9, True)]
 
 
 @pytest.mark.parametrize(
@@ -52,19 +56,19 @@ def test_only_levels_that_are_given_are_claims():
     ],
 )
 def test_a_variant_is_claimed_when_it_is_likelier_than_all_else(probabilities, claimed):
-    assert claimed_variant(labelling(L5, **probabilities)) == claimed
+    assert recognised_variant(labelling(L5, **probabilities)) == claimed
 
 
 def test_tallies_tell_what_was_named_from_what_was_noticed():
     six, regular = labelling(L5, six=0.9), labelling(L5, regular=0.9)
     counted = (
-        VariantTally.of(six, SIX_LUMBAR)
-        + VariantTally.of(six, FOUR_LUMBAR)
-        + VariantTally.of(regular, FOUR_LUMBAR)
-        + VariantTally.of(six, REGULAR)
-        + VariantTally.of(regular, REGULAR)
+        VariantTally.from_labelling(six, SIX_LUMBAR)
+        + VariantTally.from_labelling(six, FOUR_LUMBAR)
+        + VariantTally.from_labelling(regular, FOUR_LUMBAR)
+        + VariantTally.from_labelling(six, REGULAR)
+        + VariantTally.from_labelling(regular, REGULAR)
     )
-    assert counted == VariantTally(odd=3, named=1, noticed=2, regular=2, alarms=1)
+    assert counted == VariantTally(variants=3, named=1, noticed=2, regular=2, false_positives=1)
     assert (counted.sensitivity, counted.detection, counted.specificity) == pytest.approx((1 / 3, 2 / 3, 1 / 2))
     assert np.isnan(VariantTally().sensitivity)
 

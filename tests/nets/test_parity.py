@@ -92,6 +92,7 @@ def test_the_parameters_count_as_published(name: str) -> None:
     assert count == FACTS["networks"][name]["parameters"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_outputs_are_those_of_the_published_network(name: str) -> None:
     facts = FACTS["networks"][name]

@@ -1,6 +1,7 @@
-"""Simulated columns are columns; what is lost is told, what is false lies where it says; looks are what they are."""
+"""Simulated columns are columns, lost detections are listed, false ones lie between others, qualities are as named."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from spondyl.anatomy.numbering import FOUR_LUMBAR, NUMBERINGS, REGULAR, SIX_LUMB
 from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
 from spondyl.identify.beam import argmax_levels
-from spondyl.simulate.appearance import FAIR, GOOD, MIXED, Looks, imitate_appearance
+from spondyl.simulate.appearance import FAIR, GOOD, MIXED, AppearanceSimulation, simulate_appearance
 from spondyl.simulate.columns import add_false_detections, draw_column, drop_detections
 
-SURE = Looks(slope=(3.0, 3.0), drift=0, wander=0, jitter=0, noise=0, astray=0)
+SURE = AppearanceSimulation(
+    slope=(3.0, 3.0), patient_bias_sd=0, bias_step_sd=0, vertebra_error_sd=0, noise_sd=0, outlier_share=0
+)
 
 
 def whole(levels, _rng):
@@ -83,7 +86,7 @@ def test_distances_are_the_published_ones_and_variants_as_frequent_as_their_prio
 def test_a_network_without_error_names_every_level_that_it_knows():
     rng = np.random.default_rng(0)
     levels = REGULAR.levels[1:-1]
-    assert argmax_levels(imitate_appearance(levels, REGULAR, rng, SURE)) == levels
+    assert argmax_levels(simulate_appearance(levels, REGULAR, rng, SURE)) == levels
 
 
 @pytest.mark.parametrize(
@@ -95,36 +98,38 @@ def test_a_network_without_error_names_every_level_that_it_knows():
     ],
     ids=["T13", "L6", "last of four"],
 )
-def test_the_odd_vertebra_looks_like_its_neighbours_now_one_now_the_other(numbering, level, seen):
+def test_the_last_vertebra_of_a_variant_appears_as_either_neighbour(numbering, level, seen):
     rng = np.random.default_rng(0)
-    names = [argmax_levels(imitate_appearance([level], numbering, rng, SURE))[0] for _ in range(60)]
+    names = [argmax_levels(simulate_appearance([level], numbering, rng, SURE))[0] for _ in range(60)]
     assert set(names) == seen
 
 
-def test_ends_are_told_where_the_rest_of_the_patient_misleads():
-    misled = Looks(slope=(3.0, 3.0), drift=20, wander=0, jitter=0, noise=0, astray=0)
+def test_landmark_levels_are_right_where_the_rest_of_the_patient_is_biased():
+    biased = replace(SURE, patient_bias_sd=20)
     rng = np.random.default_rng(2)
     levels = REGULAR.levels[1:-1]
     for _ in range(20):
-        said = argmax_levels(imitate_appearance(levels, REGULAR, rng, misled))
+        said = argmax_levels(simulate_appearance(levels, REGULAR, rng, biased))
         assert (said[0], said[1], said[-1]) == (Level.C2, Level.C3, Level.S1)
 
 
 @pytest.mark.parametrize(
-    ("looks", "right", "near"),
+    ("simulation", "right", "near"),
     [(GOOD, 0.90, 0.98), (FAIR, 0.58, 0.94), (MIXED, 0.48, 0.88)],
     ids=["good", "fair", "any"],
 )
-def test_imitated_networks_are_as_good_as_they_are_called(looks, right, near):
+def test_simulated_networks_are_as_good_as_they_are_called(simulation, right, near):
     rng = np.random.default_rng(1)
-    columns = [draw_column(rng, numberings=(REGULAR,), looks=looks) for _ in range(300)]
+    columns = [draw_column(rng, numberings=(REGULAR,), simulation=simulation) for _ in range(300)]
     pairs = [pair for column in columns for pair in zip(argmax_levels(column.logits), column.levels, strict=True)]
     miss = np.array([abs(REGULAR.levels.index(said) - REGULAR.levels.index(true)) for said, true in pairs])
     assert np.mean(miss == 0) == pytest.approx(right, abs=0.04)
     assert np.mean(miss <= 1) == pytest.approx(near, abs=0.04)
 
 
-@pytest.mark.parametrize("change", [{"drift": -1}, {"astray": 1.5}, {"slope": (2.0, 1.0)}, {"slope": (-1.0, 1.0)}])
-def test_looks_that_cannot_be_are_refused(change):
+@pytest.mark.parametrize(
+    "change", [{"patient_bias_sd": -1}, {"outlier_share": 1.5}, {"slope": (2.0, 1.0)}, {"slope": (-1.0, 1.0)}]
+)
+def test_impossible_qualities_are_refused(change):
     with pytest.raises(SettingError):
-        Looks(**change)
+        AppearanceSimulation(**change)

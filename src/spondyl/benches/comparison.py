@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from spondyl.findings import WeightsUsed
 from spondyl.identify.appearance import AppearanceIdentifier, Namer
-from spondyl.loaded_plan import LoadedPlan, Step, load
-from spondyl.methods import Method, find_method, methods_of
+from spondyl.loaded_plan import Step, load
+from spondyl.methods import find_method
 from spondyl.plan import Plan
 from spondyl.reading import Reading
 from spondyl.stage import Stage
@@ -20,10 +20,10 @@ __all__ = ["COMPARED", "DEFAULT", "EXACT_DECODERS", "Comparison", "load_comparis
 COMPARED: Mapping[str, str] = {
     name: find_method(Stage.IDENTIFY, name).summary for name in ("argmax", "bilstm", "beam", "context", "order")
 }
-"""The methods that run on Spondyl's own weights, with what tables call them."""
+"""The methods that run on Spondyl's own weights, with their names in tables."""
 
 DEFAULT = "order"
-"""The method whose probabilities are held to what they claim."""
+"""The method whose probabilities are checked for calibration."""
 
 EXACT_DECODERS = ("context", "order")
 """The methods that give every level a probability over all numberings of the column."""
@@ -51,7 +51,7 @@ class Comparison:
         return {name: step.apply(reading) for name, step in self.identifying.items()}
 
     def namers(self) -> dict[str, Namer]:
-        """What names bodies from their evidence, by method."""
+        """The functions that name bodies from their evidence, by method."""
         runs = {name: step.run for name, step in self.identifying.items()}
         return {name: run.namer for name, run in runs.items() if isinstance(run, AppearanceIdentifier)}
 
@@ -65,12 +65,7 @@ def load_comparison(plan: Plan) -> Comparison:
     """
     loaded = {name: load(replace(plan, identify=name)) for name in COMPARED}
     return Comparison(
-        locating=_before_identification(loaded[DEFAULT]),
+        locating=loaded[DEFAULT].steps_before(Stage.IDENTIFY),
         identifying={name: one.step(Stage.IDENTIFY) for name, one in loaded.items()},
         weights=tuple(dict.fromkeys(used for one in loaded.values() for used in one.weights)),
     )
-
-
-def _before_identification(loaded: LoadedPlan) -> tuple[Step, ...]:
-    methods: tuple[Method, ...] = (*methods_of(Stage.LOCATE), *methods_of(Stage.REFINE))
-    return tuple(step for step in loaded.steps if step.method in methods)

@@ -1,6 +1,6 @@
 """`spondyl bench labelling`: the methods that name vertebrae, compared on simulated columns.
 
-Detection and appearance are imitated, so that only the naming is compared, and each difficulty can be had by itself.
+Detection and appearance are simulated, so that only the naming is compared, under one difficulty at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from operator import add
 
 from spondyl.anatomy.landmarks import variant_is_identifiable
 from spondyl.anatomy.numbering import Numbering
-from spondyl.benches.comparison import COMPARED, EXACT_DECODERS
+from spondyl.benches.comparison import COMPARED, EXACT_DECODERS, load_comparison
+from spondyl.benches.table import BenchInput, BenchResult
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
 from spondyl.identify.appearance import BodyEvidence, Namer
@@ -23,38 +24,38 @@ from spondyl.identify.methods.order import OrderNamer
 from spondyl.identify.order import OrderCosts
 from spondyl.labelling import Levels
 from spondyl.learn.fit_decoder import CHOICES, CalibrationExample, CalibrationFit, fit_calibration
-from spondyl.metrics.calibration import calibration
-from spondyl.metrics.naming import VariantTally, claims, score_levels
-from spondyl.metrics.tables import markdown_table
+from spondyl.metrics.calibration import measure_calibration
+from spondyl.metrics.naming import VariantTally, level_claims, score_levels
+from spondyl.metrics.tables import format_table
 from spondyl.metrics.vertebrae import VertebraScore
-from spondyl.simulate.appearance import FAIR, GOOD, Looks
+from spondyl.simulate.appearance import FAIR, GOOD, AppearanceSimulation
 from spondyl.simulate.columns import SimulatedColumn
 from spondyl.simulate.conditions import CONDITIONS, CONTROL, USUAL, Condition, draw_patients
 
-__all__ = ["NamingResult", "labelling_bench", "name_and_score"]
+__all__ = ["NamingResult", "compare_namers", "name_and_score", "run_labelling"]
 
 PATIENTS = 300
-"""Of each condition and each quality of the appearance network."""
+"""Patients of each condition and each quality of the appearance network."""
 
 FITTED_TO = 30
 """Patients of each condition to which the decoder is fitted."""
 
 _FITTING_SEED, _MEASURING_SEED = 20_001, 20_002
-"""No recipe is run with these, so nothing measured has been trained on."""
+"""Seeds that no recipe is run with, so nothing measured has been trained on."""
 
-_QUALITIES: Mapping[str, Looks] = {"good": GOOD, "fair": FAIR}
+_QUALITIES: Mapping[str, AppearanceSimulation] = {"good": GOOD, "fair": FAIR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamingResult:
-    """What all methods make of some scans; results add up.
+    """The results of all methods on some scans; results add up.
 
     Args:
         scores: by method.
         claims: of each exact decoder: probability of each level, and whether it was right.
-        variants: of each exact decoder, over the scans that can tell.
+        variants: of each exact decoder, over the scans that can identify the numbering.
         rejected: by method: false detections that it rejected.
-        false: false detections that there were.
+        false: number of false detections.
     """
 
     scores: Mapping[str, VertebraScore]
@@ -73,6 +74,13 @@ class NamingResult:
         )
 
 
+def run_labelling(given: BenchInput) -> BenchResult:
+    """Compare the methods of a plan; the weights are those of the networks that are not simulated."""
+    comparison = load_comparison(given.plan)
+    used = [used for used in comparison.weights if "appearance" not in used.name and "vfr" not in used.name]
+    return BenchResult(text=compare_namers(comparison.namers()), weights=tuple(used))
+
+
 def name_and_score(
     evidence: BodyEvidence, true: Levels, numbering: Numbering, namers: Mapping[str, Namer]
 ) -> NamingResult:
@@ -80,30 +88,30 @@ def name_and_score(
 
     Args:
         evidence: the detections.
-        true: what each of them is; None for no vertebra.
+        true: the true level of each; None for no vertebra.
         numbering: of the patient's whole column.
         namers: the methods.
     """
     labellings = {name: namer(evidence) for name, namer in namers.items()}
     levels = {name: labelling.levels for name, labelling in labellings.items()}
     exact = {name: labellings[name] for name in EXACT_DECODERS}
-    telling = variant_is_identifiable(numbering, true)
+    is_identifiable = variant_is_identifiable(numbering, true)
     return NamingResult(
         scores={name: score_levels(given, true) for name, given in levels.items()},
-        claims={name: tuple(claims(labelling, true)) for name, labelling in exact.items()},
+        claims={name: tuple(level_claims(labelling, true)) for name, labelling in exact.items()},
         variants={
-            name: VariantTally.of(labelling, numbering) if telling else VariantTally()
+            name: VariantTally.from_labelling(labelling, numbering) if is_identifiable else VariantTally()
             for name, labelling in exact.items()
         },
         rejected={
-            name: sum(one is None and truth is None for one, truth in zip(given, true, strict=True))
+            name: sum(level is None and truth is None for level, truth in zip(given, true, strict=True))
             for name, given in levels.items()
         },
         false=sum(level is None for level in true),
     )
 
 
-def labelling_bench(
+def compare_namers(
     namers: Mapping[str, Namer],
     *,
     patients: int = PATIENTS,
@@ -116,11 +124,11 @@ def labelling_bench(
         namers: the methods of `comparison.COMPARED`; the exact decoders among them are fitted anew, since the
             appearance network is simulated.
         patients: of each condition.
-        fitted_to: patients of each condition to which the decoder is fitted, others than those measured.
-        choices: what is tried in fitting, as for `fit_calibration`.
+        fitted_to: patients of each condition to which the decoder is fitted; none of them is measured.
+        choices: values to try in fitting, as for `fit_calibration`.
 
     Returns:
-        What was done, and for each quality of the appearance network a table and what else was counted, as Markdown.
+        The conditions, and for each quality of the appearance network the tables, as Markdown.
 
     Raises:
         SettingError: the namers are not those of `COMPARED`.
@@ -129,18 +137,18 @@ def labelling_bench(
     if set(namers) != set(COMPARED) or not isinstance(context, ContextNamer):
         raise SettingError(f"the methods to compare are {', '.join(COMPARED)}, got {', '.join(namers)}")
     parts = [_ABOUT.format(patients=patients, fitted=fitted_to * len(USUAL))]
-    for name, looks in _QUALITIES.items():
-        patients_of = _Patients(context=context, looks=looks)
+    for name, simulation in _QUALITIES.items():
+        patients_of = _Patients(context=context, simulation=simulation)
         fits = {method: patients_of.fit(method, fitted_to, choices) for method in EXACT_DECODERS}
         fitted = {**namers, **_fitted_namers(context, {method: fit.costs for method, fit in fits.items()})}
-        measured = {one.name: patients_of.measure(one, fitted, patients) for one in (*CONDITIONS, CONTROL)}
+        measured = {each.name: patients_of.measure(each, fitted, patients) for each in (*CONDITIONS, CONTROL)}
         parts += [f"## A {name} appearance network", _names_table(measured), _rejections(measured)]
         parts += [_variants(measured), _calibration_table(measured), _settings(fits, choices)]
     return "\n\n".join(parts)
 
 
 def _fitted_namers(context: ContextNamer, costs: Mapping[str, OrderCosts]) -> dict[str, Namer]:
-    """The methods whose settings depend on the appearance network; the beam search names every detection here."""
+    """Make the methods whose settings depend on the appearance network; the beam search names every detection here."""
     return {
         "order": OrderNamer(costs=costs["order"]),
         "context": replace(context, costs=costs["context"]),
@@ -149,8 +157,8 @@ def _fitted_namers(context: ContextNamer, costs: Mapping[str, OrderCosts]) -> di
 
 
 _BEAM = BeamCosts(skip=4.0)
-"""The reference code's penalties, but for that of a skip: its 100 nats forbid one wherever a detection was lost, and
-with 4, as in the exact decoder, the beam search does better in every condition."""
+"""The reference code's penalties except that of a skip: its 100 nats forbid one wherever a detection was lost, and with
+4, as in the exact decoder, the beam search does better in every condition."""
 
 _ABOUT = (
     "Columns simulated from published spacings (`simulate/columns.py`), {patients} patients of each condition, drawn "
@@ -164,13 +172,13 @@ _ABOUT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Patients:
-    """Simulated patients as one appearance network shows them."""
+    """Simulated patients with the logits of one simulated appearance network."""
 
     context: ContextNamer
-    looks: Looks
+    simulation: AppearanceSimulation
 
-    def drawn(self, condition: Condition, count: int, seed: int) -> Iterator[tuple[SimulatedColumn, BodyEvidence]]:
-        for column in draw_patients(condition, self.looks, count, seed):
+    def draw(self, condition: Condition, count: int, seed: int) -> Iterator[tuple[SimulatedColumn, BodyEvidence]]:
+        for column in draw_patients(condition, self.simulation, count, seed):
             yield (
                 column,
                 BodyEvidence(
@@ -184,24 +192,25 @@ class _Patients:
             )
 
     def fit(self, method: str, count: int, choices: Mapping[str, Sequence[float]]) -> CalibrationFit:
-        """Fit the decoder that reads the context or the appearance network to patients of the usual conditions."""
+        """Fit the decoder for the context or the appearance network to patients of the usual conditions."""
         examples = [
             CalibrationExample(
-                logits=evidence.logits if method == "order" else self._refined(evidence),
+                patient=f"{condition.name} {number}",
+                logits=evidence.logits if method == "order" else self._refine(evidence),
                 positions_mm=column.positions_mm,
                 scores=column.scores,
                 levels=column.levels,
             )
             for condition in USUAL
-            for column, evidence in self.drawn(condition, count, _FITTING_SEED)
+            for number, (column, evidence) in enumerate(self.draw(condition, count, _FITTING_SEED))
         ]
         return fit_calibration(examples, choices=choices)
 
-    def _refined(self, evidence: BodyEvidence) -> Float:
+    def _refine(self, evidence: BodyEvidence) -> Float:
         return refine_logits(evidence, self.context.context, self.context.heights)
 
     def measure(self, condition: Condition, namers: Mapping[str, Namer], count: int) -> NamingResult:
-        drawn = self.drawn(condition, count, _MEASURING_SEED)
+        drawn = self.draw(condition, count, _MEASURING_SEED)
         return reduce(
             add, (name_and_score(evidence, column.levels, column.numbering, namers) for column, evidence in drawn)
         )
@@ -211,7 +220,7 @@ def _names_table(measured: Mapping[str, NamingResult]) -> str:
     results = [measured[condition.name] for condition in CONDITIONS]
     bodies = ("bodies", *(str(result.scores["order"].truths) for result in results))
     rows = [(title, *(_shares(result.scores[name]) for result in results)) for name, title in COMPARED.items()]
-    return markdown_table(("method", *(condition.name for condition in CONDITIONS)), [bodies, *rows])
+    return format_table(("method", *(condition.name for condition in CONDITIONS)), [bodies, *rows])
 
 
 def _shares(score: VertebraScore) -> str:
@@ -233,16 +242,16 @@ def _variants(measured: Mapping[str, NamingResult]) -> str:
     rows = [
         (
             COMPARED[method],
-            str(one.odd),
-            _percent(one.sensitivity),
-            _percent(one.detection),
-            str(one.regular),
-            _percent(one.specificity),
+            str(tally.variants),
+            _percent(tally.sensitivity),
+            _percent(tally.detection),
+            str(tally.regular),
+            _percent(tally.specificity),
         )
-        for method, one in tallies
+        for method, tally in tallies
     ]
     header = ("numbering variants", "variants", "named %", "noticed %", "regular", "specificity %")
-    return markdown_table(header, rows)
+    return format_table(header, rows)
 
 
 def _calibration_table(measured: Mapping[str, NamingResult]) -> str:
@@ -251,20 +260,20 @@ def _calibration_table(measured: Mapping[str, NamingResult]) -> str:
     rows = [
         (COMPARED[method], *(_error(result.claims[method]) for result in results.values())) for method in EXACT_DECODERS
     ]
-    return markdown_table(("expected calibration error", *results), rows)
+    return format_table(("expected calibration error", *results), rows)
 
 
 def _error(made: Sequence[tuple[float, bool]]) -> str:
     probabilities, outcomes = zip(*made, strict=True)
-    return f"{calibration(probabilities, outcomes).expected_error:.3f}"
+    return f"{measure_calibration(probabilities, outcomes).expected_error:.3f}"
 
 
 def _settings(fits: Mapping[str, CalibrationFit], names: Iterable[str]) -> str:
-    said = [
+    settings = [
         f"{COMPARED[method]}: " + ", ".join(f"{name} {getattr(fit.costs, name):g}" for name in names)
         for method, fit in fits.items()
     ]
-    return f"Fitted settings. {'; '.join(said)}."
+    return f"Fitted settings. {'; '.join(settings)}."
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""`spondyl bench phantom-speed`: how long a phantom takes, and how fast training slices are drawn."""
+"""`spondyl bench phantom-speed`: the time that a phantom takes, and the rate of training slices."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from spondyl.benches.timing import Run, few_cores, processor_name, run_process
+from spondyl.benches.table import BenchInput, BenchResult
+from spondyl.benches.timing import Run, find_processor_name, limited_cores, run_process
 from spondyl.errors import MissingExtraError, requiring
-from spondyl.metrics.tables import markdown_table
+from spondyl.metrics.tables import format_table
 
-__all__ = ["JOBS", "PhantomJob", "phantom_speed"]
+__all__ = ["JOBS", "PhantomJob", "run_phantom_speed"]
 
 CORES = 2
 _TARGET_GB = 4.0
@@ -31,9 +32,9 @@ class PhantomJob:
     """A phantom to be timed.
 
     Args:
-        name: how the table calls it.
+        name: its name in the table.
         arguments: of `spondyl phantom`.
-        target_s: what it may take, files and all.
+        target_s: the most that it may take, writing the files included.
     """
 
     name: str
@@ -52,26 +53,23 @@ JOBS = (
 )
 
 
-def phantom_speed() -> str:
-    """Measure.
-
-    Returns:
-        The table with what it was measured on, as Markdown.
+def run_phantom_speed(_given: BenchInput) -> BenchResult:
+    """Time every job, and the drawing of training slices.
 
     Raises:
         SettingError: a phantom fails.
     """
-    with few_cores(CORES) as cores, TemporaryDirectory() as folder:
+    with limited_cores(CORES) as cores, TemporaryDirectory() as folder:
         rows = [row for job in JOBS for row in _job_rows(job, Path(folder))]
         drawn = _slices_per_second(Path(folder))
         rows.append((f"training slices of {_SLICE}x{_SLICE} a second", drawn, f"{_TARGET_SLICES:.0f}"))
-        machine = f"{cores} cores of {processor_name()}"
+        machine = f"{cores} cores of {find_processor_name()}"
     about = (
         f"On {machine}. Phantoms: `spondyl phantom` as a process of its own, from its start to the files on disk "
         f"(scan, masks, truth), best of {_REPEATS}. Training slices: drawn, moved and given a contrast by one process "
         f"from {_PATIENTS} phantoms kept in memory."
     )
-    return f"{about}\n\n{markdown_table(_HEADER, rows)}"
+    return BenchResult(text=f"{about}\n\n{format_table(_HEADER, rows)}")
 
 
 def _job_rows(job: PhantomJob, folder: Path) -> list[tuple[str, str, str]]:
@@ -104,7 +102,7 @@ def _slices_per_second(folder: Path) -> str:
         return f"not measured: {error}"
     make_phantoms(folder, range(_PATIENTS))
     exams = load_phantoms(folder, range(_PATIENTS))
-    stream = SliceStream([of for of in exams.values() if of], batch=_BATCH, size=_SLICE, seed=0)
+    stream = SliceStream([group for group in exams.values() if group], batch=_BATCH, size=_SLICE, seed=0)
     stream.draw(np.random.default_rng(0))
     start = time.perf_counter()
     for number in range(_BATCHES):

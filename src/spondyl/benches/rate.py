@@ -1,4 +1,4 @@
-"""How near a network comes to the machine's own rate: its arithmetic per second against a large matrix product's."""
+"""The rate of a network, arithmetic per second, beside that of a large matrix product on the same machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from spondyl.engine.contract import Engine
 from spondyl.nets.presets import build
 
-__all__ = ["Rate", "matrix_product_gflops", "network_gflop", "network_rate"]
+__all__ = ["Rate", "count_gflop", "measure_rate"]
 
 _MATRIX_EDGE = 2048  # beyond this the product's rate no longer grows, on two cores
 
@@ -28,7 +28,7 @@ class Rate:
         shape: (N, C, *spatial) of the batch.
         seconds: best time of the batch.
         network_gflops: 10^9 operations per second that the network reaches.
-        matrix_gflops: what a large matrix product reaches in the same precision, measured right beside it.
+        matrix_gflops: the rate of a large matrix product in the same precision, measured alternately.
     """
 
     engine: str
@@ -44,7 +44,7 @@ class Rate:
         return self.network_gflops / self.matrix_gflops
 
 
-def network_rate(
+def measure_rate(
     engine: Engine, network: str, preset: str, shape: tuple[int, ...] = (15, 1, 256, 256), repeats: int = 5
 ) -> Rate:
     """Measure an engine on a batch of noise, alternating with matrix products so that both meet the same machine.
@@ -70,13 +70,13 @@ def network_rate(
         precision=engine.precision,
         shape=shape,
         seconds=network_s,
-        network_gflops=network_gflop(network, preset, shape) / network_s,
+        network_gflops=count_gflop(network, preset, shape) / network_s,
         matrix_gflops=2 * _MATRIX_EDGE**3 / 1e9 / product_s,
     )
 
 
-def network_gflop(network: str, preset: str, shape: tuple[int, ...]) -> float:
-    """The network's arithmetic on one batch, 10^9 operations, counted and not run.
+def count_gflop(network: str, preset: str, shape: tuple[int, ...]) -> float:
+    """Count the network's arithmetic on one batch, 10^9 operations, without running it.
 
     Raises:
         WeightsError: no network or preset of that name.
@@ -85,13 +85,6 @@ def network_gflop(network: str, preset: str, shape: tuple[int, ...]) -> float:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         build(network, preset).eval()(torch.empty(shape))
     return float(counter.get_total_flops() / 1e9)
-
-
-def matrix_product_gflops(dtype: torch.dtype = torch.float32, device: str = "cpu", repeats: int = 5) -> float:
-    """The rate of a product of two large square matrices, 10^9 operations per second."""
-    product = _product(dtype, device)
-    product()
-    return 2 * _MATRIX_EDGE**3 / 1e9 / min(_seconds(product) for _ in range(repeats))
 
 
 def _product(dtype: torch.dtype, device: str) -> Callable[[], object]:

@@ -13,16 +13,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from spondyl.benches.timing import Run, few_cores, processor_name, run_process
+from spondyl.benches.table import BenchInput, BenchResult
+from spondyl.benches.timing import Run, find_processor_name, limited_cores, run_process
 from spondyl.errors import MissingExtraError, requiring
-from spondyl.findings import WeightsUsed
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.resize import resize_slices
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.imaging.write import to_nifti_gz
 from spondyl.loaded_plan import LoadedPlan, load
-from spondyl.metrics.tables import markdown_table
+from spondyl.metrics.tables import format_table
 from spondyl.nets.cards import Card, find_card
 from spondyl.nets.weight_sets import find_set
 from spondyl.phantom.options import PhantomOptions
@@ -30,7 +30,7 @@ from spondyl.phantom.patient import make_phantom
 from spondyl.pipeline import analyze
 from spondyl.plan import Plan
 
-__all__ = ["SCANS", "ScanSize", "speed_bench", "synthetic_scan"]
+__all__ = ["SCANS", "ScanSize", "make_scan", "run_speed"]
 
 REPEATS = 5
 CORES = 2
@@ -38,15 +38,15 @@ CORES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanSize:
-    """A scan to be timed, and how fast others are.
+    """A scan to be timed, with the times to compare with.
 
     Args:
-        name: how the table calls it.
+        name: its name in the table.
         rows: from head to foot.
         columns: from front to back.
         pixel_mm: spacing of both.
-        published_s: what SpineNetV2's published program takes for detection and labelling.
-        target_s: what Spondyl may take at most.
+        published_s: time of SpineNetV2's published program for detection and labelling.
+        target_s: the most that Spondyl may take.
     """
 
     name: str
@@ -72,21 +72,16 @@ _ABOUT = (
 )
 
 
-def speed_bench(plan: Plan) -> tuple[str, tuple[WeightsUsed, ...]]:
-    """Measure.
-
-    Args:
-        plan: what to run.
-
-    Returns:
-        The table with what it was measured on, as Markdown, and the weights that were used.
+def run_speed(given: BenchInput) -> BenchResult:
+    """Time scans of every size, warm in this process and cold in processes of their own.
 
     Raises:
         WeightsError: the weights are missing or damaged.
         SettingError: a process of its own fails.
     """
+    plan = given.plan
     weights = find_set(plan.weights)  # before minutes pass
-    with few_cores(CORES) as cores:
+    with limited_cores(CORES) as cores:
         # before this process grows, since Linux counts a parent's memory at the fork as the child's
         cold = [_cold_runs(size, plan) for size in SCANS]
         loaded = load(plan)
@@ -98,12 +93,13 @@ def speed_bench(plan: Plan) -> tuple[str, tuple[WeightsUsed, ...]]:
         rows.append((f"... the first time ever, {size.name}", _cold_cell(first), "-", "-"))
         peak = max(first.peak_gb, again.peak_gb)
         rows.append((f"... peak memory, {size.name}", f"{peak:.2f} GB", f"{_TARGET_GB} GB", f"{_PUBLISHED_GB} GB"))
-    machine = f"{cores} cores of {processor_name()}."
-    return "\n\n".join([_ABOUT, machine, markdown_table(_HEADER, rows), rate]), loaded.weights
+    machine = f"{cores} cores of {find_processor_name()}."
+    text = "\n\n".join([_ABOUT, machine, format_table(_HEADER, rows), rate])
+    return BenchResult(text=text, weights=loaded.weights)
 
 
-def synthetic_scan(size: ScanSize, seed: int = 0) -> Volume:
-    """Fifteen sagittal slices of the wanted size, 4.4 mm apart, filled with lumbar spines one below the other."""
+def make_scan(size: ScanSize, seed: int = 0) -> Volume:
+    """Make fifteen sagittal slices of the wanted size, 4.4 mm apart, filled with lumbar spines one below the other."""
     phantom = make_phantom(PhantomOptions.from_text(seed=seed, sequence="t2", variant="regular")).volume
     stack, _ = to_sagittal(phantom.voxels, phantom.affine)
     slices, _ = resize_slices(stack.voxels, stack.pixel_mm, size.pixel_mm)
@@ -123,7 +119,7 @@ def synthetic_scan(size: ScanSize, seed: int = 0) -> Volume:
 
 def _warm_seconds(size: ScanSize, loaded: LoadedPlan) -> tuple[float, float, int]:
     """Best and median time of detection and labelling, and how many vertebrae were found."""
-    volume = synthetic_scan(size)
+    volume = make_scan(size)
     findings = analyze(volume, loaded=loaded).findings
     times = [_seconds(lambda: analyze(volume, loaded=loaded)) for _ in range(REPEATS)]
     return min(times), median(times), len(findings.vertebrae)
@@ -139,8 +135,8 @@ def _cold_cell(run: Run) -> str:
 
 
 def _cold_runs(size: ScanSize, plan: Plan) -> tuple[Run, Run]:
-    """`spondyl analyze` as processes of their own: with no compiled network kept yet, and with them."""
-    volume = synthetic_scan(size)
+    """Time `spondyl analyze` as processes of their own, without and with compiled networks in the cache."""
+    volume = make_scan(size)
     with TemporaryDirectory() as folder:
         scan = Path(folder) / "scan.nii.gz"
         scan.write_bytes(to_nifti_gz(np.rint(volume.voxels).astype(np.int16), volume.affine))
@@ -161,10 +157,10 @@ def _rate_sentence(card: Card, plan: Plan) -> str:
 
     try:
         with requiring("torch", "it"):
-            from spondyl.benches.rate import network_rate
+            from spondyl.benches.rate import measure_rate
     except MissingExtraError as error:
-        return f"How near the detection network comes to the machine's own rate was not measured: {error}."
-    rate = network_rate(make_engine(card.name, plan.engine, plan.device), card.network, card.preset)
+        return f"The rate of the detection network was not measured: {error}."
+    rate = measure_rate(make_engine(card.name, plan.engine, plan.device), card.network, card.preset)
     return (
         f"The detection network ({rate.engine}, {rate.precision}) does {rate.network_gflops:.0f} GFLOP/s on a batch of "
         f"{'x'.join(map(str, rate.shape))}, {100 * rate.share:.0f} % of the {rate.matrix_gflops:.0f} GFLOP/s of a "

@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 
 from spondyl.errors import SettingError
 
-__all__ = ["Run", "few_cores", "processor_name", "run_process"]
+__all__ = ["Run", "find_processor_name", "limited_cores", "run_process"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,23 +32,23 @@ def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Run:
     Raises:
         SettingError: it fails.
     """
-    with TemporaryFile() as said:
+    with TemporaryFile() as errors:
         start = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in (0, 3):
-            said.seek(0)
-            reason = said.read().decode(errors="replace").strip().rpartition("\n")[2]
+            errors.seek(0)
+            reason = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
             raise SettingError(f"a timed program failed, status {process.returncode}: {reason}")
     cpu_s = usage.ru_utime + usage.ru_stime
     return Run(seconds=seconds, cpu_s=cpu_s, peak_gb=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9)
 
 
 @contextmanager
-def few_cores(wanted: int) -> Iterator[int]:
-    """Keep this process and those it starts on so many cores, where the system lets it."""
+def limited_cores(wanted: int) -> Iterator[int]:
+    """Keep this process and those it starts on a number of cores, where the system allows it."""
     if not hasattr(os, "sched_setaffinity"):
         yield os.cpu_count() or 1
         return
@@ -60,8 +60,8 @@ def few_cores(wanted: int) -> Iterator[int]:
         os.sched_setaffinity(0, usable)
 
 
-def processor_name() -> str:
-    """What the system calls the processor."""
+def find_processor_name() -> str:
+    """The name by which the system knows the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

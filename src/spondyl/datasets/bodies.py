@@ -1,6 +1,6 @@
 """Centres of vertebral bodies from masks of whole vertebrae, arch and processes included, or of bodies alone.
 
-A detector of bodies is right about the body, and the centroid of a whole vertebra lies 10 mm behind it, in the canal.
+A detector finds the body, and the centroid of a whole vertebra lies 10 mm behind that, in the canal.
 In the sagittal slices around a vertebra's middle the body is the part in front. Where an arch is joined to it, opening
 with a disc of nearly the body's own size takes the arch away.
 """
@@ -20,12 +20,12 @@ from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.resample import sagittal_axes
 from spondyl.imaging.labels import LabelMap
 
-__all__ = ["body_centres"]
+__all__ = ["find_body_centres"]
 
 Mask = NDArray[np.bool_]
 
 _OPENING_SHARE = 0.7
-"""Radius of the opening disc over that of the largest disc within a body: pedicles and the dens of C2 are narrower."""
+"""Radius of the opening disc over that of the largest disc within a body; pedicles and the dens of C2 are narrower."""
 
 _SACRAL_OPENING_SHARE = 0.95
 """The same for a sacrum, whose largest disc lies in S1 and which narrows only slowly below it."""
@@ -46,11 +46,11 @@ class _Body:
     is_cut: bool
 
 
-def body_centres(labels: LabelMap) -> dict[Level, Float]:
+def find_body_centres(labels: LabelMap) -> dict[Level, Float]:
     """Find the centre of each vertebral body in a mask.
 
     Args:
-        labels: `anatomy.codes.VERSE`; other codes are passed over. The sacrum's code gives S1.
+        labels: in the codes of `anatomy.codes.VERSE`; others are ignored. The sacrum's code gives S1.
 
     Returns:
         Centres by level, (3,) RAS mm. C1, which has no body, and bodies of which the scan's edge leaves less than half
@@ -64,10 +64,10 @@ def body_centres(labels: LabelMap) -> dict[Level, Float]:
         for code, box in enumerate(ndimage.find_objects(codes), start=1)
         if box is not None and VERSE[code] is not Level.C1
     }
-    return {level: body.centre for level, body in bodies.items() if _shows_its_centre(level, bodies)}
+    return {level: body.centre for level, body in bodies.items() if _shows_enough(level, bodies)}
 
 
-def _shows_its_centre(level: Level, bodies: Mapping[Level, _Body]) -> bool:
+def _shows_enough(level: Level, bodies: Mapping[Level, _Body]) -> bool:
     body = bodies[level]
     whole = [other for other, found in bodies.items() if not found.is_cut]
     if not body.is_cut or not whole:
@@ -94,7 +94,7 @@ def _body(codes: NDArray[np.uint8], code: int, box: tuple[slice, ...], affine: A
     middle = shown[margin : len(shown) - margin]
     ahead, pixel_mm = affine.matrix[1, plane], affine.spacing_mm[plane]
     fronts = np.stack([_front(sections[k], ahead) for k in middle])
-    parts = np.stack([_front(_opened(front, pixel_mm, share), ahead) for front in fronts])
+    parts = np.stack([_front(_open(front, pixel_mm, share), ahead) for front in fronts])
     number, *in_plane = np.argwhere(parts).mean(axis=0)
     centre = np.array([corner.start for corner in box], dtype=np.float64)
     centre[[across, *plane]] += (np.interp(number, range(len(middle)), middle), *in_plane)
@@ -107,7 +107,7 @@ def _body(codes: NDArray[np.uint8], code: int, box: tuple[slice, ...], affine: A
 
 
 def _front(section: Mask, ahead: Float) -> Mask:
-    """The foremost of the large connected parts of a section; `ahead` holds the way forward of one step per axis."""
+    """Find the foremost of the large connected parts; `ahead` is the anterior component of a step along each axis."""
     parts, count = ndimage.label(section)
     areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     large = 1 + np.flatnonzero(areas >= _MIN_PART_SHARE * areas.max())
@@ -115,8 +115,8 @@ def _front(section: Mask, ahead: Float) -> Mask:
     return np.asarray(parts == large[(centres @ ahead).argmax()])
 
 
-def _opened(part: Mask, pixel_mm: Float, share: float) -> Mask:
-    """What a disc covers that moves within the part; its radius is a share of the largest that fits."""
+def _open(part: Mask, pixel_mm: Float, share: float) -> Mask:
+    """Open the part with a disc whose radius is a share of the largest that fits."""
     depth_mm = ndimage.distance_transform_edt(np.pad(part, 1), sampling=pixel_mm)[1:-1, 1:-1]
     radius_mm = share * depth_mm.max()
     return np.asarray(part & (ndimage.distance_transform_edt(depth_mm < radius_mm, sampling=pixel_mm) < radius_mm))

@@ -1,9 +1,10 @@
-"""Labelled exams: what training and evaluation read, each outline in the index space of its sagittal stack."""
+"""Exams: scans with masks and this project's own annotations, in the parts of the published split."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,90 +15,97 @@ from numpy.typing import NDArray
 
 from spondyl.anatomy.codes import VERSE
 from spondyl.anatomy.level import Level
-from spondyl.datasets.outlines import column_axes, outline_of_mask
+from spondyl.datasets.outlines import find_column_axes, outline_mask
+from spondyl.datasets.source import Exam, Outlines, Part, Source
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Float
-from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.stack import SagittalStack
 from spondyl.imaging.labels import read_labels
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
 
-__all__ = ["Exam", "Outlines", "load_exam", "load_exams", "split_of"]
+__all__ = ["find_part", "load_exam", "load_exams", "open_exams"]
 
 _SEEN_FRACTION = 0.5
 """A slice shows a body when its mask there has at least this share of the body's largest slice.
 
-Less is neither taught nor denied.
+Slices that show less are excluded from the loss (neither positive nor negative).
 """
 
 _HAND_REACH_MM = 6.0
-"""A quadrilateral drawn in one slice holds this far to both sides."""
+"""A quadrilateral drawn in one slice is certain this far to both sides."""
 
 _HAND_DOUBT_MM = 28.0
-"""So far to both sides it is neither taught nor denied: half a body's width and some more."""
+"""A drawn quadrilateral is excluded from the loss beyond the certain slices up to this distance, half a body's width
+and some more."""
+
+
+_ANNOTATIONS = "bodies outlined by hand for this project (datasets/annotations); licence: Apache-2.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlines:
-    """Quadrilaterals of vertebral bodies, one row for each body and slice.
+class _Owner:
+    """The authors of a set of exams and the licence that they state."""
 
-    Args:
-        corners: (n, 4, 2) as (row, column), ordered as `geometry.instance.CORNERS`.
-        slices: (n,) slice index.
-        levels: (n,) name of the body.
-        certain: (n,) True where the body is plainly there; False where it is neither taught nor denied.
+    citation: str
+    licence: str
+
+
+_REHOSTED = "none stated where it was taken from, a repository under GPL-3.0 (JonathanRamos/fastcleverseg)"
+
+_OWNERS = {
+    "lumbar_t2": _Owner(citation="Chu et al. 2015, doi 10.1371/journal.pone.0143327: lumbar T2", licence=_REHOSTED),
+    "lumbar_gre": _Owner(
+        citation="MyoSegmenTUM spine, Burian et al. 2019, doi 10.1186/s12891-019-2528-x: lumbar GRE", licence=_REHOSTED
+    ),
+    "discs_t2": _Owner(citation="Menezes-Reis et al. 2016, doi 10.21037/qims.2016.08.01: lumbar T2", licence=_REHOSTED),
+}
+"""Owners by the name of the set, which is that of an exam without its number (datasets/split.json)."""
+
+
+def open_exams(folder: Path, part: Part) -> Source:
+    """Load one part of a folder of exams; the decoder is fitted to the validation part.
+
+    Raises:
+        InputError: the folder holds no exam, or one that is not in the split or has no truth.
     """
-
-    corners: Float
-    slices: NDArray[np.intp]
-    levels: NDArray[np.object_]
-    certain: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exam:
-    """One scan with truth.
-
-    Args:
-        name: the file's stem; exams of one patient share a line in `split.json`.
-        stack: pixels in sagittal order.
-        outlines: every vertebral body that is labelled.
-    """
-
-    name: str
-    stack: SagittalStack
-    outlines: Outlines
-
-    def bodies(self) -> dict[Level, VertebraInstance]:
-        """The certain outlines as one instance for each level, head to foot."""
-        o = self.outlines
-        found = {}
-        for level in sorted(set(o.levels[o.certain]), key=lambda level: level.rank):
-            rows = np.flatnonzero((o.levels == level) & o.certain)
-            rows = rows[np.argsort(o.slices[rows])]
-            slices = tuple(map(int, o.slices[rows]))
-            found[level] = VertebraInstance(
-                slices=slices, outlines=o.corners[rows], score=1.0, affine=self.stack.affine
-            )
-        return found
+    held = Part.VALIDATION if part is Part.CALIBRATION else part
+    exams = tuple(load_exams(folder, held))
+    return Source(
+        name=f"{len(exams)} exam{'s' * (len(exams) > 1)} of {folder.name}",
+        groups=(exams,) if exams else (),
+        sentences=_describe_exams(exams, "training" if held is Part.TRAINING else "validation"),
+    )
 
 
-def split_of(name: str) -> str:
-    """The part of the published split, "train" or "validation", to which an exam belongs; by patient.
+def _describe_exams(exams: Sequence[Exam], part: str) -> tuple[str, ...]:
+    """One sentence for each set of labelled scans, with the licence that its owner states."""
+    patients = Counter(exam.name.rpartition("_")[0] for exam in exams)
+    return (*(_describe_set(name, count, part) for name, count in patients.items()), _ANNOTATIONS)
+
+
+def _describe_set(name: str, patients: int, part: str) -> str:
+    owner = _OWNERS.get(name, _Owner(citation="labelled scans", licence="none stated"))
+    people = "1 patient" if patients == 1 else f"{patients} patients"
+    return f"{owner.citation}, {people} of the {part} split; licence: {owner.licence}"
+
+
+def find_part(name: str) -> str:
+    """Find the part of the published split to which an exam belongs, such as "train"; each patient has one exam.
 
     Raises:
         InputError: the exam is not in the split.
     """
-    for part, names in json.loads(resources.files("spondyl.datasets").joinpath("split.json").read_text()).items():
+    split = json.loads(resources.files("spondyl.datasets").joinpath("split.json").read_text())
+    for part, names in split.items():
         if name in names:
             return str(part)
     raise InputError(f"exam {name} is not in the published split (datasets/split.json)")
 
 
-def load_exams(folder: Path, part: str) -> Iterator[Exam]:
-    """Exams of one part of the split under a folder of `NAME.nii.gz`, `NAME_seg.nii.gz` (VerSe codes of bodies).
+def load_exams(folder: Path, part: Part) -> Iterator[Exam]:
+    """Read the exams of one part of the split, `NAME.nii.gz` with `NAME_seg.nii.gz` (VerSe's codes of bodies).
 
     Raises:
         InputError: the folder holds no exam, or one that is not in the split or has no truth.
@@ -106,7 +114,7 @@ def load_exams(folder: Path, part: str) -> Iterator[Exam]:
     if not paths:
         raise InputError(f"no exams (*.nii.gz) in {folder}")
     for path in paths:
-        if split_of(path.name.removesuffix(".nii.gz")) == part:
+        if find_part(path.name.removesuffix(".nii.gz")) == part:
             yield load_exam(path)
 
 
@@ -124,13 +132,13 @@ def load_exam(path: Path) -> Exam:
     if mask_path.exists():
         labels = read_labels(mask_path)
         mask = to_sagittal(labels.codes.astype(np.float32), labels.affine, slab_mm=0)[0].voxels.round().astype(int)
-        rows += _outlines_of_mask(mask, stack.pixel_mm)
+        rows += _read_mask(mask, stack.pixel_mm)
     annotated = resources.files("spondyl.datasets").joinpath(f"annotations/{name}.json")
     if annotated.is_file():
-        rows += _outlines_of_annotation(json.loads(annotated.read_text())["corners_ras_mm"], stack)
+        rows += _read_annotation(json.loads(annotated.read_text())["corners_ras_mm"], stack)
     if not rows:
         raise InputError(f"exam {name} has no labelled body: neither a mask nor an annotation shows one")
-    return Exam(name=name, stack=stack, outlines=_table(rows))
+    return Exam(name=name, patient=name, stack=stack, outlines=_to_outlines(rows))
 
 
 class _Row(NamedTuple):
@@ -140,7 +148,7 @@ class _Row(NamedTuple):
     is_certain: bool
 
 
-def _table(rows: list[_Row]) -> Outlines:
+def _to_outlines(rows: list[_Row]) -> Outlines:
     return Outlines(
         corners=np.stack([row.corners for row in rows]),
         slices=np.array([row.slice_index for row in rows]),
@@ -149,21 +157,21 @@ def _table(rows: list[_Row]) -> Outlines:
     )
 
 
-def _outlines_of_mask(mask: NDArray[np.int_], pixel_mm: Float) -> list[_Row]:
+def _read_mask(mask: NDArray[np.int_], pixel_mm: Float) -> list[_Row]:
     # the sacrum's mask is no outline of S1
     codes = [code for code in np.unique(mask) if code in VERSE and VERSE[code].rank < Level.S1.rank]
     codes.sort(key=lambda code: VERSE[code].rank)
     centroids_mm = np.array([np.argwhere(mask == code).mean(0)[1:] * pixel_mm for code in codes])
     rows = []
-    for code, axis in zip(codes, column_axes(centroids_mm), strict=True):
+    for code, axis in zip(codes, find_column_axes(centroids_mm), strict=True):
         areas = (mask == code).sum((1, 2))
         for k in np.flatnonzero(areas):
-            outline = outline_of_mask(mask[k] == code, axis, pixel_mm)
+            outline = outline_mask(mask[k] == code, axis, pixel_mm)
             rows.append(_Row(outline, int(k), VERSE[code], bool(areas[k] >= _SEEN_FRACTION * areas.max())))
     return rows
 
 
-def _outlines_of_annotation(corners_ras_mm: dict[str, list[list[float]]], stack: SagittalStack) -> list[_Row]:
+def _read_annotation(corners_ras_mm: dict[str, list[list[float]]], stack: SagittalStack) -> list[_Row]:
     rows = []
     for name, points in corners_ras_mm.items():
         index = stack.affine.to_index(points)

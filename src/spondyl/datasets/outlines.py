@@ -8,14 +8,14 @@ from scipy import ndimage
 
 from spondyl.geometry.affine import Float
 
-__all__ = ["column_axes", "outline_of_mask"]
+__all__ = ["find_column_axes", "outline_mask"]
 
 _DIAGONALS = np.array([(-1, 1), (1, 1), (1, -1), (-1, -1)])
 """(down, back) sense of each corner in the order of `geometry.instance.CORNERS`."""
 
 
-def outline_of_mask(mask: NDArray[np.bool_], axis_rc: Float, pixel_mm: Float) -> Float:
-    """The quadrilateral whose corners are the mask's tips along the diagonals of the body's own frame.
+def outline_mask(mask: NDArray[np.bool_], axis_rc: Float, pixel_mm: Float) -> Float:
+    """Fit the quadrilateral whose corners are the mask's tips along the diagonals of the body's own frame.
 
     Args:
         mask: (rows, columns) of one body in one slice, not empty.
@@ -40,8 +40,8 @@ def outline_of_mask(mask: NDArray[np.bool_], axis_rc: Float, pixel_mm: Float) ->
     return np.asarray(np.stack(corners) + outward_mm / pixel_mm)
 
 
-def column_axes(centroids_mm: Float) -> Float:
-    """Direction of the column toward the feet at each body from its neighbours, (n, 2); points go head to foot."""
+def find_column_axes(centroids_mm: Float) -> Float:
+    """Estimate the direction of the column toward the feet at each body, (n, 2); centroids go from head to foot."""
     if len(centroids_mm) < 2:
         return np.tile((1.0, 0.0), (len(centroids_mm), 1))
     return np.asarray(np.gradient(centroids_mm, axis=0))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
-from spondyl.datasets.exams import Exam, Outlines
+from spondyl.datasets.source import Exam, Outlines, Part, Source
 from spondyl.files import clear_dead, new_file
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
@@ -32,16 +32,35 @@ from spondyl.phantom.scanner.sequence import PulseSequence, draw_contrast
 from spondyl.phantom.scene.scene import voxelise
 from spondyl.phantom.spine.bodies import outline_body
 
-__all__ = ["load_phantoms", "make_phantoms", "outlines_of"]
+__all__ = ["PHANTOM_SEEDS", "load_phantoms", "make_phantoms", "open_phantoms", "outline_bodies"]
+
+PHANTOM_SEEDS = {Part.TRAINING: range(240), Part.VALIDATION: range(240, 248), Part.CALIBRATION: range(248, 364)}
+"""Seeds of the patients of each part; benches draw others."""
 
 _DOUBT_SHARE = 0.12
-"""A slice that shows less of a body than half of it but more than this share neither teaches nor denies it."""
+"""A slice that shows less of a body than half of it but more than this share is excluded from the loss."""
 
 _FIELDS = (FieldOfView.CERVICAL, FieldOfView.LUMBAR, FieldOfView.WHOLE, FieldOfView.THORACIC)
-"""In turn, by seed."""
+"""Fields of view, each in turn by seed."""
 
 _CONTRASTS: tuple[PulseSequence | None, ...] = (None, PulseSequence.RANDOM)
-"""Of each patient: one as scanners make it, one with a random signal for every tissue."""
+"""Contrasts of each patient: one as scanners make it, one with a random signal for every tissue."""
+
+
+def open_phantoms(folder: Path, part: Part) -> Source:
+    """Load the phantoms of one part, in a group for each field of view; those that a folder does not hold are made."""
+    seeds = PHANTOM_SEEDS[part]
+    make_phantoms(folder, seeds)
+    groups = tuple(tuple(exams) for exams in load_phantoms(folder, seeds).values() if exams)
+    scans = [exam for group in groups for exam in group]
+    return Source(
+        name=f"{len(seeds)} phantoms",
+        groups=groups,
+        sentences=(
+            f"Spondyl's own phantoms (spondyl.phantom): {len({exam.patient for exam in scans})} patients drawn from "
+            f"published morphometry, seeds {seeds[0]} to {seeds[-1]}, {len(scans)} scans; licence: Apache-2.0",
+        ),
+    )
 
 
 def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
@@ -49,7 +68,7 @@ def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
 
     Args:
         folder: of the files; made if it is missing.
-        seeds: one patient each; its field of view, and whether its numbering is odd, follow from the seed.
+        seeds: one patient each; its field of view, and whether it has a numbering variant, follow from the seed.
     """
     missing = [seed for seed in seeds if not _path(folder, seed).exists()]
     if not missing:
@@ -80,10 +99,10 @@ def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[FieldOfView, list[
     return exams
 
 
-def outlines_of(column: Column, affine: Affine, shape: tuple[int, int, int]) -> Outlines:
-    """What a sagittal stack shows of the bodies that detectors are taught.
+def outline_bodies(column: Column, affine: Affine, shape: tuple[int, int, int]) -> Outlines:
+    """Outline the bodies that detectors are trained to find in a sagittal stack.
 
-    Bodies that the image cuts are doubtful, and so are slices that show little of a body or lie just beside it.
+    Bodies that the image cuts are uncertain, and so are slices that show little of a body or lie just beside it.
     """
     rows: list[tuple[Float, int, Level, bool]] = []
     for vertebra in column.vertebrae:
@@ -100,7 +119,7 @@ def outlines_of(column: Column, affine: Affine, shape: tuple[int, int, int]) -> 
 def _rows_of(
     vertebra: PlacedVertebra, affine: Affine, shape: tuple[int, int, int]
 ) -> Iterator[tuple[Float, int, Level, bool]]:
-    """Outline, slice, level and whether it is certain, of each slice that shows a body at least in doubt."""
+    """Yield outline, slice, level and whether it is certain for each slice that may show a body."""
     shown = outline_body(vertebra, affine, shape, min_share=_DOUBT_SHARE)
     plain = outline_body(vertebra, affine, shape)
     if shown is None or plain is None:
@@ -120,8 +139,8 @@ def _field(seed: int) -> FieldOfView:
 
 def _variant(seed: int) -> Variant | None:
     """The numbering that a patient must have; None for one drawn by published frequency."""
-    odd, (pair, is_second) = IDENTIFIABLE_VARIANTS.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
-    return odd[pair % len(odd)] if odd and is_second else None
+    variants, (pair, is_second) = IDENTIFIABLE_VARIANTS.get(_field(seed)), divmod(seed // len(_FIELDS), 2)
+    return variants[pair % len(variants)] if variants and is_second else None
 
 
 def _path(folder: Path, seed: int) -> Path:
@@ -140,7 +159,7 @@ def _make(folder: Path, seed: int) -> None:
     for pulse in _CONTRASTS:
         protocol = first if pulse is None else replace(first, contrast=draw_contrast(rng, pulse))
         scans.append(_to_bytes(acquire_mr(ids, patient.scene.parts, protocol, rng)))
-    outlines = outlines_of(patient.column, first.affine, first.shape)
+    outlines = outline_bodies(patient.column, first.affine, first.shape)
     with new_file(_path(folder, seed), "the phantom") as path:
         np.savez_compressed(
             path,
@@ -168,8 +187,8 @@ def _load(path: Path) -> Iterator[Exam]:
             certain=kept["certain"],
         )
         affine = Affine(kept["affine"])
-        if not outlines.certain.any():  # a field of view beside every body teaches nothing
+        if not outlines.certain.any():  # a scan beside every body has nothing to train on
             return
         for number, scan in enumerate(kept["scans"]):
             stack = SagittalStack(voxels=scan.astype(np.float32), affine=affine)
-            yield Exam(name=f"{path.stem}_{number}", stack=stack, outlines=outlines)
+            yield Exam(name=f"{path.stem}_{number}", patient=path.stem, stack=stack, outlines=outlines)

@@ -1,4 +1,4 @@
-"""Real columns to hold phantoms to: points of CT spines, and bodies as quadrilaterals from MR masks, CT masks, meshes.
+"""Real columns to compare phantoms with: points of CT spines, and bodies as quadrilaterals from masks and meshes.
 
 Paths are those of the collection of public data that the project is developed with; nothing of it is in the package.
 """
@@ -18,12 +18,12 @@ from scipy import ndimage
 from spondyl.anatomy.codes import VERSE
 from spondyl.anatomy.level import Level, Region
 from spondyl.datasets.exams import load_exam
-from spondyl.datasets.outlines import column_axes, outline_of_mask
+from spondyl.datasets.outlines import find_column_axes, outline_mask
 from spondyl.geometry.affine import Float
 from spondyl.geometry.resample import to_sagittal
 from spondyl.imaging.labels import read_labels
 
-__all__ = ["Bodies", "Spine", "mesh_bodies", "mr_bodies", "read_verse", "read_vid", "whole_mask_bodies"]
+__all__ = ["Bodies", "Spine", "read_mask_bodies", "read_mesh_bodies", "read_mr_bodies", "read_verse", "read_vid"]
 
 Bodies = Mapping[Level, Float]
 """Corners (4, 3) of each body in its mid-sagittal plane, RAS mm, ordered as `geometry.instance.CORNERS`."""
@@ -47,7 +47,7 @@ class Spine:
 
 
 def read_vid(path: Path) -> Iterator[Spine]:
-    """Spines of the VID training set: rows of case, kind, level and a point in LPS mm."""
+    """Read the spines of the VID training set, rows of case, kind, level and a point in LPS mm."""
     cases: dict[str, dict[str, list[tuple[str, Float]]]] = defaultdict(lambda: defaultdict(list))
     with path.open(newline="") as lines:
         for case, kind, level, *xyz in list(csv.reader(lines))[1:]:
@@ -61,7 +61,7 @@ def read_vid(path: Path) -> Iterator[Spine]:
 
 
 def read_verse(path: Path) -> Iterator[Spine]:
-    """Spines of VerSe19: rows of a name and x, y, z (LPS mm) for C1 to C7, T1 to T12, L1 to L6, T13."""
+    """Read the spines of VerSe19, rows of a name and x, y, z (LPS mm) for C1 to C7, T1 to T12, L1 to L6, T13."""
     levels = [level for level in Level if level is not Level.T13 and level.region is not Region.SACRAL] + [Level.T13]
     with path.open(newline="") as lines:
         for _, *numbers in csv.reader(lines):
@@ -79,8 +79,8 @@ def _spine(levels: list[Level], centres: Float, distances: Float | None) -> Spin
     )
 
 
-def mr_bodies(folder: Path) -> Iterator[Bodies]:
-    """Of every exam in a folder, from its masks and this project's annotations; means of the three middle slices."""
+def read_mr_bodies(folder: Path) -> Iterator[Bodies]:
+    """Read the bodies of every exam in a folder from masks and annotations, means of the three middle slices."""
     for path in sorted(folder.glob("*.nii.gz")):
         if path.name.endswith("_seg.nii.gz"):
             continue
@@ -89,10 +89,10 @@ def mr_bodies(folder: Path) -> Iterator[Bodies]:
         yield {level: o[max(0, len(o) // 2 - 1) : len(o) // 2 + 2].mean(0) for level, o in outlines.items()}
 
 
-def whole_mask_bodies(path: Path) -> Bodies:
-    """From a mask of whole vertebrae (VerSe codes), C3 to L6, where a body is whole and apart from its arch.
+def read_mask_bodies(path: Path) -> Bodies:
+    """Read the bodies of a mask of whole vertebrae (VerSe's codes), C3 to L6, that are whole and apart from the arch.
 
-    The dens belongs to no quadrilateral, so that C1 and C2 are left out.
+    C1 and C2 are left out, since a quadrilateral cannot describe the dens.
     """
     labels = read_labels(path)
     stack, _ = to_sagittal(labels.codes.astype(np.float32), labels.affine, slab_mm=0)
@@ -107,9 +107,9 @@ def whole_mask_bodies(path: Path) -> Bodies:
     levels = sorted(sections, key=lambda level: level.rank)
     centroids = np.array([np.argwhere(sections[level][1]).mean(0) * stack.pixel_mm for level in levels])
     bodies = {}
-    for level, axis in zip(levels, column_axes(centroids), strict=True):
+    for level, axis in zip(levels, find_column_axes(centroids), strict=True):
         k, body = sections[level]
-        corners = outline_of_mask(body, axis, stack.pixel_mm)
+        corners = outline_mask(body, axis, stack.pixel_mm)
         bodies[level] = stack.affine.to_world(np.insert(corners, 0, k, axis=1))
     return bodies
 
@@ -123,18 +123,18 @@ def _middle_section(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]] | 
         areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
         large = [i + 1 for i in range(count) if areas[i] > 0.2 * areas.sum()]
         if count > 1 and large:
-            # the face looks to the first column
+            # anterior is toward the first column
             front = min(large, key=lambda i: np.nonzero(parts == i)[1].mean())
             apart.append((int(k), parts == front))
     return apart[len(apart) // 2] if apart else None
 
 
-def mesh_bodies(path: Path, *, forward_xy: tuple[int, int]) -> Bodies:
-    """From meshes of vertebrae whose third axis looks up.
+def read_mesh_bodies(path: Path, *, forward_xy: tuple[int, int]) -> Bodies:
+    """Read the bodies of meshes of vertebrae whose third axis points up.
 
     Args:
         path: arrays `LEVEL_vertices_mm` or `LEVEL_whole_vertices_mm`, with `LEVEL_body_vertices_mm` where it is known.
-        forward_xy: the direction of the face, along the first or second axis.
+        forward_xy: the anterior direction, along the first or second axis.
     """
     with np.load(path) as meshes:
         wholes = {
@@ -143,8 +143,8 @@ def mesh_bodies(path: Path, *, forward_xy: tuple[int, int]) -> Bodies:
         levels = sorted((level for level in wholes if level.region is not Region.SACRAL), key=lambda level: level.rank)
         bodies = {level: meshes.get(f"{level}_body_vertices_mm") for level in levels}
         sections = [_mesh_section(meshes[wholes[level]], bodies[level], forward_xy) for level in levels]
-    axes = column_axes(np.array([(-section[:, 1].mean(), -section[:, 0].mean()) for section in sections]))
-    corners = (_tips(section, axis) for section, axis in zip(sections, axes, strict=True))
+    axes = find_column_axes(np.array([(-section[:, 1].mean(), -section[:, 0].mean()) for section in sections]))
+    corners = (_find_corners(section, axis) for section, axis in zip(sections, axes, strict=True))
     return {level: np.insert(points, 0, 0.0, axis=1) for level, points in zip(levels, corners, strict=True)}
 
 
@@ -165,8 +165,8 @@ def _mesh_section(whole: Float, body: Float | None, forward_xy: tuple[int, int])
 _SECTION_HALF_MM = 1.5
 
 
-def _tips(section: Float, axis_rc: Float) -> Float:
-    """Corners (4, 2) of a section (anterior, superior) as `learn.outlines.outline_of_mask` finds them in a mask.
+def _find_corners(section: Float, axis_rc: Float) -> Float:
+    """Find the corners (4, 2) of a section (anterior, superior) as `datasets.outlines.outline_mask` does in a mask.
 
     Args:
         section: points (n, 2) of the surface.

@@ -1,4 +1,4 @@
-"""The truth that a user holds about a scan, as the centres of its vertebral bodies.
+"""The truth about a user's scan, as the centres of its vertebral bodies.
 
 It comes as one of
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from spondyl.anatomy.codes import VERSE
 from spondyl.anatomy.level import Level
-from spondyl.datasets.bodies import body_centres
+from spondyl.datasets.bodies import find_body_centres
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine, Float
 from spondyl.imaging.labels import read_labels
@@ -33,7 +33,7 @@ Centroids = Mapping[Level, Float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoxelCentroids:
-    """Centroids as VerSe lists them: in voxels of the scan, its axes turned to point in the `directions`.
+    """Centroids as VerSe lists them, in voxels of the scan with its axes reoriented to the `directions`.
 
     Args:
         points: by level, (3,) voxels.
@@ -53,11 +53,11 @@ class VoxelCentroids:
         axes = [_axis_along(affine, letter) for letter in self.directions]
         index_map = np.eye(4)
         index_map[:3, :3] = 0
-        for turned, (axis, is_same) in enumerate(axes):
-            index_map[axis, turned] = 1 if is_same else -1
+        for reoriented, (axis, is_same) in enumerate(axes):
+            index_map[axis, reoriented] = 1 if is_same else -1
             index_map[axis, 3] = 0 if is_same else shape[axis] - 1
-        turned_affine = affine @ index_map
-        return {level: turned_affine.to_world(point) for level, point in self.points.items()}
+        reoriented_affine = affine @ index_map
+        return {level: reoriented_affine.to_world(point) for level, point in self.points.items()}
 
 
 def read_truth(path: Path) -> Centroids | VoxelCentroids:
@@ -79,7 +79,7 @@ def _read_mask(path: Path) -> Centroids:
     labels = read_labels(path)
     if labels.codes.any() and not np.isin(labels.codes, list(VERSE)).any():
         raise InputError("the truth names no vertebra: its codes must be VerSe's, 1 to 26 and 28")
-    return body_centres(labels)
+    return find_body_centres(labels)
 
 
 def _read_json(path: Path) -> Centroids | VoxelCentroids:
@@ -90,7 +90,7 @@ def _read_json(path: Path) -> Centroids | VoxelCentroids:
     except (ValueError, RecursionError) as error:
         raise InputError("the truth is no JSON") from error
     try:
-        truth = _of_list(content) if isinstance(content, list) else _of_names(content)
+        truth = _from_list(content) if isinstance(content, list) else _from_names(content)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise InputError(
             'centroids must be {"centroids_ras_mm": {"L1": [r, a, s]}} or VerSe\'s list of labels and directions'
@@ -100,11 +100,11 @@ def _read_json(path: Path) -> Centroids | VoxelCentroids:
     return truth
 
 
-def _of_names(content: Mapping[str, Mapping[str, Sequence[float]]]) -> Centroids:
+def _from_names(content: Mapping[str, Mapping[str, Sequence[float]]]) -> Centroids:
     return {Level(name): _point(values) for name, values in content["centroids_ras_mm"].items()}
 
 
-def _of_list(content: Sequence[Mapping[str, object]]) -> VoxelCentroids:
+def _from_list(content: Sequence[Mapping[str, object]]) -> VoxelCentroids:
     letters = content[0]["direction"]
     if not isinstance(letters, list) or sorted(_WORLD[letter][0] for letter in letters) != [0, 1, 2]:
         raise ValueError(letters)
@@ -128,7 +128,7 @@ _WORLD = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I"
 
 
 def _axis_along(affine: Affine, letter: str) -> tuple[int, bool]:
-    """The voxel axis that runs most nearly along the letter's world axis, and whether it points the same way."""
+    """Find the voxel axis that runs most nearly along the letter's world axis, and whether it points the same way."""
     world, sign = _WORLD[letter]
     axis = int(np.abs(affine.directions[world]).argmax())
     return axis, bool(affine.directions[world, axis] * sign > 0)

@@ -1,7 +1,7 @@
 """Random geometry and contrast for training slices, a batch at a time.
 
 Contrast must not be learnt: the same bodies appear bright, dark, or like their surroundings in T1, T2, STIR, GRE,
-water and fat images. So the grey scale is bent by a random curve, bodies and discs are shifted against their
+water and fat images. So intensities are mapped by a random curve, bodies and discs are shifted against their
 surroundings, and coil shading, noise, blur and coarse sampling are added.
 """
 
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
-__all__ = ["Augmentation", "SlicePlacement", "bend_greys", "randomise_contrast", "soft_inside"]
+__all__ = ["Augmentation", "SlicePlacement", "draw_soft_masks", "randomise_contrast", "remap_intensities"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How far training slices are changed; each number is the half-width or probability of a uniform draw.
+    """The strength of augmentation; each number is the half-width or probability of a uniform draw.
 
     Args:
         rotation_deg: turn in the plane.
@@ -28,7 +28,7 @@ class Augmentation:
         stretch: relative change of the rows' spacing against the columns'.
         bend_mm: amplitude of a sideways wave along the column.
         shift: displacement over the image's edge.
-        contrast: probability that the grey scale is bent at random.
+        contrast: probability that intensities are mapped by a random curve.
         tissue: probability that bodies, or discs, are shifted against their surroundings.
     """
 
@@ -81,13 +81,13 @@ class SlicePlacement:
         self.size = size
 
     def output_to_source(self, points: Tensor) -> Tensor:
-        """Where output points (batch, ..., 2), as (row, column), lie in the source."""
+        """Map output points (batch, ..., 2), as (row, column), to the source."""
         rows, columns = points[..., 0], points[..., 1]
         bent = torch.stack([rows, columns + self._wave(rows)], -1)
         return torch.einsum("bij,b...j->b...i", self.matrix, bent) + _each(self.offset, bent)
 
     def source_to_output(self, points: Tensor) -> Tensor:
-        """Where source points (batch, ..., 2) land in the output; the inverse of `output_to_source`."""
+        """Map source points (batch, ..., 2) to the output; the inverse of `output_to_source`."""
         inverse = torch.linalg.inv(self.matrix)
         bent = torch.einsum("bij,b...j->b...i", inverse, points - _each(self.offset, points))
         rows, columns = bent[..., 0], bent[..., 1]
@@ -106,7 +106,7 @@ class SlicePlacement:
 
 
 def _each(values: Tensor, like: Tensor) -> Tensor:
-    """One value, or one vector, for each slice of the batch, shaped to meet the points or rows in `like`."""
+    """Reshape one value or vector for each slice of the batch to broadcast with the points or rows in `like`."""
     batch, *rest = values.shape
     return values.view(batch, *[1] * (like.ndim - values.ndim), *rest)
 
@@ -117,8 +117,8 @@ def _interpolate(image: Tensor, places: Tensor) -> Tensor:
     return nnf.grid_sample(image[None, None], normal.flip(-1)[None], align_corners=True)[0, 0]
 
 
-def soft_inside(corners: Tensor, size: int, softness: float = 0.7, grow: float = 0.0) -> Tensor:
-    """Soft masks of convex quadrilaterals, 1 inside, 0 outside.
+def draw_soft_masks(corners: Tensor, size: int, softness: float = 0.7, grow: float = 0.0) -> Tensor:
+    """Draw soft masks of convex quadrilaterals, 1 inside, 0 outside.
 
     Args:
         corners: (m, 4, 2) as (row, column), in either sense.
@@ -144,18 +144,18 @@ def soft_inside(corners: Tensor, size: int, softness: float = 0.7, grow: float =
 def randomise_contrast(
     images: Tensor, bodies: Tensor, discs: Tensor, how: Augmentation, rng: np.random.Generator
 ) -> Tensor:
-    """Give each slice a sequence and scanner of its own.
+    """Give each slice a contrast, noise and blur of its own.
 
     Args:
         images: (batch, size, size), about 0 to 1.
         bodies, discs: (batch, size, size) soft masks.
 
     Returns:
-        (batch, size, size), normalised again as `locate.vfr.normalise` does at inference, with some slack.
+        (batch, size, size), normalised again as `locate.vfr.normalise` does at inference, times a random brightness.
     """
     out = []
     for image, body, disc in zip(images, bodies, discs, strict=True):
-        tissue = bend_greys(image, rng) if rng.random() < how.contrast else image
+        tissue = remap_intensities(image, rng) if rng.random() < how.contrast else image
         for mask in (body, disc):
             if rng.random() < how.tissue:
                 gain, lift = rng.uniform(0.3, 1.6), rng.uniform(-0.15, 0.35)
@@ -164,16 +164,16 @@ def randomise_contrast(
     stacked = torch.stack(out)
     low = torch.as_tensor(rng.uniform(-0.03, 0.03, len(out)), dtype=torch.float32)[:, None, None]
     high = torch.quantile(stacked.flatten(1)[:, ::7], 0.995, dim=1)[:, None, None].clamp(min=0.05)
-    slack = torch.as_tensor(np.exp(rng.uniform(*_SLACK, len(out))), dtype=torch.float32)[:, None, None]
-    return ((stacked / high).clamp(0, 1.5) * slack + low).clamp(0, 1.5)
+    brightness = torch.as_tensor(np.exp(rng.uniform(*_LOG_BRIGHTNESS, len(out))), dtype=torch.float32)[:, None, None]
+    return ((stacked / high).clamp(0, 1.5) * brightness + low).clamp(0, 1.5)
 
 
-_SLACK = (-1.0, 0.35)
-"""Of the logarithm of the brightness: far from the coil, or beside a bright head, a column is dark."""
+_LOG_BRIGHTNESS = (-1.0, 0.35)
+"""Range of the logarithm of the brightness: far from the coil, or beside a bright head, a column is dark."""
 
 
-def bend_greys(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """A random curve through the grey scale 0 to 1 that keeps air dark; half of the curves reverse some greys."""
+def remap_intensities(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Map intensities 0 to 1 by a random curve that keeps air dark; half of the curves reverse some intensities."""
     knots = int(rng.integers(3, 7))
     heights = rng.uniform(0, 1, knots)
     if rng.random() < 0.5:
@@ -185,7 +185,7 @@ def bend_greys(image: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _acquire(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Coil shading, coarse sampling, blur and Rician noise."""
+    """Add coil shading, coarse sampling, blur and Rician noise."""
     size = image.shape[-1]
     if rng.random() < 0.6:
         coarse = torch.as_tensor(rng.normal(0, rng.uniform(0.1, 0.5), (1, 1, 4, 3)), dtype=torch.float32)

@@ -1,7 +1,7 @@
-"""Fitting what the ordered decoder believes to a network: how far its logits are to be trusted, and how it errs.
+"""Fit the ordered decoder's settings to a network: the temperatures of its logits, and the chances of its errors.
 
-The settings under which the truth of held-out examples is most probable are taken. How well probabilities hold after
-that is told of examples that did not choose: the settings that one half prefers are judged on the other.
+The settings under which the truth of held-out examples is most probable are chosen. Their calibration is measured on
+examples that did not choose them: each half of the patients is measured with the settings chosen on the other half.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
 from spondyl.identify.order import OrderCosts, decode
 from spondyl.labelling import Labelling, Levels
-from spondyl.metrics.calibration import Calibration, calibration
-from spondyl.metrics.naming import claims
+from spondyl.metrics.calibration import Calibration, measure_calibration
+from spondyl.metrics.naming import level_claims
 
 __all__ = ["CHOICES", "CalibrationExample", "CalibrationFit", "ascend", "fit_calibration"]
 
@@ -27,13 +27,13 @@ CHOICES: Mapping[str, tuple[float, ...]] = {
     "landmark_temperature": (0.7, 1.0, 1.4, 2.0, 2.8),
     "outlier_probability": (0.01, 0.03, 0.1, 0.2),
 }
-"""What is tried of each setting of `OrderCosts`; see `ascend` for the first."""
+"""Values to try for each setting of `OrderCosts`; `ascend` treats the first setting differently."""
 
-_ROUNDS = 3
-"""Each setting is chosen anew, the others held, so many times at most; the second round seldom changes anything."""
+_MAX_ROUNDS = 3
+"""Most rounds in which each setting is chosen anew with the others fixed; the second seldom changes anything."""
 
-_LEAST_PROBABILITY = 1e-6
-"""Of the truth; or one example that the model takes for impossible would decide alone."""
+_MIN_PROBABILITY = 1e-6
+"""Lower bound of the truth's probability, so that one example that is impossible in the model cannot decide alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,27 +41,36 @@ class CalibrationExample:
     """A scan whose detections have a truth.
 
     Args:
-        logits: (n, columns) of the network whose word the decoder is to take: the context network's or, where that is
-            left out, the appearance network's.
+        patient: the same for all scans of one patient.
+        logits: (n, columns) of the network whose logits the decoder reads: the appearance or the context network.
         positions_mm: (n, 3) centroids, head to foot, in any frame.
         scores: (n,) detection scores.
-        levels: what each detection is; None for one that is no vertebra.
+        levels: the true level of each detection; None for one that is no vertebra.
+        known: False for detections whose truth is not known, which the decoder reads but which do not count; None where
+            all are known.
     """
 
+    patient: str
     logits: Float
     positions_mm: Float
     scores: Float
     levels: Levels
+    known: tuple[bool, ...] | None = None
+
+    @property
+    def counted(self) -> tuple[bool, ...]:
+        """True for each detection that counts."""
+        return (True,) * len(self.levels) if self.known is None else self.known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationFit:
-    """The chosen settings and what they are worth.
+    """The chosen settings and their measures.
 
     Args:
         costs: the decoder's settings.
-        before: how far `level_probability` held with the settings that were given.
-        after: the same with fitted settings, each half of the examples judged by what the other prefers.
+        before: calibration of `level_probability` with the settings that were given.
+        after: the same with fitted settings, each half of the patients with those chosen on the other half.
         log_likelihood: mean log-probability of a detection's truth, nats, before and after.
     """
 
@@ -76,38 +85,40 @@ def fit_calibration(
     costs: OrderCosts | None = None,
     choices: Mapping[str, Sequence[float]] = CHOICES,
 ) -> CalibrationFit:
-    """Choose the decoder's temperature and the chances of error that it reckons with, for a network.
+    """Choose the decoder's temperatures and chances of error for a network.
 
     Args:
-        examples: held-out scans; those of one patient must not fall into both halves, which every second one makes.
+        examples: held-out scans; every second patient, in the order of their first scans, is in the second half.
         costs: the other settings, and those to begin and to compare with.
         choices: values to try, by name of a setting of `OrderCosts`.
 
     Raises:
-        SettingError: fewer than two examples have detections, a setting is not known, or has no values.
+        SettingError: fewer than two patients have detections that count, a setting is not known, or has no values.
     """
     given = costs or OrderCosts()
-    useful = [example for example in examples if example.levels]
+    useful = [example for example in examples if any(example.counted)]
+    patients = {patient: place for place, patient in enumerate(dict.fromkeys(example.patient for example in useful))}
+    halves = [[i for i, example in enumerate(useful) if patients[example.patient] % 2 == half] for half in (0, 1)]
     unknown = [name for name, values in choices.items() if name not in OrderCosts.__slots__ or not len(values)]
-    if len(useful) < 2 or unknown or not choices:
+    if len(patients) < 2 or unknown or not choices:
         raise SettingError(
-            f"fitting takes two scans with detections or more and settings of the decoder with values to try, got "
-            f"{len(useful)} scans" + (f" and {', '.join(unknown)}" if unknown else "")
+            f"fitting needs at least two patients with detections, and settings of the decoder with values to try, got "
+            f"{len(patients)} patients" + (f" and {', '.join(unknown)}" if unknown else "")
         )
     judged: dict[OrderCosts, list[_Judged]] = {}
 
-    def judge(option: OrderCosts) -> list[_Judged]:
+    def judge(option: OrderCosts, half: int | None = None) -> list[_Judged]:
         if option not in judged:
             judged[option] = [_judge(example, option) for example in useful]
-        return judged[option]
+        return judged[option] if half is None else [judged[option][i] for i in halves[half]]
 
-    first = ascend(given, choices, lambda option: _mean(judge(option)[::2]))
-    second = ascend(given, choices, lambda option: _mean(judge(option)[1::2]))
-    crossed = judge(second)[::2] + judge(first)[1::2]
+    first = ascend(given, choices, lambda option: _mean(judge(option, 0)))
+    second = ascend(given, choices, lambda option: _mean(judge(option, 1)))
+    crossed = judge(second, 0) + judge(first, 1)
     return CalibrationFit(
         costs=ascend(given, choices, lambda option: _mean(judge(option))),
-        before=_calibration(judge(given)),
-        after=_calibration(crossed),
+        before=_measure_calibration(judge(given)),
+        after=_measure_calibration(crossed),
         log_likelihood=(_mean(judge(given)), _mean(crossed)),
     )
 
@@ -115,10 +126,10 @@ def fit_calibration(
 def ascend(
     costs: OrderCosts, choices: Mapping[str, Sequence[float]], worth: Callable[[OrderCosts], float]
 ) -> OrderCosts:
-    """Choose settings: the others climb anew for each value of the first, and the best of all that is taken.
+    """Choose settings by coordinate ascent, started anew for each value of the first setting; the best of all is taken.
 
-    A shared error and a high temperature excuse the same mistakes, so that neither leaves its place for the other
-    where one is changed at a time.
+    A shared error and a high temperature explain the same mistakes, so that changing one setting at a time would not
+    get from one to the other.
     """
     (first, values), *rest = choices.items()
     tops = []
@@ -131,8 +142,8 @@ def ascend(
 def _climb(
     costs: OrderCosts, choices: Sequence[tuple[str, Sequence[float]]], worth: Callable[[OrderCosts], float]
 ) -> OrderCosts:
-    """Choose one setting after the other, the best of its values while the others hold, until nothing changes."""
-    for _ in range(_ROUNDS):
+    """Choose one setting after the other, the best of its values with the others fixed, until nothing changes."""
+    for _ in range(_MAX_ROUNDS):
         before = costs
         for name, values in choices:
             costs = max((_with(costs, name, value) for value in values), key=worth)
@@ -142,12 +153,12 @@ def _climb(
 
 
 def _with(costs: OrderCosts, name: str, value: float) -> OrderCosts:
-    return replace(costs, **{name: value})  # type: ignore[arg-type]  # what is fitted is a number
+    return replace(costs, **{name: value})  # type: ignore[arg-type]  # fitted settings are numbers
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What one setting makes of one example: log-probabilities of its truth (n,), and what it claims."""
+    """One example decoded with one choice of settings: log-probabilities of its truth (n,), and its claims."""
 
     likelihoods: Float
     claims: list[tuple[float, bool]]
@@ -155,21 +166,24 @@ class _Judged:
 
 def _judge(example: CalibrationExample, costs: OrderCosts) -> _Judged:
     labelling = decode(example.logits, example.scores, example.positions_mm, costs=costs, best=1)
-    return _Judged(_log_probabilities(labelling, example.levels), claims(labelling, example.levels))
+    return _Judged(
+        _log_probabilities(labelling, example), level_claims(labelling, example.levels, known=example.counted)
+    )
 
 
-def _log_probabilities(labelling: Labelling[Level], levels: Levels) -> Float:
-    of_truth = [
+def _log_probabilities(labelling: Labelling[Level], example: CalibrationExample) -> Float:
+    probabilities = [
         labelling.rejected[place] if level is None else labelling.marginals[place, level.rank]
-        for place, level in enumerate(levels)
+        for place, (level, counts) in enumerate(zip(example.levels, example.counted, strict=True))
+        if counts
     ]
-    return np.log(np.maximum(of_truth, _LEAST_PROBABILITY))
+    return np.log(np.maximum(probabilities, _MIN_PROBABILITY))
 
 
 def _mean(judged: Sequence[_Judged]) -> float:
-    return float(np.concatenate([one.likelihoods for one in judged]).mean())
+    return float(np.concatenate([example.likelihoods for example in judged]).mean())
 
 
-def _calibration(judged: Sequence[_Judged]) -> Calibration:
-    made = [claim for one in judged for claim in one.claims]
-    return calibration([probability for probability, _ in made], [held for _, held in made])
+def _measure_calibration(judged: Sequence[_Judged]) -> Calibration:
+    claims = [claim for example in judged for claim in example.claims]
+    return measure_calibration([probability for probability, _ in claims], [is_right for _, is_right in claims])

@@ -57,8 +57,8 @@ def fit(recipe: Recipe, stream: Stream[object], run: Path, *, steps_per_checkpoi
     The network ends with the running average of its weights.
 
     Args:
-        recipe: what is learnt and how.
-        stream: what it is learnt from.
+        recipe: the network and its training step.
+        stream: the batches.
         run: folder of checkpoints and the loss curve; made if it is missing.
         steps_per_checkpoint: how often a checkpoint replaces the one before.
 
@@ -88,7 +88,7 @@ def fit(recipe: Recipe, stream: Stream[object], run: Path, *, steps_per_checkpoi
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    # a process of its own draws the next batches while the network learns from this one
+    # a process of its own draws the next batches while the network is trained on this one
     batches = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4)
     trainer.fit(recipe, batches, ckpt_path=last if last.exists() else None)
 
@@ -142,12 +142,12 @@ def _loss_curve(run: Path, steps_done: int) -> CSVLogger:
 
 
 class Recipe(lightning.LightningModule):
-    """What every recipe shares: a network, a number of steps, and Adam on one cycle.
+    """A network, a number of steps, and Adam on one cycle, which every recipe shares.
 
     The learning rate rises over the first 5 % of the steps and falls to zero along a cosine.
 
     Args:
-        network: what learns.
+        network: the network to train.
         steps: length of the schedule.
         learning_rate: peak of Adam's learning rate (the paper: 1e-3).
     """
@@ -158,7 +158,7 @@ class Recipe(lightning.LightningModule):
         self.steps, self.learning_rate = steps, learning_rate
 
     def test_step(self, *batch_and_index: Any) -> Tensor:
-        """What `validate` measures: as in training, averaged over the batches."""
+        """The loss that `validate` averages over the batches, computed as in training."""
         return cast(Tensor, self.training_step(*batch_and_index))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

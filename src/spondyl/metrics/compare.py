@@ -17,7 +17,7 @@ from spondyl.findings import SCHEMA, Findings, Vertebra
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.resample import sagittal_axes
-from spondyl.metrics.tables import SCORE_HEADER, markdown_table, score_cells
+from spondyl.metrics.tables import SCORE_HEADER, format_score, format_table
 from spondyl.metrics.vertebrae import VertebraScore, score_vertebrae
 
 __all__ = ["compare", "score_report"]
@@ -26,17 +26,17 @@ _REPORT = "report.json"
 _SCHEMA = SCHEMA.partition("/")[0]
 _FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".json")
 _SUFFIX = re.compile(r"_(spondyl|seg(-\w+)?|ctd|truth|msk|ct|mr|t1w?|t2w?)$", re.IGNORECASE)
-"""What `spondyl analyze` and data sets add to the name of a case to tell its scan, truth and report apart."""
+"""Suffixes that `spondyl analyze` and data sets add to the name of a case for its scan, truth and report."""
 
 _NO_TRUTH = re.compile(r"_(subregions|seg-subreg)", re.IGNORECASE)
-"""Masks that tell the parts of a vertebra apart, but not the vertebrae."""
+"""Masks that label the parts of a vertebra, but not the vertebrae."""
 
 _RANKS = (
     re.compile(r"_(truth|ctd)\.json$", re.IGNORECASE),
     re.compile(r"_(seg|msk).*(?<!\.json)$", re.IGNORECASE),
     re.compile(r"\.json$", re.IGNORECASE),
 )
-"""Of several files of one case the first of these is its truth: centroids, then a mask, then what may be centroids."""
+"""Patterns of truth in their order of preference: centroids, then a mask, then any JSON, which may hold centroids."""
 
 
 def compare(predicted: Path, truth: Path) -> str:
@@ -64,16 +64,16 @@ def compare(predicted: Path, truth: Path) -> str:
         truths = dict(zip(reports, truths.values(), strict=True))
     _require_pairs(reports, truths, one_truth=truth.is_file())
     scores = {case: _score(report, truths[case]) for case, report in reports.items() if case in truths}
-    rows = [(case, *score_cells(score)) for case, score in scores.items()]
+    rows = [(case, *format_score(score)) for case, score in scores.items()]
     if len(rows) > 1:
-        rows.append((f"all {len(rows)}", *score_cells(reduce(add, scores.values()))))
+        rows.append((f"all {len(rows)}", *format_score(reduce(add, scores.values()))))
     lone = {"reports without a truth": len(reports), "truths without a report": len(truths)}
     notes = [f"not counted: {count - len(scores)} {kind}" for kind, count in lone.items() if count > len(scores)]
-    return "\n\n".join([markdown_table(("case", *SCORE_HEADER), rows), *notes])
+    return "\n\n".join([format_table(("case", *SCORE_HEADER), rows), *notes])
 
 
 def score_report(findings: Findings, centroids: Centroids) -> VertebraScore:
-    """Compare one report with the true centroids; see `score_vertebrae` for what counts.
+    """Compare one report with the true centroids; see `score_vertebrae` for the rules.
 
     Centroids and outlines meet in the planes of the scan's own sagittal slices; the error is measured in these planes.
 
@@ -81,7 +81,7 @@ def score_report(findings: Findings, centroids: Centroids) -> VertebraScore:
         findings: the report.
         centroids: by level, (3,) RAS mm.
     """
-    affine = _sagittal_frame(findings)
+    affine = _sagittal_affine(findings)
     true = {level: _as_instance(point, affine) for level, point in centroids.items()}
     found = [_instance(vertebra, affine) for vertebra in findings.vertebrae]
     return score_vertebrae(true, found, [vertebra.level for vertebra in findings.vertebrae])
@@ -99,7 +99,7 @@ def _score(report: Path, true: Path) -> VertebraScore:
 
 
 def _reports(path: Path) -> dict[str, Path]:
-    """Reports by case."""
+    """List the reports by case."""
     if path.is_file():
         files = [path]
     elif (path / _REPORT).is_file():
@@ -107,7 +107,7 @@ def _reports(path: Path) -> dict[str, Path]:
     else:
         files = sorted([*path.glob(f"*/{_REPORT}"), *filter(_may_be_report, path.glob("*.json"))])
     if not files:
-        raise InputError("there is no report in what is given as predicted")
+        raise InputError("there is no report in PREDICTED")
     cases = [_case(file.resolve().parent.name if file.name == _REPORT else file.name) for file in files]
     if len(set(cases)) < len(cases):
         raise SettingError(f"{len(cases)} reports are of only {len(set(cases))} cases; give one report for each case")
@@ -115,7 +115,7 @@ def _reports(path: Path) -> dict[str, Path]:
 
 
 def _may_be_report(file: Path) -> bool:
-    """Whether a JSON file is a report, or is damaged, and not plainly something else, such as a truth."""
+    """Say whether a JSON file is a report or damaged, rather than plainly something else, such as a truth."""
     try:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -124,11 +124,11 @@ def _may_be_report(file: Path) -> bool:
 
 
 def _truths(folder: Path) -> dict[str, Path]:
-    """The truth of each case in a folder."""
+    """List the truth of each case in a folder."""
     files = [file for file in sorted(folder.glob("*")) if file.name.endswith(_FILE_ENDINGS)]
     ranked = sorted((file for file in files if not _NO_TRUTH.search(file.name)), key=_rank, reverse=True)
     if not ranked:
-        raise InputError("there is neither a mask nor a JSON of centroids in what is given as truth")
+        raise InputError("there is neither a mask nor a JSON of centroids in TRUTH")
     return {_case(file.name): file for file in ranked}  # the last, best ranked, stays
 
 
@@ -155,8 +155,8 @@ def _stem(name: str) -> str:
     return next((name.removesuffix(ending) for ending in _FILE_ENDINGS if name.endswith(ending)), name)
 
 
-def _sagittal_frame(findings: Findings) -> Affine:
-    """The scan's own slices as (slice, row downwards, column) to RAS mm; slices count as in the report."""
+def _sagittal_affine(findings: Findings) -> Affine:
+    """The affine of the scan's own slices, (slice, row downwards, column) to RAS mm; slices count as in the report."""
     affine = Affine(np.array(findings.image.affine_ras))
     slices, rows, columns = sagittal_axes(affine)
     index_map = np.zeros((4, 4))

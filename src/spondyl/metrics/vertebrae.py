@@ -1,4 +1,4 @@
-"""How well vertebrae are found and named: the measures of SpineNetV2 (Windsor et al. 2022, section 5.1)."""
+"""Measures of detection and naming, as in SpineNetV2 (Windsor et al. 2022, section 5.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spondyl.anatomy.numbering import levels_apart
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 
-__all__ = ["VertebraScore", "score_vertebrae"]
+__all__ = ["VertebraScore", "contains", "score_vertebrae"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,8 @@ def score_vertebrae(
 ) -> VertebraScore:
     """Compare one exam with its truth.
 
-    A detection beyond the first or last true body is left out of account: scans show bodies that nobody outlined.
-    Below a labelled S1 only S2 is left to find, which nobody outlined: what is there and has another name is false.
+    A detection above the first or below the last true body is not counted, since scans show bodies that nobody
+    outlined. Below a labelled S1 nobody outlined S2; a detection there with any other name is false.
 
     Args:
         truth: outlines of the bodies that are there, by level.
@@ -90,7 +90,7 @@ def score_vertebrae(
     """
     reported = [(body, level) for body, level in zip(detected, levels, strict=True) if level is not None]
     hits = np.array(
-        [[_contains(body, true.centroid_index) for body, _ in reported] for true in truth.values()], dtype=bool
+        [[contains(body, true.centroid_index) for body, _ in reported] for true in truth.values()], dtype=bool
     ).reshape(len(truth), len(reported))
     alone = hits.sum(1) == 1
     which = hits.argmax(1) if reported else np.zeros(len(truth), int)
@@ -108,24 +108,24 @@ def score_vertebrae(
     )
 
 
-def _contains(body: VertebraInstance, centroid: Float) -> bool:
-    """Whether the quadrilateral in the slice nearest to the centroid's contains it."""
-    nearest = int(np.abs(np.array(body.slices) - centroid[0]).argmin())
-    return bool(shapely.contains_xy(shapely.Polygon(body.outlines[nearest]), *centroid[1:]))
+def contains(body: VertebraInstance, point: Float) -> bool:
+    """Say whether the quadrilateral in the slice nearest to a point (slice, row, column) contains it."""
+    nearest = int(np.abs(np.array(body.slices) - point[0]).argmin())
+    return bool(shapely.contains_xy(shapely.Polygon(body.outlines[nearest]), *point[1:]))
 
 
 def _within_truth(
     truth: Mapping[Level, VertebraInstance], reported: Sequence[tuple[VertebraInstance, Level]]
 ) -> NDArray[np.bool_]:
-    """Which bodies lie between the first and the last true one, or below a true S1 without being named S2."""
+    """Find the bodies between the first and the last true one, or below a true S1 without being named S2, (m,)."""
     rows = np.array([body.centroid_index[1] for body, _ in reported])
     true_rows = [true.centroid_index[1] for true in truth.values()]
     first, last = min(true_rows, default=np.inf), max(true_rows, default=-np.inf)
-    is_denied = np.array([Level.S1 in truth and level is not Level.S2 for _, level in reported], dtype=bool)
-    return np.asarray((rows >= first) & ((rows <= last) | is_denied))
+    is_false = np.array([Level.S1 in truth and level is not Level.S2 for _, level in reported], dtype=bool)
+    return np.asarray((rows >= first) & ((rows <= last) | is_false))
 
 
 def _distance_mm(true: VertebraInstance, body: VertebraInstance) -> float:
-    """Distance of the centroids in the plane of the slices: truth drawn in one slice has no depth."""
+    """The distance of the centroids in the plane of the slices, since truth drawn in one slice has no depth."""
     a, b = true.centroid_index, body.centroid_index
     return float(np.linalg.norm((b - a)[1:] * true.affine.spacing_mm[1:]))

@@ -1,7 +1,8 @@
-"""An appearance network, imitated: what it would say of the vertebrae of a column, good or poor, right or wrong.
+"""Simulated logits of an appearance network of any quality, for the vertebrae of one patient.
 
-It tells near levels apart badly and far ones well; it errs alike on neighbours, but for the ends of the column, which
-look like nothing else; now and then it is far off; and it knows the 24 levels of a regular column only.
+The simulated network confuses near levels more than far ones; its error is nearly the same for all vertebrae of a
+patient, except at the landmark levels, whose appearance is unique; a few vertebrae get any level at all; and it has the
+24 levels of a regular column only.
 """
 
 from __future__ import annotations
@@ -18,119 +19,129 @@ from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 
-__all__ = ["FAIR", "GOOD", "MIXED", "Looks", "imitate_appearance", "logits_around"]
+__all__ = ["FAIR", "GOOD", "MIXED", "AppearanceSimulation", "logits_around", "simulate_appearance"]
 
 _PLACES = {level: float(place) for place, level in enumerate(REGULAR.levels)}
-"""Where each level of a regular column lies along it; what a level looks like is a place on this line."""
+"""Position of each level along a regular column; an appearance is a position on this line."""
 
-_RIBBED = 2 / 3
-"""Chance that T13's ribs are long enough to make it look like T12, and T12 half like T11; else T13 looks like L1."""
+_T13_LIKE_T12 = 2 / 3
+"""Chance that T13's ribs are long enough to make it appear as T12, and T12 half as T11; else T13 appears as L1."""
 
-_SQUARED = 0.4
-"""Chance that L6 is a lumbarised S1 that still looks like S1 (square, with a low disc below); else it looks like L5."""
+_L6_LIKE_S1 = 0.4
+"""Chance that L6 is a lumbarised S1 that still appears as S1 (square, with a low disc below); else it appears as L5."""
 
-_LAST_OF_ITS_KIND = 0.5
-"""Chance that the last of too few thoracic or lumbar vertebrae looks like the last of a regular column."""
+_LAST_LIKE_REGULAR_LAST = 0.5
+"""Chance that the last of too few thoracic or lumbar vertebrae appears as the last of a regular column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looks:
-    """How good the imitated network is.
+class AppearanceSimulation:
+    """The quality of the simulated network.
 
-    It is better for some patients than for others: each has a slope, drift, jitter and noise between a tenth of these
-    (of `slope`: the first of the two) and these.
+    It varies between patients: for each, the slope is drawn between its two values, and the deviations of the patient's
+    bias, of each vertebra's error and of the noise between a tenth of their values and these.
 
     Args:
-        slope: nats that it holds against a level for each level of distance, the least and the most.
-        drift: deviation of the error that a patient's vertebrae share, levels.
-        wander: deviation by which that error changes from one vertebra to the next, levels.
-        jitter: deviation of each vertebra's own error, levels.
-        noise: deviation added to each logit, nats.
-        astray: share of the vertebrae that are taken for any level.
+        slope: decrease of a logit for each level of distance, the least and the most, nats.
+        patient_bias_sd: deviation of the error that a patient's vertebrae share, levels.
+        bias_step_sd: deviation of the change of that error from one vertebra to the next, levels.
+        vertebra_error_sd: deviation of each vertebra's own error, levels.
+        noise_sd: deviation of the noise added to each logit, nats.
+        outlier_share: share of the vertebrae that get any level.
 
     Raises:
         SettingError: a number is negative, or a share above 1.
     """
 
     slope: tuple[float, float] = (0.3, 4.5)
-    drift: float = 1.2
-    wander: float = 0.15
-    jitter: float = 0.5
-    noise: float = 0.8
-    astray: float = 0.03
+    patient_bias_sd: float = 1.2
+    bias_step_sd: float = 0.15
+    vertebra_error_sd: float = 0.5
+    noise_sd: float = 0.8
+    outlier_share: float = 0.03
 
     def __post_init__(self) -> None:
         least, most = self.slope
-        if min(least, self.drift, self.wander, self.jitter, self.noise, self.astray) < 0 or self.astray > 1:
-            raise SettingError(
-                "slope, drift, wander, jitter, noise and astray must not be negative, nor astray above 1"
-            )
+        deviations = (self.patient_bias_sd, self.bias_step_sd, self.vertebra_error_sd, self.noise_sd)
+        if min(least, *deviations, self.outlier_share) < 0 or self.outlier_share > 1:
+            raise SettingError("slope, deviations and outlier_share must not be negative, nor outlier_share above 1")
         if most < least:
             raise SettingError(f"the slope must be given as its least and its most, got {self.slope}")
 
 
-MIXED = Looks()
-"""Networks of every quality, so that what learns from them relies on none; alone they miss half of the levels."""
+MIXED = AppearanceSimulation()
+"""Networks of every quality, for training, so that no single one is relied on; alone they miss half of the levels."""
 
-GOOD = Looks(slope=(2.5, 4.5), drift=0.2, wander=0.05, jitter=0.3, noise=0.5, astray=0.01)
+GOOD = AppearanceSimulation(
+    slope=(2.5, 4.5), patient_bias_sd=0.2, bias_step_sd=0.05, vertebra_error_sd=0.3, noise_sd=0.5, outlier_share=0.01
+)
 """A network that names nine in ten levels rightly by itself."""
 
-FAIR = Looks(slope=(1.0, 3.0), drift=0.8, wander=0.1, jitter=0.5, noise=0.8, astray=0.03)
+FAIR = AppearanceSimulation(
+    slope=(1.0, 3.0), patient_bias_sd=0.8, bias_step_sd=0.1, vertebra_error_sd=0.5, noise_sd=0.8, outlier_share=0.03
+)
 """A network that by itself names six in ten levels rightly and nine in ten within one."""
 
 
-def imitate_appearance(
-    levels: Sequence[Level], numbering: Numbering, rng: np.random.Generator, looks: Looks = MIXED
+def simulate_appearance(
+    levels: Sequence[Level], numbering: Numbering, rng: np.random.Generator, simulation: AppearanceSimulation = MIXED
 ) -> Float:
-    """Logits (n, 24) of some vertebrae of one patient, in the order of `OFFICIAL_COLUMNS`.
+    """Simulate the logits (n, 24) of some vertebrae of one patient, in the order of `OFFICIAL_COLUMNS`.
 
     Args:
-        levels: what they are, head to foot.
+        levels: their true levels, head to foot.
         numbering: of the patient's whole column.
         rng: of all randomness.
-        looks: how good the network is.
+        simulation: quality of the network.
     """
-    known = _PLACES | _places_of_variant(numbering, rng)
-    places = np.array([known[level] for level in levels])
-    sharing = np.array([level not in LANDMARKS for level in levels])
-    drift = rng.normal(0, _some(looks.drift, rng)) + np.cumsum(rng.normal(0, looks.wander, len(levels)))
-    seen = places + np.where(sharing, drift, 0) + rng.normal(0, _some(looks.jitter, rng), len(levels))
-    return logits_around(seen, np.where(sharing, 1.0, 2.0), rng, looks)
+    place_of = _PLACES | _draw_variant_places(numbering, rng)
+    places = np.array([place_of[level] for level in levels])
+    is_biased = np.array([level not in LANDMARKS for level in levels])
+    patient_bias = rng.normal(0, _draw_sd(simulation.patient_bias_sd, rng))
+    bias = patient_bias + np.cumsum(rng.normal(0, simulation.bias_step_sd, len(levels)))
+    errors = rng.normal(0, _draw_sd(simulation.vertebra_error_sd, rng), len(levels))
+    apparent = places + np.where(is_biased, bias, 0) + errors
+    return logits_around(apparent, np.where(is_biased, 1.0, 2.0), rng, simulation)
 
 
-def _places_of_variant(numbering: Numbering, rng: np.random.Generator) -> dict[Level, float]:
-    """Where the levels at the odd end of a region look to be; no two studies say how often, so these are guesses."""
+def _draw_variant_places(numbering: Numbering, rng: np.random.Generator) -> dict[Level, float]:
+    """Draw the apparent places of the last levels of a variant's regions; the chances are guesses."""
     chance = rng.random()
     last = {region: [x for x in numbering.levels if x.region is region][-1] for region in Region}
     places: dict[Level, float] = {}
     if last[Region.THORACIC] is Level.T13:
-        ribbed = chance < _RIBBED
-        places = {Level.T12: _PLACES[Level.T12] - 0.5 * ribbed, Level.T13: _PLACES[Level.T12 if ribbed else Level.L1]}
+        is_like_t12 = chance < _T13_LIKE_T12
+        places = {
+            Level.T12: _PLACES[Level.T12] - 0.5 * is_like_t12,
+            Level.T13: _PLACES[Level.T12 if is_like_t12 else Level.L1],
+        }
     elif last[Region.THORACIC] is Level.T11:
-        places = {Level.T11: _PLACES[Level.T12 if chance < _LAST_OF_ITS_KIND else Level.T11]}
+        places = {Level.T11: _PLACES[Level.T12 if chance < _LAST_LIKE_REGULAR_LAST else Level.T11]}
     if last[Region.LUMBAR] is Level.L6:
-        places |= {Level.L6: _PLACES[Level.S1 if chance < _SQUARED else Level.L5]}
+        places |= {Level.L6: _PLACES[Level.S1 if chance < _L6_LIKE_S1 else Level.L5]}
     elif last[Region.LUMBAR] is Level.L4:
-        places |= {Level.L4: _PLACES[Level.L5 if chance < _LAST_OF_ITS_KIND else Level.L4]}
+        places |= {Level.L4: _PLACES[Level.L5 if chance < _LAST_LIKE_REGULAR_LAST else Level.L4]}
     return places
 
 
-def logits_around(places: Float, sureness: Float, rng: np.random.Generator, looks: Looks = MIXED) -> Float:
-    """Logits (n, 24) that fall off on both sides of each place.
+def logits_around(
+    places: Float, slope_factors: Float, rng: np.random.Generator, simulation: AppearanceSimulation = MIXED
+) -> Float:
+    """Draw logits (n, 24) that decrease on both sides of each place.
 
     Args:
         places: (n,) along the regular column, 0 for C1.
-        sureness: (n,) factor of the slope.
+        slope_factors: (n,) factors of the slope.
         rng: of all randomness.
-        looks: how good the network is.
+        simulation: quality of the network.
     """
     columns = np.array([_PLACES[level] for level in OFFICIAL_COLUMNS])
     anywhere = rng.uniform(columns.min(), columns.max(), len(places))
-    places = np.where(rng.random(len(places)) < looks.astray, anywhere, places)
-    slope = rng.uniform(*looks.slope) * sureness
-    noise = rng.normal(0, _some(looks.noise, rng), (len(places), len(columns)))
+    places = np.where(rng.random(len(places)) < simulation.outlier_share, anywhere, places)
+    slope = rng.uniform(*simulation.slope) * slope_factors
+    noise = rng.normal(0, _draw_sd(simulation.noise_sd, rng), (len(places), len(columns)))
     return np.asarray(noise - slope[:, None] * np.abs(columns - places[:, None]))
 
 
-def _some(most: float, rng: np.random.Generator) -> float:
-    return most * rng.uniform(0.1, 1)
+def _draw_sd(maximum: float, rng: np.random.Generator) -> float:
+    return maximum * rng.uniform(0.1, 1)

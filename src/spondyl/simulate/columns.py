@@ -1,7 +1,7 @@
-"""Columns simulated from published spacings, as the methods that name vertebrae see them.
+"""Columns simulated from published spacings: the detections of a scan, as the naming methods get them.
 
-Every method that learns or is measured on simulated patients draws them here: levels, places, and what an imitated
-appearance network (`looks.py`) says, with detections that are missing or false.
+Every method that is trained or measured on simulated patients draws them here: levels, positions, and the logits of a
+simulated appearance network (`appearance.py`), with detections that are missing or false.
 """
 
 from __future__ import annotations
@@ -19,28 +19,35 @@ from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
 from spondyl.labelling import Levels
-from spondyl.simulate.appearance import MIXED, Looks, imitate_appearance, logits_around
+from spondyl.simulate.appearance import MIXED, AppearanceSimulation, logits_around, simulate_appearance
 
-__all__ = ["SimulatedColumn", "View", "add_false_detections", "any_view", "draw_column", "drop_detections"]
+__all__ = [
+    "SimulatedColumn",
+    "View",
+    "add_false_detections",
+    "choose_any_view",
+    "draw_column",
+    "drop_detections",
+]
 
 _BODY_SHARE = 0.75
-"""Height of a body over the distance to its neighbours; discs take the rest (0.7 in the neck to 0.8 in the chest)."""
+"""Height of a body over the distance to its neighbours; discs take the rest (0.7 cervical to 0.8 thoracic)."""
 
 _SIZE_SD = 0.08
 """Spread of patients' sizes, as the ordered decoder assumes."""
 
-_LEAST_STEP_MM = 5.0
-_STEEPEST_DEG = 35.0
+_MIN_STEP_MM = 5.0
+_MAX_INCLINATION_DEG = 35.0
 """Inclination of the column against the vertical, from one vertebra to the next."""
 
 _MARGIN_MM = (10.0, 60.0)
-"""What a scan shows above its first vertebra and below its last."""
+"""Range of the margin above the first vertebra in view and below the last."""
 
 _TRUE_SCORE, _FALSE_SCORE = (12.0, 1.5), (3.0, 2.0)
 """Beta distributions of detection scores: true bodies 0.89 in the mean, false ones, which passed a threshold, 0.6."""
 
 View = Callable[[Sequence[Level], np.random.Generator], slice]
-"""Which of a patient's vertebrae, C1 to S2, a scan shows."""
+"""Chooses the part of a patient's vertebrae, C1 to S2, that a scan shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +56,7 @@ class SimulatedColumn:
 
     Args:
         numbering: of the patient's whole column.
-        levels: what each detection is; None for a false one.
+        levels: the true level of each detection; None for a false one.
         missed: vertebrae in view that were not detected.
         logits: (n, 24) of the appearance network.
         positions_mm: (n, 3) centroids, RAS mm.
@@ -70,8 +77,8 @@ class SimulatedColumn:
     scores: Float
 
 
-def any_view(levels: Sequence[Level], rng: np.random.Generator) -> slice:
-    """Three to twenty-four vertebrae from anywhere, the dens and S1 included."""
+def choose_any_view(levels: Sequence[Level], rng: np.random.Generator) -> slice:
+    """Choose three to twenty-four vertebrae from anywhere, the dens and S1 included."""
     first = int(rng.integers(1, len(levels) - 4))
     return slice(first, min(len(levels) - 1, first + int(rng.integers(3, 25))))
 
@@ -80,16 +87,16 @@ def draw_column(
     rng: np.random.Generator,
     *,
     numberings: Sequence[Numbering] = NUMBERINGS,
-    view: View = any_view,
-    looks: Looks = MIXED,
+    view: View = choose_any_view,
+    simulation: AppearanceSimulation = MIXED,
 ) -> SimulatedColumn:
-    """Draw a patient, a field of view in which every vertebra is detected, and what an appearance network says of it.
+    """Draw a patient, a field of view in which every vertebra is detected, and the logits of an appearance network.
 
     Args:
         rng: of all randomness.
         numberings: the variants that occur, by their priors.
         view: chooses the field of view.
-        looks: how good the network is.
+        simulation: quality of the network.
 
     Raises:
         SettingError: the view is empty.
@@ -97,8 +104,8 @@ def draw_column(
     priors = np.array([numbering.prior for numbering in numberings])
     numbering = numberings[rng.choice(len(priors), p=priors / priors.sum())]
     levels = numbering.levels
-    steps_mm = _steps_mm(levels, rng)
-    positions = _walk(steps_mm, rng)
+    steps_mm = _draw_steps_mm(levels, rng)
+    positions = _draw_positions(steps_mm, rng)
     reach = np.concatenate([steps_mm[:1], (steps_mm[1:] + steps_mm[:-1]) / 2, steps_mm[-1:]]) * _BODY_SHARE / 2
     seen = view(levels, rng)
     if not levels[seen]:
@@ -109,7 +116,7 @@ def draw_column(
         numbering=numbering,
         levels=levels[seen],
         missed=(),
-        logits=imitate_appearance(levels[seen], numbering, rng, looks),
+        logits=simulate_appearance(levels[seen], numbering, rng, simulation),
         positions_mm=positions[seen],
         tops_mm=depths - reach[seen] - top,
         bottoms_mm=depths + reach[seen] - top,
@@ -119,59 +126,59 @@ def draw_column(
 
 
 def drop_detections(column: SimulatedColumn, rng: np.random.Generator, share: float) -> SimulatedColumn:
-    """Lose each detection with this probability, but not the last one that there is.
+    """Drop each detection with a probability, but keep at least one.
 
     Raises:
         SettingError: the share is no probability.
     """
-    kept = rng.random(len(column.levels)) >= _share(share)
+    kept = rng.random(len(column.levels)) >= _checked_share(share)
     kept[rng.integers(len(kept))] |= not kept.any()
     lost = [level for level, stays in zip(column.levels, kept, strict=True) if not stays and level is not None]
-    return replace(_of(column, np.flatnonzero(kept)), missed=(*column.missed, *lost))
+    return replace(_select(column, np.flatnonzero(kept)), missed=(*column.missed, *lost))
 
 
 def add_false_detections(
-    column: SimulatedColumn, rng: np.random.Generator, share: float, looks: Looks = MIXED
+    column: SimulatedColumn, rng: np.random.Generator, share: float, simulation: AppearanceSimulation = MIXED
 ) -> SimulatedColumn:
-    """Put, with this probability, a false detection between a detection and the next, above the first, below the last.
+    """Add, with a probability, a false detection between a detection and the next, above the first, below the last.
 
-    It looks, half as surely, like something between its neighbours, and is as high as one of them. Nothing is added to
-    a single detection.
+    Its appearance lies between those of its neighbours, with half the slope; it is as high as one of them. Nothing is
+    added to a single detection.
 
     Raises:
         SettingError: the share is no probability.
     """
     count = len(column.levels)
-    gaps = np.flatnonzero(rng.random(count + 1) < _share(share)) - 1
+    gaps = np.flatnonzero(rng.random(count + 1) < _checked_share(share)) - 1
     above = np.clip(gaps, 0, max(count - 2, 0))
-    way = rng.uniform(0.15, 0.85, len(gaps)) + 1.1 * (gaps - above)  # in front of the first and past the last: beyond
+    # below 0 above the first detection, above 1 below the last
+    fractions = rng.uniform(0.15, 0.85, len(gaps)) + 1.1 * (gaps - above)
     if count < 2:
         return column
-    return _merged(
-        column, above, way, rng.beta(*_FALSE_SCORE, len(gaps)), _looks_between(column, above, way, rng, looks)
-    )
+    scores = rng.beta(*_FALSE_SCORE, len(gaps))
+    return _merge(column, above, fractions, scores, _draw_logits_between(column, above, fractions, rng, simulation))
 
 
-def _steps_mm(levels: Sequence[Level], rng: np.random.Generator) -> Float:
-    """Distance of each pair of neighbours in one patient."""
+def _draw_steps_mm(levels: Sequence[Level], rng: np.random.Generator) -> Float:
+    """Draw the distance of each pair of neighbours in one patient."""
     pairs = [VID.between(upper, lower) for upper, lower in pairwise(levels)]
     means, sds = np.array([pair.mean_mm for pair in pairs]), np.array([pair.sd_mm for pair in pairs])
-    steps = np.maximum(_LEAST_STEP_MM, rng.normal(means, sds * VID.within_patient))
+    steps = np.maximum(_MIN_STEP_MM, rng.normal(means, sds * VID.within_patient))
     return np.asarray(np.exp(rng.normal(0, _SIZE_SD)) * steps)
 
 
-def _walk(steps_mm: Float, rng: np.random.Generator) -> Float:
-    """Centroids (n, 3), the first at the origin, down a column that is inclined to the front or to the back."""
-    angles = np.deg2rad(rng.uniform(-_STEEPEST_DEG, _STEEPEST_DEG, len(steps_mm)))
+def _draw_positions(steps_mm: Float, rng: np.random.Generator) -> Float:
+    """Draw centroids (n, 3), the first at the origin, down a column that is inclined forward or backward."""
+    angles = np.deg2rad(rng.uniform(-_MAX_INCLINATION_DEG, _MAX_INCLINATION_DEG, len(steps_mm)))
     moves = np.stack([np.zeros(len(angles)), np.sin(angles), -np.cos(angles)], axis=1) * steps_mm[:, None]
     return np.concatenate([np.zeros((1, 3)), np.cumsum(moves, axis=0)])
 
 
-def _merged(
-    column: SimulatedColumn, above: NDArray[np.intp], way: Float, scores: Float, logits: Float
+def _merge(
+    column: SimulatedColumn, above: NDArray[np.intp], fractions: Float, scores: Float, logits: Float
 ) -> SimulatedColumn:
-    """The column with false detections part of the way from some detections to the next ones."""
-    moves = way[:, None] * (column.positions_mm[above + 1] - column.positions_mm[above])
+    """Insert false detections at fractions of the way from some detections to the next ones."""
+    moves = fractions[:, None] * (column.positions_mm[above + 1] - column.positions_mm[above])
     both = replace(
         column,
         levels=(*column.levels, *(None for _ in above)),
@@ -181,19 +188,24 @@ def _merged(
         bottoms_mm=np.concatenate([column.bottoms_mm, column.bottoms_mm[above] - moves[:, 2]]),
         scores=np.concatenate([column.scores, scores]),
     )
-    return _of(both, np.argsort(-both.positions_mm[:, 2], kind="stable"))
+    return _select(both, np.argsort(-both.positions_mm[:, 2], kind="stable"))
 
 
-def _looks_between(
-    column: SimulatedColumn, above: NDArray[np.intp], way: Float, rng: np.random.Generator, looks: Looks
+def _draw_logits_between(
+    column: SimulatedColumn,
+    above: NDArray[np.intp],
+    fractions: Float,
+    rng: np.random.Generator,
+    simulation: AppearanceSimulation,
 ) -> Float:
-    """Logits of something part of the way between what two detections look like; columns run from S1 up to C2."""
+    """Draw logits of appearances between those of two detections; the columns run from S1 up to C2."""
     places = column.logits.shape[1] - column.logits.argmax(axis=1).astype(np.float64)
-    return logits_around((1 - way) * places[above] + way * places[above + 1], np.full(len(way), 0.5), rng, looks)
+    between = (1 - fractions) * places[above] + fractions * places[above + 1]
+    return logits_around(between, np.full(len(fractions), 0.5), rng, simulation)
 
 
-def _of(column: SimulatedColumn, places: NDArray[np.intp]) -> SimulatedColumn:
-    """The detections at these places."""
+def _select(column: SimulatedColumn, places: NDArray[np.intp]) -> SimulatedColumn:
+    """Keep the detections at these places, in their order."""
     return replace(
         column,
         levels=tuple(column.levels[place] for place in places),
@@ -205,7 +217,7 @@ def _of(column: SimulatedColumn, places: NDArray[np.intp]) -> SimulatedColumn:
     )
 
 
-def _share(value: float) -> float:
+def _checked_share(value: float) -> float:
     if not 0 <= value <= 1:
         raise SettingError(f"a share of detections must be within 0 and 1, got {value}")
     return value

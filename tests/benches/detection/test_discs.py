@@ -5,7 +5,7 @@ import pytest
 
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
-from spondyl.benches.detection.discs import disc_points, judge_discs
+from spondyl.benches.detection.discs import find_disc_points, judge_discs
 from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Affine
 from spondyl.imaging.labels import LabelMap
@@ -56,6 +56,6 @@ def test_points_are_the_middles_of_their_voxels_in_world_space() -> None:
     codes[1, 2, 3] = codes[1, 2, 4] = 4
     codes[0, 0, 0] = 50  # a landmark that is no disc
     affine = Affine.from_axes(np.eye(3), (1.0, 1.0, 2.0), (-5.0, 0.0, 10.0))
-    points = disc_points(LabelMap(codes=codes, affine=affine))
+    points = find_disc_points(LabelMap(codes=codes, affine=affine))
     assert list(points) == [C3_C4]
     assert points[C3_C4] == pytest.approx([-4.0, 2.0, 17.0])

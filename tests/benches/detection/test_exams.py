@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from real_data import DATA, needs_real_data
 from spondyl.anatomy.level import Level
 from spondyl.benches.comparison import COMPARED, DEFAULT, Comparison
-from spondyl.benches.detection import exams as detection_bench
-from spondyl.benches.detection.exams import POOLED, SETS
-from spondyl.datasets.exams import Exam, Outlines, split_of
+from spondyl.benches.detection import exams as detection
+from spondyl.benches.detection.exams import POOLED, SETS, measure_exam, tabulate_exams
+from spondyl.datasets.exams import find_part
+from spondyl.datasets.source import Exam, Outlines
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
@@ -35,6 +36,7 @@ def an_exam(name: str = "a") -> Exam:
     corners = [square + np.array([30 + 36 * number, 40]) for number in range(4) for _ in range(3)]
     return Exam(
         name=name,
+        patient=name,
         stack=SagittalStack(voxels=np.random.default_rng(0).random((7, 170, 80), dtype=np.float32), affine=AFFINE),
         outlines=Outlines(
             corners=np.stack(corners),
@@ -77,15 +79,11 @@ def comparison_of(levels: Mapping[int, Level], bodies: Sequence[VertebraInstance
     )
 
 
-def measure(exam: Exam, comparison: Comparison) -> detection_bench.Measured:
-    return detection_bench.measure(exam, comparison)
-
-
 RIGHT = dict(enumerate(LEVELS))
 
 
 def test_right_networks_score_fully_with_every_decoder_and_believe_it() -> None:
-    measured = measure(an_exam(), comparison_of(RIGHT))
+    measured = measure_exam(an_exam(), comparison_of(RIGHT))
     assert set(measured.scores) == set(COMPARED)
     for score in measured.scores.values():
         assert (score.truths, score.found, score.identified, score.detections) == (4, 4, 4, 4)
@@ -96,7 +94,7 @@ def test_right_networks_score_fully_with_every_decoder_and_believe_it() -> None:
 
 def test_one_wrong_look_misleads_those_alone_that_decode_nothing() -> None:
     said = dict(enumerate(LEVELS)) | {1: Level.T4}
-    scores = measure(an_exam(), comparison_of(said)).scores
+    scores = measure_exam(an_exam(), comparison_of(said)).scores
     assert scores["argmax"].identified == scores["bilstm"].identified == 3
     assert {scores[name].identified for name in ("context", "order")} == {4}
     assert scores["beam"].nearly_identified >= 3
@@ -104,13 +102,13 @@ def test_one_wrong_look_misleads_those_alone_that_decode_nothing() -> None:
 
 def test_a_column_named_one_level_off_is_claimed_wrongly() -> None:
     above = {number: Level(list(Level)[level.rank - 1]) for number, level in enumerate(LEVELS[:3])}
-    measured = measure(an_exam(), comparison_of(above | {3: Level.L5}))
+    measured = measure_exam(an_exam(), comparison_of(above | {3: Level.L5}))
     assert measured.scores[DEFAULT].identified == 0
     assert [held for _, held in measured.claims] == [False] * measured.scores[DEFAULT].found
 
 
 def test_an_exam_in_which_nothing_is_found_counts_its_bodies() -> None:
-    measured = measure(an_exam(), comparison_of({}, bodies=()))
+    measured = measure_exam(an_exam(), comparison_of({}, bodies=()))
     assert all((score.truths, score.found) == (4, 0) for score in measured.scores.values())
     assert measured.claims == ()
 
@@ -119,13 +117,13 @@ def test_a_body_that_two_others_cover_makes_no_claim() -> None:
     bodies = list(an_exam().bodies().values())
     doubled = replace(bodies[1], outlines=bodies[1].outlines + 4, score=0.9)
     said = dict(enumerate((Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)))
-    measured = measure(an_exam(), comparison_of(said, (*bodies[:2], doubled, *bodies[2:])))
+    measured = measure_exam(an_exam(), comparison_of(said, (*bodies[:2], doubled, *bodies[2:])))
     assert len(measured.claims) == measured.scores[DEFAULT].found == 3
 
 
 def test_the_table_has_every_set_decoder_and_published_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detection_bench, "load_exams", lambda folder, part: [an_exam(f"{folder.name}_{part}")])
-    text = detection_bench.detection_bench(Path("data"), comparison_of(RIGHT))
+    monkeypatch.setattr(detection, "load_exams", lambda folder, part: [an_exam(f"{folder.name}_{part}")])
+    text = tabulate_exams(Path("data"), comparison_of(RIGHT))
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("|")}
     pooled = " + ".join(POOLED)
     assert {f"{part}: {name}" for part in (*SETS, pooled) for name in COMPARED.values()} <= set(rows)
@@ -143,4 +141,4 @@ def test_the_table_has_every_set_decoder_and_published_row(monkeypatch: pytest.M
 @pytest.mark.parametrize(("name", "least"), [("lumbar_t2", 3), ("lumbar_gre", 6)])
 def test_enough_exams_were_kept_from_training(name: str, least: int) -> None:
     exams = [path.stem for path in (DATA / "mr" / name).glob("*.json")]
-    assert sum(split_of(exam) == detection_bench.PART for exam in exams) >= least
+    assert sum(find_part(exam) == detection.PART for exam in exams) >= least

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spondyl.anatomy.level import Level
-from spondyl.benches.realism.intensities import body_ratios, cord_ratio, phantom_intensities
+from spondyl.benches.realism.intensities import compare_intensities, measure_bodies, measure_cord
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
@@ -46,7 +46,7 @@ def outlines() -> dict[Level, tuple[int, Float]]:
 
 
 def test_each_tissue_is_found_where_it_lies(stack: SagittalStack, outlines: dict[Level, tuple[int, Float]]) -> None:
-    ratios = body_ratios(stack, outlines)
+    ratios = measure_bodies(stack, outlines)
     assert ratios == pytest.approx(
         {"unevenness": 0.0, "nucleus": 2.0, "annulus": 0.4, "CSF": 3.0, "fat": 4.0, "muscle": 0.5}, abs=0.02
     )
@@ -56,7 +56,7 @@ def test_neither_a_factor_nor_a_constant_changes_what_is_measured(
     stack: SagittalStack, outlines: dict[Level, tuple[int, Float]]
 ) -> None:
     brighter = replace(stack, voxels=stack.voxels * 1.7 + 30)
-    assert body_ratios(brighter, outlines) == pytest.approx(body_ratios(stack, outlines), rel=1e-4)
+    assert measure_bodies(brighter, outlines) == pytest.approx(measure_bodies(stack, outlines), rel=1e-4)
 
 
 def test_the_sac_is_measured_only_where_it_holds_no_cord(
@@ -64,7 +64,7 @@ def test_the_sac_is_measured_only_where_it_holds_no_cord(
 ) -> None:
     names = (Level.T11, Level.T12, Level.L1)
     above = dict(zip(names, outlines.values(), strict=True))
-    assert "CSF" not in body_ratios(stack, above)
+    assert "CSF" not in measure_bodies(stack, above)
 
 
 def test_a_cord_is_compared_with_the_fluid_around_it() -> None:
@@ -73,11 +73,11 @@ def test_a_cord_is_compared_with_the_fluid_around_it() -> None:
     cord = np.zeros(voxels.shape, dtype=bool)
     cord[4, :, 26:34] = True
     voxels[cord] = 90.0
-    assert cord_ratio(stack_of(voxels), cord) == pytest.approx(0.3)
+    assert measure_cord(stack_of(voxels), cord) == pytest.approx(0.3)
 
 
 def test_a_folder_without_scans_and_a_single_phantom_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no MR scans"):
-        phantom_intensities(tmp_path)
+        compare_intensities(tmp_path)
     with pytest.raises(SettingError, match="patients must be at least 2, got 1"):
-        phantom_intensities(tmp_path, patients=1)
+        compare_intensities(tmp_path, patients=1)

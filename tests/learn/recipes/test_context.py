@@ -11,13 +11,13 @@ from torch import nn
 
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.targets import IGNORED
-from spondyl.learn.recipes.context import ContextRecipe, MapBatch, MapStream, simulate
+from spondyl.learn.recipes.context import ContextRecipe, MapBatch, MapStream, simulate_map
 
 
 @settings(max_examples=50)
 @given(seed=st.integers(0, 2**32))
 def test_levels_descend_and_rows_are_probabilities_or_nothing(seed):
-    example = simulate(np.random.default_rng(seed))
+    example = simulate_map(np.random.default_rng(seed))
     known = example.classes[example.classes != IGNORED]
     ranks = [OFFICIAL_COLUMNS[column].rank for column in known]
     assert len(ranks) >= 2
@@ -30,7 +30,7 @@ def test_levels_descend_and_rows_are_probabilities_or_nothing(seed):
 def test_neighbours_are_as_far_apart_as_vertebrae():
     gaps = []
     for seed in range(60):
-        classes = simulate(np.random.default_rng(seed)).classes
+        classes = simulate_map(np.random.default_rng(seed)).classes
         rows = np.flatnonzero(classes != IGNORED)
         ranks = np.array([OFFICIAL_COLUMNS[column].rank for column in classes[rows]])
         gaps += list(np.diff(rows)[np.diff(ranks) == 1])
@@ -43,7 +43,7 @@ def test_neighbours_are_as_far_apart_as_vertebrae():
 def test_an_imitated_appearance_is_mostly_near_the_truth_but_errs():
     near, right, rows_seen = [], [], 0
     for seed in range(60):
-        example = simulate(np.random.default_rng(seed))
+        example = simulate_map(np.random.default_rng(seed))
         for row in np.flatnonzero(example.classes != IGNORED):
             if example.heights[0, row].any():
                 guess = OFFICIAL_COLUMNS[int(example.heights[0, row].argmax())].rank
@@ -61,7 +61,7 @@ def test_maps_of_a_batch_are_padded_to_one_height_with_nothing():
     for index, batch in enumerate(itertools.islice(stream, 3)):
         rng = np.random.default_rng((4, index))
         for heights, classes in zip(batch.maps, batch.classes, strict=True):
-            example = simulate(rng)
+            example = simulate_map(rng)
             rows = len(example.classes)
             np.testing.assert_array_equal(heights[:, :rows], example.heights)
             np.testing.assert_array_equal(classes[:rows], example.classes)

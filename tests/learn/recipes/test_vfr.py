@@ -79,7 +79,7 @@ def test_bent_slices_show_bodies_where_their_centres_say():
 def test_doubtful_bodies_are_not_taught_and_certain_ones_are():
     doubtful, certain_centres = 0, 0
     for batch in batches(stream(seed=1), 8):
-        for taught, corners, certain in zip(batch.taught[:, 0], batch.corners, batch.certain, strict=True):
+        for taught, corners, certain in zip(batch.supervised[:, 0], batch.corners, batch.certain, strict=True):
             for body, is_certain in zip(corners, certain, strict=True):
                 if is_within(body) and np.ptp(body.numpy(), axis=0).min() > 0:
                     row, column = body.mean(0).round().int()
@@ -151,7 +151,7 @@ def test_a_perfect_network_has_no_loss_and_an_error_that_is_not_taught_costs_not
     recipe = VfrRecipe(network, steps=1)
     recipe.log = lambda *_: None
     assert recipe.training_step(batch, 0) == 0
-    untaught = ~batch.taught.expand_as(targets)
+    untaught = ~batch.supervised.expand_as(targets)
     assert untaught.any()
     network.error.data[untaught] = 1.0
     assert recipe.training_step(batch, 0) == 0

@@ -1,4 +1,4 @@
-"""Real exams whose discs somebody else has marked: are the bodies on both sides found, and rightly named?"""
+"""Real exams whose discs others have marked: the bodies found and rightly named on both sides of each disc."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from spondyl.imaging.labels import LabelMap, read_labels
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
 from spondyl.loaded_plan import LoadedPlan
-from spondyl.metrics.tables import markdown_table
+from spondyl.metrics.tables import format_table
 from spondyl.pipeline import analyze
 
-__all__ = ["EXAMS", "DiscSides", "disc_point_bench", "disc_points", "judge_discs"]
+__all__ = ["EXAMS", "DiscSides", "find_disc_points", "judge_discs", "tabulate_discs"]
 
 EXAMS = {
     "cervical_t2_01": ("cervical_t2/cervical_t2_01.nii.gz", "cervical_t2/cervical_t2_01_discs.nii.gz"),
@@ -28,17 +28,17 @@ EXAMS = {
 }
 """Scan and points, under the folder of MR exams; no network was trained on either."""
 
-_REACH_MM = 32.0
-"""A body beside a disc has its middle this near the disc's posterior edge; 28 mm in the loins."""
+_MAX_DISTANCE_MM = 32.0
+"""Most distance of the middle of a body beside a disc from the disc's posterior edge; it is 28 mm in lumbar spines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscSides:
-    """What was reported beside a disc.
+    """The bodies that were reported beside a disc.
 
     Args:
         disc: as marked.
-        above, below: level of the nearest reported body above and below it, None where there is none near.
+        above, below: level of the nearest reported body above and below it; None where none is near.
     """
 
     disc: Disc
@@ -47,21 +47,21 @@ class DiscSides:
 
     @property
     def is_found(self) -> bool:
-        """A body on each side."""
+        """True if a body was reported on each side."""
         return self.above is not None and self.below is not None
 
     @property
     def is_named(self) -> bool:
-        """Both with their right names."""
+        """True if both have their right levels."""
         return (self.above, self.below) == (self.disc.upper, self.disc.lower)
 
 
-def disc_point_bench(data: Path, loaded: LoadedPlan) -> str:
+def tabulate_discs(data: Path, loaded: LoadedPlan) -> str:
     """Analyse the exams and compare.
 
     Args:
         data: the folder that holds `mr/`.
-        loaded: what to measure.
+        loaded: the plan to measure.
 
     Returns:
         Markdown.
@@ -72,14 +72,14 @@ def disc_point_bench(data: Path, loaded: LoadedPlan) -> str:
     rows = []
     for name, (scan, points) in EXAMS.items():
         findings = analyze(read_volume(data / "mr" / scan, modality=Modality.MR), loaded=loaded).findings
-        marked = disc_points(read_labels(data / "mr" / points))
+        marked = find_disc_points(read_labels(data / "mr" / points))
         rows.append(_row(name, judge_discs(marked, findings.vertebrae)))
     about = "Discs that others have marked: a body reported on either side, and both rightly named. Never trained on."
-    return f"{about}\n\n{markdown_table(('exam', 'discs', 'found', 'named', 'not named'), rows)}"
+    return f"{about}\n\n{format_table(('exam', 'discs', 'found', 'named', 'not named'), rows)}"
 
 
-def disc_points(labels: LabelMap) -> dict[Disc, Float]:
-    """Marked discs, (3,) RAS mm each: the middle of the voxels that carry a disc's code of the Spinal Cord Toolbox."""
+def find_disc_points(labels: LabelMap) -> dict[Disc, Float]:
+    """Find marked discs, (3,) RAS mm each: the middle of the voxels with a disc's code of the Spinal Cord Toolbox."""
     return {
         disc: labels.affine.to_world(np.argwhere(labels.codes == code).mean(axis=0))
         for code, disc in SCT_DISCS.items()
@@ -88,7 +88,7 @@ def disc_points(labels: LabelMap) -> dict[Disc, Float]:
 
 
 def judge_discs(points: Mapping[Disc, Float], vertebrae: Sequence[Vertebra]) -> list[DiscSides]:
-    """What is reported beside each marked disc.
+    """Find the nearest reported bodies beside each marked disc.
 
     Args:
         points: RAS mm, (3,) each.
@@ -105,7 +105,7 @@ def judge_discs(points: Mapping[Disc, Float], vertebrae: Sequence[Vertebra]) -> 
 def _nearest(vertebrae: Sequence[Vertebra], point: Float) -> Level | None:
     away = [(float(np.linalg.norm(np.subtract(v.centroid_mm, point))), v.level) for v in vertebrae]
     distance, level = min(away, default=(np.inf, None))
-    return Level(level) if level is not None and distance <= _REACH_MM else None
+    return Level(level) if level is not None and distance <= _MAX_DISTANCE_MM else None
 
 
 def _row(name: str, judged: Sequence[DiscSides]) -> tuple[str, ...]:

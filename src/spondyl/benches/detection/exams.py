@@ -1,4 +1,4 @@
-"""`spondyl bench spinenet-detection`: vertebrae found and named in real exams, beside the paper's Table 2."""
+"""Vertebrae found and named in real exams, beside Table 2 of SpineNetV2."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from pathlib import Path
 
 from spondyl.anatomy.level import Level
 from spondyl.benches.comparison import COMPARED, DEFAULT, Comparison
-from spondyl.datasets.exams import Exam, load_exams
+from spondyl.datasets.exams import load_exams
+from spondyl.datasets.source import Exam, Part
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.labelling import Labelling
-from spondyl.metrics.calibration import calibration_line
-from spondyl.metrics.tables import SCORE_HEADER, markdown_table, score_cells
+from spondyl.metrics.calibration import describe_calibration
+from spondyl.metrics.tables import SCORE_HEADER, format_score, format_table
 from spondyl.metrics.vertebrae import VertebraScore, score_vertebrae
 from spondyl.stage import Structure
 from spondyl.study import Study
 
-__all__ = ["SETS", "Measured", "detection_bench", "measure"]
+__all__ = ["SETS", "ExamMeasure", "measure_exam", "tabulate_exams"]
 
 SETS = ("lumbar_t2", "lumbar_gre", "discs_t2")
 POOLED = ("lumbar_t2", "lumbar_gre")
 """The sets whose bodies somebody else has segmented; in discs_t2 they are outlined for this project only."""
 
-PART = "validation"
+PART = Part.VALIDATION
 
 _PAPER_ROWS = (
     ("published: OWS, 37 whole spines", "888", "99.0", "98.1", "96.5", "97.3", "2.4 ± 1.3"),
@@ -36,8 +37,8 @@ _PAPER_ROWS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Scores of each method and how far the default method's probabilities can be believed, over some exams.
+class ExamMeasure:
+    """Scores of each method and the calibration of the default method over some exams; measures add up.
 
     Args:
         scores: by method.
@@ -47,19 +48,19 @@ class Measured:
     scores: Mapping[str, VertebraScore]
     claims: tuple[tuple[float, bool], ...]
 
-    def __add__(self, other: Measured) -> Measured:
-        return Measured(
+    def __add__(self, other: ExamMeasure) -> ExamMeasure:
+        return ExamMeasure(
             scores={name: score + other.scores[name] for name, score in self.scores.items()},
             claims=self.claims + other.claims,
         )
 
 
-def detection_bench(data: Path, comparison: Comparison) -> str:
+def tabulate_exams(data: Path, comparison: Comparison) -> str:
     """Measure on the validation part of the published split.
 
     Args:
         data: the folder that holds `mr/lumbar_t2` and so on.
-        comparison: what to measure.
+        comparison: the methods to measure.
 
     Returns:
         What was read, the table and the calibration, as Markdown.
@@ -68,25 +69,25 @@ def detection_bench(data: Path, comparison: Comparison) -> str:
         InputError: a set is missing, or an exam in it cannot be read.
     """
     exams = {name: list(load_exams(data / "mr" / name, PART)) for name in SETS}
-    measured = {name: reduce(add, (measure(exam, comparison) for exam in exams[name])) for name in SETS}
+    measured = {name: reduce(add, (measure_exam(exam, comparison) for exam in exams[name])) for name in SETS}
     pooled = reduce(add, (measured[name] for name in POOLED))
     both = " + ".join(POOLED)
     parts = {**measured, both: pooled}
     rows = [
-        (f"{part}: {title}", *score_cells(whole.scores[name]))
+        (f"{part}: {title}", *format_score(whole.scores[name]))
         for part, whole in parts.items()
         for name, title in COMPARED.items()
     ]
     return "\n\n".join(
         [
-            _sources(exams),
-            markdown_table(("set and decoder", *SCORE_HEADER), [*rows, *_PAPER_ROWS]),
-            *([calibration_line(both, pooled.claims, bodies="found bodies")] if pooled.claims else []),
+            _describe_exams(exams),
+            format_table(("set and decoder", *SCORE_HEADER), [*rows, *_PAPER_ROWS]),
+            *([describe_calibration(both, pooled.claims, bodies="found bodies")] if pooled.claims else []),
         ]
     )
 
 
-def measure(exam: Exam, comparison: Comparison) -> Measured:
+def measure_exam(exam: Exam, comparison: Comparison) -> ExamMeasure:
     """Find the vertebrae of one exam, name them by every method, and compare with the truth."""
     truth = exam.bodies()
     readings = comparison.readings(Study.from_sagittal(exam.stack))
@@ -96,15 +97,15 @@ def measure(exam: Exam, comparison: Comparison) -> Measured:
     scores = {
         name: score_vertebrae(truth, found, () if one is None else one.levels) for name, one in labellings.items()
     }
-    return Measured(scores=scores, claims=() if labelling is None else tuple(_claims(truth, found, labelling)))
+    return ExamMeasure(scores=scores, claims=() if labelling is None else tuple(_found_claims(truth, found, labelling)))
 
 
-def _claims(
+def _found_claims(
     truth: Mapping[Level, VertebraInstance],
     found: Sequence[VertebraInstance],
     labelling: Labelling[Level],
 ) -> Iterator[tuple[float, bool]]:
-    """Probability of the level, and whether it is right, of the one reported body that holds a true centroid."""
+    """List probability and rightness of the level of each body that alone contains a true centroid."""
     reported = [i for i, level in enumerate(labelling.levels) if level is not None]
     for level, true in truth.items():
         holding = [i for i in reported if score_vertebrae({level: true}, [found[i]], [labelling.levels[i]]).found]
@@ -112,8 +113,8 @@ def _claims(
             yield float(labelling.level_probability[holding[0]]), labelling.levels[holding[0]] is level
 
 
-def _sources(exams: Mapping[str, Sequence[Exam]]) -> str:
+def _describe_exams(exams: Mapping[str, Sequence[Exam]]) -> str:
     named = "; ".join(
-        f"{name}: {', '.join(exam.name.removeprefix(f'{name}_') for exam in of)}" for name, of in exams.items()
+        f"{name}: {', '.join(exam.name.removeprefix(f'{name}_') for exam in chosen)}" for name, chosen in exams.items()
     )
     return f"Exams of the {PART} part of `datasets/split.json`, split by patient, never trained on: {named}."

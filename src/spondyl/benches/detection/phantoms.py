@@ -1,7 +1,7 @@
-"""Detection and naming on fresh phantoms of every field of view: what `spondyl bench spinenet-detection` adds to it.
+"""Vertebrae found and named in fresh phantoms of every field of view.
 
-Phantoms show what the few real exams at hand do not: necks, chests, whole spines, numbering variants, and the truth of
-every level.
+Phantoms show what few real exams do: cervical, thoracic and whole spines, numbering variants, and the true level of
+every vertebra.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from spondyl.anatomy.numbering import NUMBERINGS
 from spondyl.benches.comparison import COMPARED, DEFAULT, load_comparison
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
-from spondyl.metrics.calibration import calibration_line
-from spondyl.metrics.naming import RECOGNISED, VariantTally, claims
-from spondyl.metrics.tables import SCORE_HEADER, markdown_table, score_cells
+from spondyl.metrics.calibration import describe_calibration
+from spondyl.metrics.naming import RECOGNISED, VariantTally, level_claims
+from spondyl.metrics.tables import SCORE_HEADER, format_score, format_table
 from spondyl.metrics.vertebrae import VertebraScore, score_vertebrae
 from spondyl.phantom.options import IDENTIFIABLE_VARIANTS, PhantomOptions, Variant
 from spondyl.phantom.patient import make_phantom
@@ -34,18 +34,18 @@ from spondyl.study import Study
 
 __all__ = [
     "PatientMeasure",
-    "fresh_phantoms",
+    "describe_variants",
+    "format_measures",
+    "list_fresh_phantoms",
+    "list_variant_phantoms",
     "measure_phantoms",
-    "phantom_bench",
-    "phantom_tables",
-    "variant_line",
-    "variant_phantoms",
+    "tabulate_phantoms",
 ]
 
 _FRESH = 1_000_000
 """First seed of the phantoms that are measured; recipes train on small ones."""
 
-PATIENTS, ODD_PATIENTS = 100, 60
+PATIENTS, VARIANT_PATIENTS = 100, 60
 
 _VARIANTS = tuple(
     (variant, field)
@@ -53,21 +53,21 @@ _VARIANTS = tuple(
     for variant in Variant
     if variant in IDENTIFIABLE_VARIANTS[field]
 )
-"""Numbering variants, each in every field of view that can tell it."""
+"""Numbering variants, each in every field of view that can identify it."""
 
 _NUMBERINGS = {numbering.name: numbering for numbering in NUMBERINGS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientMeasure:
-    """What was found in one phantom.
+    """The measures of one phantom.
 
     Args:
-        field: what the scan was meant to show.
+        field: the field of view that was asked for.
         scores: by method.
         claims: probability of each level that the default method gave, and whether it is right.
         has_anchor: whether C2 or S1 is in view.
-        tally: whether its numbering was recognised, where the scan can tell.
+        tally: whether its numbering was recognised, where the scan can identify it.
     """
 
     field: FieldOfView
@@ -77,13 +77,13 @@ class PatientMeasure:
     tally: VariantTally
 
 
-def fresh_phantoms(field: FieldOfView, count: int, *, first_seed: int = _FRESH) -> list[PhantomOptions]:
-    """Phantoms that no recipe has seen, in all kinds of scans of one field of view."""
+def list_fresh_phantoms(field: FieldOfView, count: int, *, first_seed: int = _FRESH) -> list[PhantomOptions]:
+    """List phantoms that no recipe is trained on, in all kinds of scans of one field of view."""
     return [PhantomOptions(seed=first_seed + number, field=field, is_varied=True) for number in range(count)]
 
 
-def variant_phantoms(count: int, *, first_seed: int = 2 * _FRESH) -> list[PhantomOptions]:
-    """Patients with an odd numbering, each in turn, in fields of view that can tell it."""
+def list_variant_phantoms(count: int, *, first_seed: int = 2 * _FRESH) -> list[PhantomOptions]:
+    """List patients with a numbering variant, each in turn, in fields of view that can identify it."""
     turns = zip(range(first_seed, first_seed + count), cycle(_VARIANTS), strict=False)
     return [PhantomOptions(seed=seed, field=field, variant=variant) for seed, (variant, field) in turns]
 
@@ -108,33 +108,37 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
     labellings = {name: reading.labellings.vertebrae for name, reading in readings.items()}
     labelling = labellings[DEFAULT]
     numbering = _NUMBERINGS[phantom.truth.numbering]
-    telling = labelling is not None and variant_is_identifiable(numbering, whole)
+    is_identifiable = labelling is not None and variant_is_identifiable(numbering, whole)
     return PatientMeasure(
         field=options.field,
         scores={
             name: score_vertebrae(whole, found, () if one is None else one.levels) for name, one in labellings.items()
         },
-        claims=() if labelling is None else tuple(claims(labelling, tuple(_level_of(body, shown) for body in found))),
+        claims=()
+        if labelling is None
+        else tuple(level_claims(labelling, tuple(_level_of(body, shown) for body in found))),
         has_anchor=labelling is not None and (Level.C2 in whole or Level.S1 in whole),
-        tally=VariantTally.of(labelling, numbering) if labelling is not None and telling else VariantTally(),
+        tally=VariantTally.from_labelling(labelling, numbering)
+        if labelling is not None and is_identifiable
+        else VariantTally(),
     )
 
 
 def _level_of(body: VertebraInstance, shown: Mapping[Level, VertebraInstance]) -> Level | None:
-    """The vertebra whose middle a detection holds."""
+    """Find the vertebra whose middle a detection contains."""
     for level, true in shown.items():
         if score_vertebrae({level: true}, [body], [level]).found:
             return level
     return None
 
 
-def phantom_bench(plan: Plan, *, patients: int = PATIENTS, odd: int = ODD_PATIENTS) -> str:
+def tabulate_phantoms(plan: Plan, *, patients: int = PATIENTS, variants: int = VARIANT_PATIENTS) -> str:
     """Measure on fresh phantoms.
 
     Args:
-        plan: what to measure.
+        plan: the plan to measure.
         patients: of each field of view.
-        odd: further ones that all have a numbering variant; they count for nothing else.
+        variants: further patients, all with a numbering variant; they count for nothing else.
 
     Returns:
         Markdown.
@@ -142,38 +146,38 @@ def phantom_bench(plan: Plan, *, patients: int = PATIENTS, odd: int = ODD_PATIEN
     Raises:
         WeightsError: the plan's weights are missing or damaged.
     """
-    options = [one for field in FieldOfView for one in fresh_phantoms(field, patients)]
-    measures = measure_phantoms([*options, *variant_phantoms(odd)], plan)
+    options = [chosen for field in FieldOfView for chosen in list_fresh_phantoms(field, patients)]
+    measures = measure_phantoms([*options, *list_variant_phantoms(variants)], plan)
     tally = reduce(add, (measure.tally for measure in measures))
     return "\n\n".join(
         [
-            f"Phantoms, {patients} of each field of view, seeds from {_FRESH}; {odd} more with odd numberings.",
-            phantom_tables(measures[: len(options)]),
-            variant_line(tally),
+            f"Phantoms, {patients} of each field of view, seeds from {_FRESH}; {variants} more, all with variants.",
+            format_measures(measures[: len(options)]),
+            describe_variants(tally),
         ]
     )
 
 
-def phantom_tables(measures: Sequence[PatientMeasure]) -> str:
-    """Scores by field of view and method, recognised variants, and how far probabilities hold, as Markdown."""
+def format_measures(measures: Sequence[PatientMeasure]) -> str:
+    """Format scores by field of view and method, and the calibration of probabilities, as Markdown."""
     rows = [
-        (f"{field}: {title}", *score_cells(reduce(add, (measure.scores[name] for measure in of))))
+        (f"{field}: {title}", *format_score(reduce(add, (measure.scores[name] for measure in shown))))
         for field in FieldOfView
-        if (of := [measure for measure in measures if measure.field is field])
+        if (shown := [measure for measure in measures if measure.field is field])
         for name, title in COMPARED.items()
     ]
-    lines = [markdown_table(("phantoms and method", *SCORE_HEADER), rows)]
-    for name, of in _calibration_groups(measures):
-        lines.append(calibration_line(name, list(chain.from_iterable(measure.claims for measure in of))))
+    lines = [format_table(("phantoms and method", *SCORE_HEADER), rows)]
+    for name, group in _calibration_groups(measures):
+        lines.append(describe_calibration(name, list(chain.from_iterable(measure.claims for measure in group))))
     return "\n\n".join(lines)
 
 
-def variant_line(tally: VariantTally) -> str:
-    """How surely odd numberings are recognised where they can be, as a sentence."""
+def describe_variants(tally: VariantTally) -> str:
+    """Describe in a sentence how often numbering variants are recognised where they can be identified."""
     return (
         f"Numbering variants, where the extra vertebra (or what stands beside the missing one) and an anchor are in "
-        f"view: {tally.odd} odd patients, {tally.sensitivity:.2f} recognised by name at a probability of {RECOGNISED} "
-        f"or more; {tally.regular} regular ones, specificity {tally.specificity:.3f}."
+        f"view: {tally.variants} patients with a variant, {tally.sensitivity:.2f} recognised by name at a probability "
+        f"of {RECOGNISED} or more; {tally.regular} regular ones, specificity {tally.specificity:.3f}."
     )
 
 

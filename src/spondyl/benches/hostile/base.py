@@ -32,9 +32,9 @@ __all__ = [
     "base_series",
     "base_volume",
     "base_voxels",
-    "decode",
-    "encode",
     "put_raw",
+    "to_bytes",
+    "to_dataset",
     "write_series",
 ]
 
@@ -49,7 +49,7 @@ PATIENT_ID = "PID-4711-0815"
 PATIENT_UID = "1.2.826.0.1.3680043.10.4711"
 _BIRTH = "19391107"
 IDENTIFIERS = ("zweistein", "albertine", "pid-4711", _BIRTH, PATIENT_UID)
-"""In small letters; none of them may come out, in whatever case."""
+"""Texts about the planted patient, in lower case; none may appear in any output, in upper or lower case."""
 
 _SPACING_MM = 2.4
 _TIMES = MrTimes(tr_ms=4000, te_ms=100, ti_ms=0, flip_deg=90, field_strength_t=1.5, is_gradient_echo=False, slice_mm=4)
@@ -85,7 +85,7 @@ def base_affine() -> NDArray[np.float64]:
 def base_series() -> tuple[bytes, ...]:
     """Its slices as DICOM files, in order."""
     series = Series(patient="base", scan="base", description=f"spine of {PATIENT}", mr=_TIMES)
-    return tuple(encode(_named(content, n)) for n, content in enumerate(_slices(series)))
+    return tuple(to_bytes(_named(content, n)) for n, content in enumerate(_slices(series)))
 
 
 def _slices(series: Series) -> Iterable[bytes]:
@@ -94,7 +94,7 @@ def _slices(series: Series) -> Iterable[bytes]:
 
 def _named(content: bytes, number: int) -> Dataset:
     """A slice with the planted patient in place of the phantom's name and identifiers."""
-    dataset = decode(content)
+    dataset = to_dataset(content)
     dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = PATIENT, PATIENT_ID, _BIRTH
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{PATIENT_UID}.1", f"{PATIENT_UID}.2"
     dataset.FrameOfReferenceUID = f"{PATIENT_UID}.3"
@@ -103,14 +103,14 @@ def _named(content: bytes, number: int) -> Dataset:
     return dataset
 
 
-def decode(content: bytes) -> Dataset:
+def to_dataset(content: bytes) -> Dataset:
     """A file's bytes as a data set."""
     from pydicom import dcmread
 
     return dcmread(io.BytesIO(content), force=True)
 
 
-def encode(dataset: Dataset) -> bytes:
+def to_bytes(dataset: Dataset) -> bytes:
     """A data set as a file's bytes; nothing of it is checked."""
     from pydicom import config
 
@@ -147,8 +147,8 @@ def write_series(
     edited = set(range(len(base_series())) if only is None else only)
     for number, content in enumerate(base_series()):
         if edit is not None and number in edited:
-            dataset = decode(content)
+            dataset = to_dataset(content)
             edit(dataset, number)
-            content = encode(dataset)
+            content = to_bytes(dataset)
         site.put(f"{folder}/{PATIENT}.{number * 7 % 16:02d}.dcm", content)
     return site.scans / folder

@@ -1,4 +1,4 @@
-"""`spondyl bench hostile`: how the command line takes hostile inputs; worst time, worst memory, every exit status."""
+"""`spondyl bench hostile`: worst time, worst memory and exit statuses of the command line on hostile inputs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from spondyl.benches.hostile.case import Case
 from spondyl.benches.hostile.catalogue import all_cases
 from spondyl.benches.hostile.runner import Result, Runner, open_runner
-from spondyl.benches.timing import processor_name
-from spondyl.findings import WeightsUsed
-from spondyl.metrics.tables import markdown_table
+from spondyl.benches.table import BenchInput, BenchResult
+from spondyl.benches.timing import find_processor_name
+from spondyl.metrics.tables import format_table
 
-__all__ = ["hostile_bench", "hostile_table", "run_cases"]
+__all__ = ["format_results", "run_cases", "run_hostile"]
 
 _AT_ONCE = 2
 _LARGE_VOXELS = 10**7
@@ -29,19 +29,15 @@ _ABOUT = (
 )
 
 
-def hostile_bench() -> tuple[str, tuple[WeightsUsed, ...]]:
-    """Run every case.
-
-    Returns:
-        The table with what it was measured on, and the cases that were not handled by name, as Markdown; and the
-        weights that read the honest scan.
+def run_hostile(_given: BenchInput) -> BenchResult:
+    """Run every case; the text names those that were not handled, the weights are those that read the honest scan.
 
     Raises:
         SettingError: the honest scan itself is not analysed.
     """
     with open_runner() as runner:
         used = () if runner.base is None else runner.base.software.weights
-        return hostile_table(run_cases(runner, all_cases())), used
+        return BenchResult(text=format_results(run_cases(runner, all_cases())), weights=used)
 
 
 def run_cases(runner: Runner, cases: Sequence[Case]) -> list[Result]:
@@ -58,14 +54,14 @@ def run_cases(runner: Runner, cases: Sequence[Case]) -> list[Result]:
     return [results[_key(case)] for case in cases]
 
 
-def hostile_table(results: Sequence[Result]) -> str:
+def format_results(results: Sequence[Result]) -> str:
     """The results as text: one row for each family, one for all, and a line for each case that was not handled."""
     families = dict.fromkeys(result.case.family for result in results)
     rows = [_row(family, [r for r in results if r.case.family == family]) for family in families]
     rows.append(_row("all", results))
     failed = [f"- {r.case.family}, {r.case.name}: {'; '.join(r.faults)}" for r in results if r.faults]
     skipped = [f"- {r.case.family}, {r.case.name}: {r.obstacle}" for r in results if r.obstacle]
-    parts = [_ABOUT, f"Two at a time on {processor_name()}.", markdown_table(_HEADER, rows)]
+    parts = [_ABOUT, f"Two at a time on {find_processor_name()}.", format_table(_HEADER, rows)]
     parts += ["Not handled:\n\n" + "\n".join(failed)] if failed else []
     parts += ["Not run on this machine:\n\n" + "\n".join(skipped)] if skipped else []
     return "\n\n".join(parts)

@@ -29,7 +29,7 @@ DONE, REFUSED, EMPTY, INTERRUPTED, KILLED = 0, 2, 3, 130, -9
 """Exit statuses of the command line's contract; the last is that of a process that another one killed."""
 
 ANY = (DONE, REFUSED, EMPTY)
-"""Where both a report and a refusal are right."""
+"""Exit statuses of a case in which both a report and a refusal are right."""
 
 REFUSAL_S = 60.0
 _BASE_GB, _HONEST_GB, _HONEST_GB_PER_VOXEL = 2.0, 1.5, 40e-9
@@ -65,7 +65,7 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """Where Spondyl keeps compiled networks."""
+        """The folder in which Spondyl keeps compiled networks."""
         return self.home / ".cache" / "spondyl"
 
     def make(self) -> Workspace:
@@ -159,7 +159,7 @@ class Case:
 
     @property
     def seed(self) -> int:
-        """For whatever it draws."""
+        """The seed of everything that the case draws at random."""
         return zlib.crc32(f"{self.family}/{self.name}".encode())
 
 

@@ -1,4 +1,4 @@
-"""The command line itself: odd names and options, output folders that cannot be, and streams that nobody reads."""
+"""The command line itself: unusual names and options, output folders that cannot be, and streams that nobody reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["command_line_cases", "honest"]
 _NAMES, _OPTIONS, _OUTPUT, _STREAMS = (Family(name) for name in ("names", "options", "output folder", "streams"))
 _REPORTED = (DONE, EMPTY)
 
-_ODD_NAMES = {
+_UNUSUAL_NAMES = {
     "an escape sequence": "\x1b]0;x\x07\x1b[31m.nii",
     "line feeds": "a\nspondyl: done\n.nii",
     "a carriage return": "a\r.nii",
@@ -46,11 +46,11 @@ def honest(site: Workspace) -> Path:
 
 
 def _names() -> Iterator[Case]:
-    for title, name in _ODD_NAMES.items():
+    for title, name in _UNUSUAL_NAMES.items():
         yield _NAMES.alike(f"a file named with {title}", partial(_named, name))
         yield _NAMES.refused(f"no file named with {title}", partial(_absent, name))
     for title in ("an escape sequence", "line feeds", "bytes that are no UTF-8", "255 bytes", "quotes and wild cards"):
-        name = _ODD_NAMES[title]
+        name = _UNUSUAL_NAMES[title]
         call = Call(statuses=(DONE,) if len(name) < 200 else ANY, out=f"results/{name.removesuffix('.nii')}")
         yield _NAMES.case(f"an output folder named with {title}", honest, call)
         yield _NAMES.case(f"no output folder named, {title}", partial(_named, name), Call(out=None))
@@ -192,7 +192,7 @@ def _locked_results(mode: int, site: Workspace) -> Path:
 
 
 def _streams() -> Iterator[Case]:
-    """What becomes of a report when nobody can hear of it."""
+    """Yield cases in which streams are full, closed or not read."""
     reported = Call(statuses=(DONE,))
     for title, shell in {
         "stdout is full": 'exec "$@" >/dev/full',

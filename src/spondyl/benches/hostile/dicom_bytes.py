@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from spondyl.benches.hostile.base import base_series, decode, encode
+from spondyl.benches.hostile.base import base_series, to_bytes, to_dataset
 
 __all__ = ["element", "enhanced", "honest_enhanced", "inserted", "pixel_data_at", "sequence", "unsigned"]
 
@@ -42,7 +42,7 @@ def sequence(group: int, number: int, items: Iterable[bytes]) -> bytes:
 
 
 def pixel_data_at(content: bytes) -> int:
-    """Where the pixels' element begins in a file."""
+    """Find the offset of the pixels' element in a file."""
     return content.rindex(_PIXEL_DATA)
 
 
@@ -64,7 +64,7 @@ def enhanced(
         position_mm: of a frame's first pixel, LPS.
         time: of a frame, from 1.
     """
-    dataset = decode(base_series()[0])
+    dataset = to_dataset(base_series()[0])
     shared = _shared(dataset.ImageOrientationPatient, dataset.PixelSpacing)
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
         del dataset[keyword]
@@ -73,13 +73,13 @@ def enhanced(
     dataset.NumberOfFrames, dataset.Rows, dataset.Columns = pixels.shape
     dataset.PixelData = pixels.astype("<u2").tobytes()
     frames = (_frame(position_mm(number), time(number)) for number in range(len(pixels)))
-    return inserted(encode(dataset), shared + sequence(0x5200, 0x9230, frames))
+    return inserted(to_bytes(dataset), shared + sequence(0x5200, 0x9230, frames))
 
 
 @cache
 def honest_enhanced() -> bytes:
     """The honest scan as one enhanced object."""
-    slices = [decode(content) for content in base_series()]
+    slices = [to_dataset(content) for content in base_series()]
     pixels = np.stack([np.frombuffer(s.PixelData, "<u2").reshape(s.Rows, s.Columns) for s in slices])
     positions = [tuple(map(float, s.ImagePositionPatient)) for s in slices]
     return enhanced(pixels, lambda number: positions[number])

@@ -15,9 +15,9 @@ from spondyl.benches.hostile.base import (
     Dataset,
     base_series,
     base_voxels,
-    decode,
-    encode,
     put_raw,
+    to_bytes,
+    to_dataset,
     write_series,
 )
 from spondyl.benches.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Family, Prepare, Workspace
@@ -35,7 +35,7 @@ _MANY = 12_000
 def dicom_file_cases() -> Iterator[Case]:
     """All cases of single files, of series and of objects of many frames."""
     yield from _cut_off()
-    yield from _odd_elements()
+    yield from _unusual_elements()
     yield from _series()
     yield from _objects()
     yield from _frames()
@@ -93,7 +93,7 @@ def _scattered(site: Workspace) -> Path:
     return Path(_each(change)(site))
 
 
-def _odd_elements() -> Iterator[Case]:
+def _unusual_elements() -> Iterator[Case]:
     """Elements of odd lengths and depths before honest pixels."""
     private = element(0x0071, 0x0010, b"LO", b"SPONDYL")
     for name, extra in {
@@ -220,36 +220,36 @@ def _small_files(count: int) -> Callable[[Workspace], None]:
 
 def _other_objects(site: Workspace) -> None:
     for name, storage in {"DICOMDIR": "1.2.840.10008.1.3.10", "report": "1.2.840.10008.5.1.4.1.1.88.11"}.items():
-        dataset = decode(base_series()[0])
+        dataset = to_dataset(base_series()[0])
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = storage
         for keyword in ("PixelData", "Rows", "Columns", "ImagePositionPatient", "Modality"):
             del dataset[keyword]
-        site.put(f"series/{name}", encode(dataset))
-    dataset = decode(base_series()[0])
+        site.put(f"series/{name}", to_bytes(dataset))
+    dataset = to_dataset(base_series()[0])
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
     dataset.PixelData *= 3
-    site.put("series/colour", encode(dataset))
+    site.put("series/colour", to_bytes(dataset))
 
 
 def _damaged_file(site: Workspace) -> None:
-    dataset = decode(base_series()[0])
+    dataset = to_dataset(base_series()[0])
     dataset.SeriesInstanceUID = f"{PATIENT_UID}.6"
-    site.put("series/a/damaged", encode(dataset)[:700])
+    site.put("series/a/damaged", to_bytes(dataset)[:700])
 
 
 def _second_patient(site: Workspace) -> None:
     for number, content in enumerate(base_series()):
-        dataset = decode(content)
+        dataset = to_dataset(content)
         dataset.PatientName, dataset.PatientID = "Zweistein^Benedikt", "PID-4711-0816"
         dataset.SeriesInstanceUID, dataset.StudyInstanceUID = f"{PATIENT_UID}.8", f"{PATIENT_UID}.9"
-        site.put(f"series/other/{number}", encode(dataset))
+        site.put(f"series/other/{number}", to_bytes(dataset))
 
 
 def _long_series(site: Workspace) -> None:
-    dataset = decode(base_series()[0])
+    dataset = to_dataset(base_series()[0])
     dataset.SeriesInstanceUID, dataset.Rows, dataset.Columns = f"{PATIENT_UID}.8", 8, 8
     dataset.PixelData = bytes(128)
-    content = encode(dataset)
+    content = to_bytes(dataset)
     for number in range(3000):
         site.put(f"series/long/{number}", content)
 
@@ -266,9 +266,9 @@ def _objects() -> Iterator[Case]:
 
 def _single(edit: Callable[[Dataset, int], None]) -> Prepare:
     def prepare(site: Workspace) -> Path:
-        dataset = decode(base_series()[_MIDDLE])
+        dataset = to_dataset(base_series()[_MIDDLE])
         edit(dataset, _MIDDLE)
-        return site.put(f"{PATIENT}.dcm", encode(dataset))
+        return site.put(f"{PATIENT}.dcm", to_bytes(dataset))
 
     return prepare
 
@@ -297,15 +297,15 @@ def _frames() -> Iterator[Case]:
 
 
 def _stated_frames(count: bytes, site: Workspace) -> Path:
-    dataset = decode(honest_enhanced())
+    dataset = to_dataset(honest_enhanced())
     put_raw(dataset, "NumberOfFrames", count)
-    return site.put("scan.dcm", encode(dataset))
+    return site.put("scan.dcm", to_bytes(dataset))
 
 
 def _without_groups(site: Workspace) -> Path:
-    dataset = decode(honest_enhanced())
+    dataset = to_dataset(honest_enhanced())
     del dataset.PerFrameFunctionalGroupsSequence
-    return site.put("scan.dcm", encode(dataset))
+    return site.put("scan.dcm", to_bytes(dataset))
 
 
 def _many(position_mm: Callable[[int], tuple[float, ...]], time: Callable[[int], int], site: Workspace) -> Path:

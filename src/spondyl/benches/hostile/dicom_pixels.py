@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spondyl.benches.hostile.base import PATIENT_UID, Dataset, base_series, decode, encode, write_series
+from spondyl.benches.hostile.base import PATIENT_UID, Dataset, base_series, to_bytes, to_dataset, write_series
 from spondyl.benches.hostile.bombs import deflated_zeros, sparse_file
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
 from spondyl.benches.hostile.dicom_bytes import element, pixel_data_at
@@ -102,7 +102,7 @@ def _big_endian(site: Workspace) -> Path:
     from pydicom import dcmwrite
 
     for number, content in enumerate(base_series()):
-        dataset = decode(content)
+        dataset = to_dataset(content)
         for _ in dataset.iterall():  # reads every element, which is then written in the other order
             pass
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
@@ -191,16 +191,16 @@ def _bombs() -> Iterator[Case]:
 
 
 def _deflated(content: bytes) -> bytes:
-    dataset = decode(content)
+    dataset = to_dataset(content)
     _declare(f"{_SYNTAX}.1.99", dataset, 0)
-    return encode(dataset)
+    return to_bytes(dataset)
 
 
 def _deflated_bomb(rows: int, zeros: int, site: Workspace) -> Path:
     """One file whose data set is deflated: honest elements, and pixels that go on."""
-    dataset = decode(base_series()[0])
+    dataset = to_dataset(base_series()[0])
     dataset.Rows = dataset.Columns = rows
-    content = _deflated(encode(dataset))
+    content = _deflated(to_bytes(dataset))
     start = 144 + struct.unpack_from("<I", content, 140)[0]  # PS3.10, table 7.1-1
     plain = zlib.decompress(content[start:], -15)
     pixels = element(0x7FE0, 0x0010, b"OW", b"", min(zeros, 2 * rows * rows))
@@ -209,9 +209,9 @@ def _deflated_bomb(rows: int, zeros: int, site: Workspace) -> Path:
 
 def _hole(site: Workspace) -> Path:
     """One file of 8 GB that takes no space; its length is more than an element can state, so it states the most."""
-    dataset = decode(base_series()[0])
+    dataset = to_dataset(base_series()[0])
     dataset.Rows, dataset.Columns = 32767, 65535
-    plain = encode(dataset)
+    plain = to_bytes(dataset)
     head = plain[: pixel_data_at(plain)] + element(0x7FE0, 0x0010, b"OW", b"", 2 * 32767 * 65535)
     return sparse_file(site.scans / "hole", head, len(head) + 2 * 32767 * 65535)
 
@@ -222,12 +222,12 @@ def _rle_bomb(site: Workspace) -> Path:
 
     runs = b"\x81\0" * 1_500_000
     header = struct.pack("<16I", 2, 64, 64 + len(runs), *[0] * 13)
-    dataset = decode(base_series()[0])
+    dataset = to_dataset(base_series()[0])
     dataset.Rows = dataset.Columns = 65535
     dataset.PixelData = encapsulate([header + runs + runs])
     dataset["PixelData"].is_undefined_length = True
     _declare(_RLE, dataset, 0)
-    return site.put("bomb", encode(dataset))
+    return site.put("bomb", to_bytes(dataset))
 
 
 def _sparse_element(size: int, site: Workspace) -> Path:

@@ -20,11 +20,11 @@ _FAMILY = Family("folders")
 
 _IS_SUPERUSER = hasattr(os, "geteuid") and os.geteuid() == 0
 AS_USER = f'exec {"setpriv --bounding-set=-all --inh-caps=-all " if _IS_SUPERUSER else ""}"$@"'
-"""How a shell starts a command that may not read what its user may not."""
+"""Shell command that runs the program without the superuser's right to read everything."""
 
 
 def without_privileges() -> str:
-    """Why a command cannot be run without the rights of the superuser; empty where it can."""
+    """The reason why a command cannot be run without the superuser's rights; empty where it can."""
     can_drop = not _IS_SUPERUSER or shutil.which("setpriv")
     return "" if can_drop else "needs setpriv, or a user other than the superuser"
 
@@ -183,7 +183,7 @@ def _locked(path: str, mode: int, site: Workspace) -> Path:
 
 
 def _own_files() -> Iterator[Case]:
-    """What Spondyl writes is no scan, wherever it lies."""
+    """Yield cases in which Spondyl's own output lies beside a scan or in place of one."""
     twice = (Call(statuses=(DONE,), out="scans/out"), Call(statuses=(DONE,), out="scans/out"))
     yield _FAMILY.case("the report within the input, twice, NIfTI", _scan, *twice, is_like_base=True)
     yield _FAMILY.case("the report within the input, twice, DICOM", _series, *twice, is_like_base=True)

@@ -1,4 +1,4 @@
-"""Whether a call of the command line kept its contract: the exit status, what it says, writes, takes, and leaves."""
+"""Checks of one call of the command line: exit status, messages, files, time, memory, and what is left behind."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from spondyl.benches.hostile.process import Outcome
 from spondyl.errors import InputError
 from spondyl.findings import Findings
 
-__all__ = ["Snapshot", "faults", "is_same", "report_folder", "snapshot"]
+__all__ = ["Snapshot", "find_faults", "is_same", "report_folder", "snapshot"]
 
 _SENTENCE = "spondyl: "
 _STAGES = "read|sagittal|networks|locate|refine|identify|segment|grade|measure|report"
 _LINE = re.compile(rf"spondyl: |warning: |({_STAGES})( [a-z-]+)?$")
-"""What may be a line on stderr: a sentence, a warning, or a stage's name and that of its method."""
+"""Lines that are allowed on stderr: a sentence, a warning, or the name of a stage with that of its method."""
 
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but the line feed, and those that turn the direction of writing."""
@@ -71,14 +71,14 @@ def _entries(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def report_folder(call: Call, site: Workspace, source: Path | str) -> Path:
-    """Where a call's report belongs, resolved."""
+    """Resolve the folder in which a call's report belongs."""
     if call.out is not None:
         return Path(os.path.realpath(site.top / call.out))  # which takes links that go in circles
     path = Path(os.path.realpath(site.top / source))
     return path.with_name(re.sub(r"(\.nii)?(\.gz|\.nii|\.mha|\.dcm|\.zip)?$", "", path.name) + "_spondyl")
 
 
-def faults(
+def find_faults(
     case: Case,
     call: Call,
     outcome: Outcome,
@@ -89,7 +89,7 @@ def faults(
     connections: str = "",
     base: Findings | None = None,
 ) -> list[str]:
-    """What was wrong with a call, one phrase each; empty where all was as it must be.
+    """List the faults of a call, one phrase each; empty where there is none.
 
     Args:
         case, call: what was run.
@@ -167,7 +167,7 @@ def _report(scene: _Scene, base: Findings | None) -> Iterator[str]:
 
 
 def is_same(findings: Findings, base: Findings) -> bool:
-    """Whether two reports name the same vertebrae at the same places, within 1 mm."""
+    """Say whether two reports name the same vertebrae at the same places, within 1 mm."""
     if [v.level for v in findings.vertebrae] != [v.level for v in base.vertebrae]:
         return False
     pairs = zip(findings.vertebrae, base.vertebrae, strict=True)

@@ -171,7 +171,7 @@ _AS_NOBODY = (
     f"exec setpriv --reuid={_NOBODY} --regid={_NOBODY} --clear-groups "
     '--inh-caps=+dac_read_search --ambient-caps=+dac_read_search "$@"'
 )
-"""With the right to read all, since Python itself may lie in a superuser's home."""
+"""Shell command that keeps the right to read everything, since Python itself may lie in a superuser's home."""
 
 
 def _nobody(name: str, environment: dict[str, str | None]) -> Case:
@@ -245,7 +245,7 @@ _DAMAGES: dict[str, Callable[[Path], None]] = {
     "a file in place of the folder": _no_folder,
     "gone": _gone,
 }
-"""What is done to a warm cache, given its folder."""
+"""Ways to damage a warm cache, given its folder."""
 
 _TWICE = ("50 bytes overwritten in the middle of each file", "files exchanged", "every file empty")
 """Damage after which the second run must find a cache that was put right."""

@@ -15,7 +15,7 @@ __all__ = ["DATA_AT", "NAME", "base_nifti", "nifti_2", "nifti_of", "patched", "w
 
 NAME = f"{PATIENT}.nii"
 DATA_AT = 352
-"""Where the voxels begin: behind the header of 348 bytes and the flag that says there is no extension."""
+"""Offset of the voxels, behind the header of 348 bytes and the flag that there is no extension."""
 
 _FIELDS: dict[str, tuple[int, str]] = {
     "sizeof_hdr": (0, "i"),

@@ -20,12 +20,12 @@ __all__ = ["Outcome", "run_bounded"]
 
 _POLL_S, _EAGER_POLL_S = 0.02, 0.001
 _MAX_KEPT_BYTES = 1 << 20
-"""Of each stream; what a program says beyond is not looked at."""
+"""Most bytes that are read from each stream; the rest is discarded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a command ended.
+    """The outcome of a command.
 
     Args:
         status: its exit status, negative for a signal.

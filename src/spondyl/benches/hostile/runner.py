@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 
 from spondyl.benches.hostile.case import DONE, KILLED, Call, Case, Workspace
-from spondyl.benches.hostile.judge import Snapshot, faults, report_folder, snapshot
+from spondyl.benches.hostile.judge import Snapshot, find_faults, report_folder, snapshot
 from spondyl.benches.hostile.nifti_bytes import base_nifti
 from spondyl.benches.hostile.process import run_bounded
 from spondyl.errors import SettingError
@@ -91,7 +91,7 @@ class Runner:
 
     @property
     def warm_cache(self) -> Path:
-        """What every case starts with in its cache."""
+        """The folder with the contents of the cache at the start of every case."""
         return self.top / "warm"
 
     def _run_calls(self, case: Case, site: Workspace) -> Result:
@@ -121,7 +121,7 @@ class Runner:
             results=site.results,
         )
         after = snapshot(site)
-        found = faults(
+        found = find_faults(
             case,
             call,
             outcome,

@@ -1,6 +1,6 @@
-"""How bright the tissues of phantoms are beside those of real scans: ratios to marrow, measured alike in both.
+"""Brightness of the tissues of phantoms and of real scans: ratios to marrow, measured alike in both.
 
-What is known of a real lumbar scan are the outlines of its bodies (or of its discs, from which bodies follow); all
+The truth about a real lumbar scan is the outlines of its bodies (or of its discs, from which bodies follow); all
 regions are laid out from them in the middle slice of each body:
 
 - marrow: the middle half of the body in both directions; everything else is divided by its median;
@@ -9,7 +9,7 @@ regions are laid out from them in the middle slice of each body:
 - annulus: the foremost tenth of the disc, the middle 40 % of its height, mean;
 - CSF: 90th percentile from 2 to 20 mm behind the bodies from L2 to L5, where the sac holds no cord;
 - fat: the brightest value from 40 to 110 mm behind the body, median over its height: the skin's fat;
-- muscle: 25th percentile from 20 to 45 mm behind the body, 15 to 25 mm to either side: what fat leaves of it.
+- muscle: 25th percentile from 20 to 45 mm behind the body, 15 to 25 mm to either side, which excludes fat.
 
 In the neck only the cord is known: its median is divided by the 95th percentile within 5 mm around it, which is CSF's.
 Before all, the first percentile of the scan is subtracted, since some of the real scans were saved with air above zero.
@@ -30,7 +30,7 @@ from scipy import ndimage
 from spondyl.anatomy.codes import DISC_OFFSET, VERSE, Subregion, subregion_code
 from spondyl.anatomy.level import Level
 from spondyl.datasets.exams import load_exam
-from spondyl.datasets.outlines import column_axes, outline_of_mask
+from spondyl.datasets.outlines import find_column_axes, outline_mask
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
@@ -38,13 +38,13 @@ from spondyl.geometry.resample import to_sagittal
 from spondyl.geometry.stack import SagittalStack
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
-from spondyl.metrics.tables import markdown_table
+from spondyl.metrics.tables import format_table
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import Phantom, make_phantom
 from spondyl.phantom.scanner.protocol import FieldOfView
 from spondyl.phantom.scanner.sequence import PulseSequence
 
-__all__ = ["body_ratios", "cord_ratio", "phantom_intensities"]
+__all__ = ["compare_intensities", "measure_bodies", "measure_cord"]
 
 Ratios = Mapping[str, float]
 """Values of one scan by name."""
@@ -72,7 +72,7 @@ _SERIES = (
 )
 
 
-def phantom_intensities(data: Path, *, patients: int = 12) -> str:
+def compare_intensities(data: Path, *, patients: int = 12) -> str:
     """Compare the brightness of phantoms with that of the real MR scans in a folder.
 
     Args:
@@ -101,7 +101,7 @@ def phantom_intensities(data: Path, *, patients: int = 12) -> str:
     if not rows:
         raise InputError("no MR scans (mr/lumbar_t2 and its neighbours) in the folder of the data to compare with")
     header = ("scans", "quantity", "real mean ± sd", "n", "phantom mean ± sd", "n", "phantom / real")
-    return "## Brightness\n\nRelative to marrow.\n\n" + markdown_table(header, rows)
+    return "## Brightness\n\nRelative to marrow.\n\n" + format_table(header, rows)
 
 
 def _rows(name: str, real: list[Ratios], phantom: list[Ratios]) -> Iterator[tuple[str, ...]]:
@@ -116,11 +116,11 @@ def _real_ratios(folder: Path) -> Iterator[Ratios]:
         cord = path.with_name(path.name.replace(".nii.gz", "_cord.nii.gz"))
         truth = path.with_name(path.name.replace(".nii.gz", "_seg.nii.gz"))
         if cord.is_file():
-            yield {"cord / CSF": cord_ratio(_stack(path), _stack(cord).voxels > 0)}
+            yield {"cord / CSF": measure_cord(_stack(path), _stack(cord).voxels > 0)}
         elif truth.is_file():
             stack, mask = _stack(path), _stack(truth).voxels.round().astype(int)
             is_of_discs = mask.max() > DISC_OFFSET
-            yield body_ratios(stack, _between_discs(mask, stack) if is_of_discs else _middle_outlines(path))
+            yield measure_bodies(stack, _between_discs(mask, stack) if is_of_discs else _middle_outlines(path))
 
 
 def _stack(path: Path) -> SagittalStack:
@@ -133,11 +133,11 @@ def _phantom_ratios(field: FieldOfView, sequence: PulseSequence, seed: int) -> R
     stack = SagittalStack(voxels=phantom.volume.voxels, affine=phantom.volume.affine)
     if field is FieldOfView.CERVICAL:
         cord = np.equal(phantom.truth.masks.subregions, subregion_code(Subregion.CORD))
-        return {"cord / CSF": cord_ratio(stack, cord)}
-    return body_ratios(stack, _lumbar_outlines(phantom))
+        return {"cord / CSF": measure_cord(stack, cord)}
+    return measure_bodies(stack, _lumbar_outlines(phantom))
 
 
-Outlines = Mapping[Level, tuple[int, Float]]
+MiddleOutlines = Mapping[Level, tuple[int, Float]]
 """Middle slice and corners (4, 2) as (row, column) of each body, head to foot, ordered as `CORNERS`."""
 
 
@@ -146,12 +146,12 @@ def _middle(instance: VertebraInstance) -> tuple[int, Float]:
     return instance.slices[place], instance.outlines[place]
 
 
-def _middle_outlines(path: Path) -> Outlines:
+def _middle_outlines(path: Path) -> MiddleOutlines:
     return {level: _middle(instance) for level, instance in load_exam(path).bodies().items()}
 
 
-def _lumbar_outlines(phantom: Phantom) -> Outlines:
-    """Of the bodies that masks of real scans show: T11 to the last lumbar one, whole in view."""
+def _lumbar_outlines(phantom: Phantom) -> MiddleOutlines:
+    """Outline the bodies that masks of real scans show: T11 to the last lumbar one, whole in view."""
     return {
         vertebra.level: _middle(vertebra.instance)
         for vertebra in phantom.truth.vertebrae
@@ -159,23 +159,23 @@ def _lumbar_outlines(phantom: Phantom) -> Outlines:
     }
 
 
-def _between_discs(mask: NDArray[np.int_], stack: SagittalStack) -> Outlines:
-    """Bodies between labelled discs, from the discs' edges that face them."""
+def _between_discs(mask: NDArray[np.int_], stack: SagittalStack) -> MiddleOutlines:
+    """Outline bodies between labelled discs, from the discs' edges that face them."""
     codes = sorted(
         (int(code) for code in np.unique(mask) if code > DISC_OFFSET), key=lambda code: VERSE[code - DISC_OFFSET].rank
     )
     middle = int(np.median(np.nonzero(mask > DISC_OFFSET)[0]))
     sections = [mask[middle] == code for code in codes]
-    axes = column_axes(np.array([np.argwhere(section).mean(0) * stack.pixel_mm for section in sections]))
-    quads = [outline_of_mask(section, axis, stack.pixel_mm) for section, axis in zip(sections, axes, strict=True)]
+    axes = find_column_axes(np.array([np.argwhere(section).mean(0) * stack.pixel_mm for section in sections]))
+    quads = [outline_mask(section, axis, stack.pixel_mm) for section, axis in zip(sections, axes, strict=True)]
     return {
         VERSE[below - DISC_OFFSET]: (middle, np.stack([upper[1], lower[0], lower[3], upper[2]]))
         for below, (upper, lower) in zip(codes[1:], pairwise(quads), strict=True)
     }
 
 
-def body_ratios(stack: SagittalStack, outlines: Outlines) -> Ratios:
-    """Measure a scan whose bodies are known.
+def measure_bodies(stack: SagittalStack, outlines: MiddleOutlines) -> Ratios:
+    """Measure a scan with outlined bodies.
 
     Args:
         stack: the scan.
@@ -193,9 +193,11 @@ def body_ratios(stack: SagittalStack, outlines: Outlines) -> Ratios:
     found["unevenness"] = [float(values.std() / values.mean()) for values in marrow.values()]
     for (upper, (k, above)), (lower, (_, below)) in pairwise(outlines.items()):
         disc = np.stack([above[1], below[0], below[3], above[2]])
-        own = (base[upper] + base[lower]) / 2
+        reference = (base[upper] + base[lower]) / 2
         for name, depth in (("nucleus", (0.4, 0.7)), ("annulus", (0.9, 1.0))):
-            found.setdefault(name, []).append(float(_sample(stack, k, _inside(disc, depth, (0.3, 0.7))).mean()) / own)
+            found.setdefault(name, []).append(
+                float(_sample(stack, k, _inside(disc, depth, (0.3, 0.7))).mean()) / reference
+            )
     for level, (k, quad) in outlines.items():
         if level in _WITHOUT_CORD:
             fluid = np.percentile(_sample(stack, k, _behind(quad, (2.0, 20.0), stack)), 90)
@@ -219,14 +221,20 @@ def _muscle(stack: SagittalStack, k: int, quad: Float) -> float:
 
 
 def _inside(quad: Float, depth: tuple[float, float], height: tuple[float, float]) -> Float:
-    """Points (n, n, 2) of a quadrilateral, lines of constant height; shares from back to front and from top to foot."""
+    """Sample points (n, n, 2) of a quadrilateral along lines of constant height.
+
+    Args:
+        quad: (4, 2) corners, ordered as `CORNERS`.
+        depth: range as shares from back to front.
+        height: range as shares from top to bottom.
+    """
     u, v = np.linspace(*depth, _SAMPLES)[None, :, None], np.linspace(*height, _SAMPLES)[:, None, None]
     back_top, back_foot, front_foot, front_top = quad
     return np.asarray((1 - v) * ((1 - u) * back_top + u * front_top) + v * ((1 - u) * back_foot + u * front_foot))
 
 
 def _behind(quad: Float, distance_mm: tuple[float, float], stack: SagittalStack) -> Float:
-    """Points (n, n, 2) behind a body over its whole height, lines of constant height running backwards."""
+    """Sample points (n, n, 2) behind a body over its whole height, lines of constant height running backwards."""
     backward = (quad[:2].mean(axis=0) - quad[2:].mean(axis=0)) * stack.pixel_mm
     backward /= np.linalg.norm(backward)
     v, along = np.linspace(0, 1, _SAMPLES)[:, None, None], np.linspace(*distance_mm, 4 * _SAMPLES)[None, :, None]
@@ -237,8 +245,8 @@ def _sample(stack: SagittalStack, k: int, points: Float) -> Float:
     return np.asarray(ndimage.map_coordinates(stack.voxels[k], np.moveaxis(points, -1, 0), order=1, mode="nearest"))
 
 
-def cord_ratio(stack: SagittalStack, cord: NDArray[np.bool_]) -> float:
-    """The cord's median over what is brightest within 5 mm around it.
+def measure_cord(stack: SagittalStack, cord: NDArray[np.bool_]) -> float:
+    """Divide the cord's median by the 95th percentile within 5 mm around it.
 
     Args:
         stack: the scan.

@@ -1,4 +1,4 @@
-"""How far phantoms are from real spines: distances, curves and sizes of both, measured alike.
+"""Distances, curves and sizes of phantoms and of real spines, measured alike.
 
 Means should agree within 5 % (angles within 1 degree) and deviations within 25 %. Both are taken after values further
 than 3.5 robust deviations from the median are left out, since the real points hold slips. Phantoms are measured as
@@ -21,15 +21,15 @@ from spondyl.anatomy.numbering import is_possible_pair
 from spondyl.datasets.real_columns import (
     Bodies,
     Spine,
-    mesh_bodies,
-    mr_bodies,
+    read_mask_bodies,
+    read_mesh_bodies,
+    read_mr_bodies,
     read_verse,
     read_vid,
-    whole_mask_bodies,
 )
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Float
-from spondyl.metrics.tables import markdown_table
+from spondyl.metrics.tables import format_table
 from spondyl.phantom.column.column import Column, corners_ras_mm, pedicle_points_ras_mm, place_column
 from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.pathology.draw import draw_pathology
@@ -37,29 +37,28 @@ from spondyl.phantom.pathology.pathology import apply_pathology
 
 __all__ = [
     "Spread",
-    "body_sizes_mm",
-    "curvatures_deg",
-    "pedicle_distances_mm",
-    "phantom_realism",
-    "spacings_mm",
-    "verdict",
+    "compare_sizes",
+    "judge",
+    "measure_bodies_mm",
+    "measure_curvatures_deg",
+    "measure_pedicles_mm",
+    "measure_spacings_mm",
 ]
 
 _MEAN_TOLERANCE, _ANGLE_TOLERANCE_DEG, _SD_TOLERANCE = 0.05, 1.0, 0.25
-_FEWEST = 5
-"""Real values below which nothing is compared."""
+_MIN_VALUES = 5
+"""Number of values below which nothing is compared."""
 
 Values = Mapping[str, Sequence[float]]
-"""Measured values by what was measured, head to foot."""
+"""Measured values by the name of the quantity, head to foot."""
 
 
-def phantom_realism(data: Path, *, patients: int = 300, intensities: Callable[[Path], str] | None = None) -> str:
+def compare_sizes(data: Path, *, patients: int = 300) -> str:
     """Compare phantoms with every real spine in a folder.
 
     Args:
         data: holds `coordinates/`, `mr/`, `masks/`, `ct/` and `meshes/` of the public collection.
         patients: phantoms drawn, seeds 0, 1, ...
-        intensities: a further part, made from the same folder: Markdown with its own heading.
 
     Returns:
         Markdown: for each quantity a table of real and phantom means and deviations, their ratios, and a verdict.
@@ -81,7 +80,7 @@ def phantom_realism(data: Path, *, patients: int = 300, intensities: Callable[[P
         *_mr_parts(data, volunteers),
         *_specimen_parts(data, columns),
     ]
-    return "\n\n".join([*parts, *([intensities(data)] if intensities else [])]) + "\n"
+    return "\n\n".join(parts)
 
 
 def _coordinates(data: Path, name: str) -> Path:
@@ -107,7 +106,7 @@ def _about(patients: int) -> str:
 
 
 def _spine_parts(data: Path, columns: Sequence[Column]) -> list[str]:
-    """Each source with the scatter of its readers' points and what is not to be compared.
+    """Compare each source, with the scatter of its readers' points and the quantities that are left out.
 
     Scatter, mm in each direction: from the negative covariance of neighbouring second differences (T2 to L4). VID marks
     C2 in the dens, VerSe the middle of the whole C1 and C2; phantoms, C2's body.
@@ -135,8 +134,8 @@ def _as_spine(column: Column, reader_sd_mm: float, seed: int) -> Spine:
     )
 
 
-def spacings_mm(spines: Iterable[Spine]) -> Values:
-    """Distances between the centres of neighbours, by pair."""
+def measure_spacings_mm(spines: Iterable[Spine]) -> Values:
+    """Measure the distances between the centres of neighbours, by pair."""
     values: dict[tuple[Level, Level], list[float]] = defaultdict(list)
     for spine in spines:
         lengths = np.linalg.norm(np.diff(spine.centres_ras_mm, axis=0), axis=1)
@@ -146,8 +145,8 @@ def spacings_mm(spines: Iterable[Spine]) -> Values:
     return {f"{upper}/{lower}": values[upper, lower] for upper, lower in sorted(values, key=lambda p: p[0].rank)}
 
 
-def pedicle_distances_mm(spines: Iterable[Spine]) -> Values:
-    """Distances between the two pedicles of a vertebra, by level."""
+def measure_pedicles_mm(spines: Iterable[Spine]) -> Values:
+    """Measure the distances between the two pedicles of a vertebra, by level."""
     values: dict[Level, list[float]] = defaultdict(list)
     for spine in spines:
         if spine.pedicle_distances_mm is not None:
@@ -156,8 +155,8 @@ def pedicle_distances_mm(spines: Iterable[Spine]) -> Values:
     return _by_level(values)
 
 
-def curvatures_deg(spines: Iterable[Spine]) -> Values:
-    """Sagittal angle between the lines to the centre above and to the centre below, by level; lordosis is positive."""
+def measure_curvatures_deg(spines: Iterable[Spine]) -> Values:
+    """Measure the sagittal angle between the lines to the centres above and below, by level; lordosis is positive."""
     values: dict[Level, list[float]] = defaultdict(list)
     for spine in spines:
         up = -np.diff(spine.centres_ras_mm, axis=0)
@@ -174,21 +173,21 @@ def _by_level(values: Mapping[Level, list[float]]) -> Values:
 
 
 _SPINE_MEASURES: tuple[tuple[str, Callable[[Iterable[Spine]], Values], bool], ...] = (
-    ("Distance of neighbouring centres, mm", spacings_mm, False),
-    ("Distance of the pedicles, mm", pedicle_distances_mm, False),
-    ("Sagittal angle at each centre, degrees", curvatures_deg, True),
+    ("Distance of neighbouring centres, mm", measure_spacings_mm, False),
+    ("Distance of the pedicles, mm", measure_pedicles_mm, False),
+    ("Sagittal angle at each centre, degrees", measure_curvatures_deg, True),
 )
 
 # bodies as quadrilaterals
 
 
 def _mr_parts(data: Path, volunteers: Sequence[Column]) -> list[str]:
-    """Healthy phantoms, since most of the exams are of volunteers."""
+    """Compare healthy phantoms, since most of the exams are of volunteers."""
     folders = [folder for name in ("lumbar_t2", "lumbar_gre") if (folder := data / "mr" / name).is_dir()]
     if not folders:
         return []
-    real = _pooled(body_sizes_mm(bodies) for folder in folders for bodies in mr_bodies(folder))
-    drawn = _pooled(body_sizes_mm(_as_bodies(column)) for column in volunteers)
+    real = _pooled(measure_bodies_mm(bodies) for folder in folders for bodies in read_mr_bodies(folder))
+    drawn = _pooled(measure_bodies_mm(_as_bodies(column)) for column in volunteers)
     return [_part("Sizes of bodies and discs in the middle, MR masks, mm", real, drawn, is_angle=False)]
 
 
@@ -200,15 +199,15 @@ def _specimens(data: Path) -> Iterable[tuple[str, Bodies]]:
     meshes = {"thoracolumbar_T1_L3.npz": (0, -1), "lumbosacral_L1_S1.npz": (1, 0)}
     for name, forward_xy in meshes.items():
         if (path := data / "meshes" / name).is_file():
-            yield path.stem, mesh_bodies(path, forward_xy=forward_xy)
+            yield path.stem, read_mesh_bodies(path, forward_xy=forward_xy)
     for path in [*sorted((data / "masks").glob("*_seg-vert_msk.nii.gz")), *sorted(data.glob("ct/*/*vert_msk.nii.gz"))]:
-        bodies = whole_mask_bodies(path)
+        bodies = read_mask_bodies(path)
         if len(bodies) > 1:
             yield path.name.split("_")[0], bodies
 
 
-def body_sizes_mm(bodies: Bodies) -> dict[str, float]:
-    """Heights and depth of each body and the height of each disc in its middle, from corners."""
+def measure_bodies_mm(bodies: Bodies) -> dict[str, float]:
+    """Measure heights and depths of each body, and the height of each disc in its middle, from corners."""
     sizes: dict[str, float] = {}
     levels = sorted(bodies, key=lambda level: level.rank)
     for level in levels:
@@ -242,18 +241,18 @@ def _place_of(name: str) -> tuple[bool, int, str]:
 
 
 def _specimen_parts(data: Path, columns: Sequence[Column]) -> list[str]:
-    """One person each: the mean ratio over its levels, and how unusual that is among phantoms."""
-    specimens = {name: body_sizes_mm(bodies) for name, bodies in _specimens(data)}
+    """Compare single persons: the mean ratio over the levels, and how unusual that is among phantoms."""
+    specimens = {name: measure_bodies_mm(bodies) for name, bodies in _specimens(data)}
     if not specimens:
         return []
-    drawn = _pooled(body_sizes_mm(_as_bodies(column)) for column in columns)
+    drawn = _pooled(measure_bodies_mm(_as_bodies(column)) for column in columns)
     rows = []
     for name, sizes in specimens.items():
         for kind in ("anterior height", "posterior height", "upper depth", "lower depth", "disc height"):
-            keys = [key for key in sizes if key.endswith(kind) and len(drawn.get(key, ())) >= _FEWEST]
+            keys = [key for key in sizes if key.endswith(kind) and len(drawn.get(key, ())) >= _MIN_VALUES]
             if keys:
                 rows.append((f"{name}, {kind}", *_specimen_cells(keys, sizes, drawn)))
-    table = markdown_table(("one person, what", "n", "phantoms / real", "z", "verdict"), rows)
+    table = format_table(("one person, what", "n", "phantoms / real", "z", "verdict"), rows)
     return [f"## Single persons: meshes and masks of whole vertebrae\n\n{table}\n\n{_SPECIMEN_NOTE}"]
 
 
@@ -284,7 +283,7 @@ class Spread:
     sd: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def from_values(cls, values: Sequence[float]) -> Spread:
         """Measure at least one value."""
         x = np.asarray(values, dtype=np.float64)
         off = np.abs(x - np.median(x))
@@ -292,7 +291,7 @@ class Spread:
         return cls(count=len(kept), mean=float(kept.mean()), sd=float(kept.std()))
 
 
-def verdict(real: Spread, phantom: Spread, *, is_angle: bool) -> str:
+def judge(real: Spread, phantom: Spread, *, is_angle: bool) -> str:
     """Say "yes" where both tolerances hold, "chance" where the real sample is too small to deny it, else "no"."""
     tolerance = _ANGLE_TOLERANCE_DEG if is_angle else _MEAN_TOLERANCE * abs(real.mean)
     mean_off, sd_off = abs(phantom.mean - real.mean) - tolerance, abs(phantom.sd / real.sd - 1) - _SD_TOLERANCE
@@ -308,15 +307,15 @@ def verdict(real: Spread, phantom: Spread, *, is_angle: bool) -> str:
 def _part(title: str, real: Values, phantom: Values, *, is_angle: bool, apart: Sequence[str] = ()) -> str:
     rows = []
     for name, values in real.items():
-        if len(values) < _FEWEST or len(phantom.get(name, ())) < _FEWEST:
+        if len(values) < _MIN_VALUES or len(phantom.get(name, ())) < _MIN_VALUES:
             continue
-        a, b = Spread.of(values), Spread.of(phantom[name])
-        said = "other point" if name in apart else verdict(a, b, is_angle=is_angle)
+        a, b = Spread.from_values(values), Spread.from_values(phantom[name])
+        verdict = "other point" if name in apart else judge(a, b, is_angle=is_angle)
         means = f"{b.mean - a.mean:+.1f}" if is_angle else f"{b.mean / a.mean:.2f}"
         numbers = (f"{a.mean:.1f}", f"{b.mean:.1f}", means, f"{a.sd:.1f}", f"{b.sd:.1f}", f"{b.sd / a.sd:.2f}")
-        rows.append((name, str(a.count), *numbers, said))
+        rows.append((name, str(a.count), *numbers, verdict))
     compared = "difference" if is_angle else "ratio"
     header = ("", "n", "real mean", "phantom mean", compared, "real sd", "phantom sd", "ratio", "verdict")
     verdicts = [row[-1] for row in rows if row[-1] != "other point"]
     held = f"{verdicts.count('yes')} of {len(verdicts)} hold, {verdicts.count('chance')} more within chance."
-    return f"## {title}\n\n{held}\n\n{markdown_table(header, rows)}"
+    return f"## {title}\n\n{held}\n\n{format_table(header, rows)}"

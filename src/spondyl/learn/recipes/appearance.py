@@ -1,4 +1,4 @@
-"""The recipe of the appearance network: augmented crops around true bodies, and one step of learning."""
+"""The recipe of the appearance network: augmented crops around true bodies, and one training step."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from spondyl.datasets.exams import Exam
+from spondyl.datasets.source import Exam
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import COMPACT, CropGrid, appearance_crops
 from spondyl.identify.evidence import STAND_INS
 from spondyl.identify.targets import level_classes
-from spondyl.learn.augment import Augmentation, bend_greys
+from spondyl.learn.augment import Augmentation, remap_intensities
+from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream
+from spondyl.learn.training import UNFITTED_DECODER, NetworkTraining, train_network
+from spondyl.nets.cards import Setting
 
-__all__ = ["AppearanceRecipe", "CropBatch", "CropStream"]
+__all__ = ["AppearanceRecipe", "CropBatch", "CropStream", "train_appearance"]
 
 _JITTER = 0.05
 """Standard deviation of a corner's place over the body's edge: about the detector's own error (1 to 2 mm of 35)."""
@@ -31,12 +34,37 @@ _SCALE = 0.12
 
 _TURN_DEG = 12.0
 
-_MOST_BODIES = 8
-"""Of one exam in a batch; the bodies of a whole spine tell little more than some of them."""
+_MAX_BODIES = 8
+"""Most bodies of one exam in a batch; all bodies of a whole spine add little to some of them."""
+
+
+def train_appearance(request: TrainingRequest) -> None:
+    """Train the appearance network."""
+    training = NetworkTraining(
+        network="appearance",
+        preset="compact",
+        steps=1200,
+        recipe=AppearanceRecipe,
+        stream=lambda groups, seed: CropStream(groups, exams_per_batch=6, seed=seed),
+        settings=_settings,
+    )
+    train_network(training, request)
+
+
+def _settings(exams: Sequence[Exam]) -> dict[str, Setting]:
+    """The levels that the network was trained on, and settings of a decoder that nothing has been fitted to yet."""
+    trained = {STAND_INS.get(level, level) for exam in exams for level in exam.outlines.levels[exam.outlines.certain]}
+    first, *_, last = sorted(trained, key=lambda level: level.rank) * 2
+    return {
+        "uppermost_level": str(first),
+        "lowest_level": str(last),
+        **UNFITTED_DECODER,
+        "landmark_temperature": UNFITTED_DECODER["temperature"],
+    }
 
 
 class CropBatch(NamedTuple):
-    """Crops (n, 1, size, size, slices) and the column of each one's level, or of what stands in for it, (n,)."""
+    """Crops (n, 1, size, size, slices) and the column of the level of each, or of its stand-in, (n,)."""
 
     crops: Tensor
     classes: Tensor
@@ -47,7 +75,7 @@ class CropStream(Stream[CropBatch]):
 
     Args:
         exams: groups of exams; each group is drawn from equally often, whatever its size.
-        exams_per_batch: bodies of so many exams make a batch.
+        exams_per_batch: number of exams whose bodies make a batch.
         seed: of all randomness.
         grid: size and reach of the crops.
     """
@@ -61,7 +89,7 @@ class CropStream(Stream[CropBatch]):
         self.augmentation = Augmentation()
 
     def draw(self, rng: np.random.Generator) -> CropBatch:
-        """Bodies of a few exams."""
+        """Draw the bodies of a few exams."""
         drawn = [self._exam(rng) for _ in range(self.exams_per_batch)]
         return CropBatch(torch.cat([crops for crops, _ in drawn]), torch.cat([classes for _, classes in drawn]))
 
@@ -72,8 +100,8 @@ class CropStream(Stream[CropBatch]):
         seen = {level: body for level, body in bodies.items() if _is_in_view(body, view)}
         if not seen:  # the window lies above or below all that is labelled
             view, seen = stack, bodies
-        if len(seen) > _MOST_BODIES:
-            chosen = sorted(rng.permutation(len(seen))[:_MOST_BODIES])
+        if len(seen) > _MAX_BODIES:
+            chosen = sorted(rng.permutation(len(seen))[:_MAX_BODIES])
             seen = {level: seen[level] for level in [list(seen)[place] for place in chosen]}
         moved = [_move(body, view, rng) for body in seen.values()]
         crops = appearance_crops(view, moved, replace(self.grid, through_plane_margin=float(rng.uniform(0.2, 0.8))))
@@ -100,7 +128,7 @@ def _is_in_view(body: VertebraInstance, stack: SagittalStack) -> bool:
 
 
 def _move(body: VertebraInstance, stack: SagittalStack, rng: np.random.Generator) -> VertebraInstance:
-    """The body as a detector might outline it: turned, resized, its corners moved, a few lateral slices missed."""
+    """Perturb a body as a detector might outline it: turned, resized, corners moved, a few lateral slices missed."""
     outlines = body.outlines * stack.pixel_mm
     centre = outlines.mean((0, 1))
     angle = np.deg2rad(rng.uniform(-_TURN_DEG, _TURN_DEG))
@@ -114,11 +142,11 @@ def _move(body: VertebraInstance, stack: SagittalStack, rng: np.random.Generator
 
 
 def _change_contrast(crops: Tensor, how: Augmentation, rng: np.random.Generator) -> Tensor:
-    """One sequence for all crops of an exam; body, noise and blur for each crop."""
+    """Draw one contrast for all crops of an exam; body contrast, noise and blur for each crop."""
     top = float(torch.quantile(crops.flatten()[::11], 0.99).clamp(min=0.1))
     images = (crops / top).clamp(0, 1.5)
     if rng.random() < how.contrast:
-        images = bend_greys(images, rng)
+        images = remap_intensities(images, rng)
     if rng.random() < how.tissue:
         body = _middle_third(images.shape[1])[..., None]
         images = images * (1 + body * rng.uniform(-0.6, 0.6)) + body * rng.uniform(-0.1, 0.3)
@@ -136,7 +164,7 @@ def _change_contrast(crops: Tensor, how: Augmentation, rng: np.random.Generator)
 
 
 def _middle_third(size: int) -> Tensor:
-    """Soft mask (size, size) of where a crop holds its body."""
+    """Draw a soft mask (size, size) of the part of a crop that holds its body."""
     ramp = torch.sigmoid((size / 6 - (torch.arange(size) - (size - 1) / 2).abs()) / 1.5)
     return ramp[:, None] * ramp
 

@@ -8,21 +8,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as nnf
 
 from spondyl.identify.bilstm import sequence_features
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.targets import IGNORED, level_classes
-from spondyl.learn.trainer import Recipe, Stream
+from spondyl.learn.recipes.table import TrainingRequest
+from spondyl.learn.simulated import SIMULATED, SimulatedRecipe
+from spondyl.learn.trainer import Stream
+from spondyl.learn.training import NetworkTraining, train_network
 from spondyl.simulate.columns import add_false_detections, draw_column, drop_detections
 
-__all__ = ["BiLstmRecipe", "SequenceBatch", "SequenceStream", "simulate_sequence"]
+__all__ = ["BiLstmRecipe", "SequenceBatch", "SequenceStream", "simulate_sequence", "train_bilstm"]
 
 _DROPPED = 0.1
 """Share of detections that are lost, as for the context network (section 4.4.2 of the paper)."""
 
 _FALSE = 0.05
 """Chance of a false detection between two others."""
+
+
+def train_bilstm(request: TrainingRequest) -> None:
+    """Train the recurrent baseline."""
+    training = NetworkTraining(
+        network="bilstm",
+        preset="compact",
+        steps=3000,
+        recipe=BiLstmRecipe,
+        stream=lambda _, seed: SequenceStream(batch=64, seed=seed),
+        settings=lambda _: {},
+        simulated=SIMULATED,
+    )
+    train_network(training, request)
 
 
 class SequenceBatch(NamedTuple):
@@ -46,13 +62,13 @@ class SequenceStream(Stream[SequenceBatch]):
         self.batch = batch
 
     def draw(self, rng: np.random.Generator) -> SequenceBatch:
-        """Sequences padded at their ends to the longest."""
+        """Draw sequences, padded at their ends to the longest."""
         drawn = [simulate_sequence(rng) for _ in range(self.batch)]
         lengths = [len(classes) for _, classes in drawn]
         features = np.zeros((len(drawn), 1, max(lengths), drawn[0][0].shape[1]), dtype=np.float32)
         padded = np.full((len(drawn), max(lengths)), IGNORED)
-        for place, ((said, classes), length) in enumerate(zip(drawn, lengths, strict=True)):
-            features[place, 0, :length], padded[place, :length] = said, classes
+        for place, ((own, classes), length) in enumerate(zip(drawn, lengths, strict=True)):
+            features[place, 0, :length], padded[place, :length] = own, classes
         return SequenceBatch(torch.as_tensor(features), torch.as_tensor(lengths), torch.as_tensor(padded))
 
 
@@ -67,14 +83,10 @@ def simulate_sequence(rng: np.random.Generator) -> tuple[NDArray[np.float32], ND
     return sequence_features(column.logits, column.positions_mm), classes
 
 
-class BiLstmRecipe(Recipe):
+class BiLstmRecipe(SimulatedRecipe):
     """Learns the level of each detection by cross entropy."""
 
-    def training_step(self, batch: SequenceBatch, _index: int) -> Tensor:
-        """Loss of one batch."""
-        logits = self.network(batch.features, batch.lengths.cpu())[:, 0].float()
-        loss = nnf.cross_entropy(logits.permute(0, 2, 1), batch.classes, ignore_index=IGNORED)
-        known = batch.classes != IGNORED
-        self.log("loss", loss)
-        self.log("accuracy", (logits.argmax(-1) == batch.classes)[known].float().mean())
-        return loss
+    def predict_rows(self, batch: SequenceBatch) -> Tensor:
+        """Logits (B, n, classes) of one batch."""
+        logits: Tensor = self.network(batch.features, batch.lengths.cpu())[:, 0]
+        return logits

@@ -1,4 +1,4 @@
-"""The recipe of the vector-field regression network: a stream of training slices, and one step of learning."""
+"""The recipe of the vector-field regression network: a stream of training slices, and one training step."""
 
 from __future__ import annotations
 
@@ -11,38 +11,54 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spondyl.datasets.exams import Exam
-from spondyl.learn.augment import Augmentation, SlicePlacement, randomise_contrast, soft_inside
+from spondyl.datasets.source import Exam
+from spondyl.learn.augment import Augmentation, SlicePlacement, draw_soft_masks, randomise_contrast
+from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream
-from spondyl.locate.vfr import WORKING_MM, normalise
+from spondyl.learn.training import NetworkTraining, train_network
+from spondyl.locate.vfr import CLOSE_MM, WORKING_MM, normalise
 from spondyl.locate.vfr_targets import render_targets, vfr_loss
 
-__all__ = ["SliceStream", "VfrBatch", "VfrRecipe"]
+__all__ = ["SliceStream", "VfrBatch", "VfrRecipe", "train_vfr"]
 
 _SLICE_SHARES = (0.6, 0.3, 0.1)
-"""How often a slice is drawn of those in which all bodies are certain (hand-drawn S1 is, in three), any is, or none.
+"""Shares of slices in which all bodies are certain (hand-drawn S1 is, in three), any is, or any is outlined.
 
-Drawn evenly, S1 came once for every four lumbar bodies of its exam, and a network so trained left it out.
+Drawn evenly, S1 came once for every four lumbar bodies of its exam, and a network so trained missed it.
 """
 
 _DOUBT_MARGIN_PX = 4.0
-"""How far around a doubtful body nothing is taught: its corners' heat reaches about one sigma (3.7 pixels) beyond."""
+"""Margin around an uncertain body that is excluded from the loss: its corners' heat reaches about one sigma (3.7
+pixels) beyond."""
+
+
+def train_vfr(request: TrainingRequest) -> None:
+    """Train the detector."""
+    training = NetworkTraining(
+        network="vfr",
+        preset="compact",
+        steps=4800,
+        recipe=VfrRecipe,
+        stream=lambda groups, seed: SliceStream(groups, batch=16, size=224, seed=seed),
+        settings=lambda _: {"working_mm": WORKING_MM, "close_mm": CLOSE_MM},
+    )
+    train_network(training, request)
 
 
 class VfrBatch(NamedTuple):
-    """Training slices with what is known of them; a tuple, because Lightning moves tuples between devices.
+    """Training slices with their truth; a tuple, because Lightning moves tuples between devices.
 
     Args:
         images: (batch, 1, size, size).
         corners: (batch, n, 4, 2) as (row, column), pixels.
-        certain: (batch, n), True for a body to be found; False for padding and for what is neither taught nor denied.
-        taught: (batch, 1, size, size), False where no error counts.
+        certain: (batch, n), True for a body to be found; False for padding and for bodies excluded from the loss.
+        supervised: (batch, 1, size, size), False where no error counts.
     """
 
     images: Tensor
     corners: Tensor
     certain: Tensor
-    taught: Tensor
+    supervised: Tensor
 
 
 class SliceStream(Stream[VfrBatch]):
@@ -77,24 +93,24 @@ class SliceStream(Stream[VfrBatch]):
         images = placement.sample([torch.as_tensor(view.image) for view in views])
         corners = placement.source_to_output(corners)
         masks = [self._masks(corners[b, : len(view.corners)], view) for b, view in enumerate(views)]
-        bodies, discs, taught = (torch.stack(kind) for kind in zip(*masks, strict=True))
+        bodies, discs, supervised = (torch.stack(kind) for kind in zip(*masks, strict=True))
         images = randomise_contrast(images, bodies, discs, self.augmentation, rng)
-        return VfrBatch(images=images[:, None], corners=corners, certain=certain, taught=taught[:, None])
+        return VfrBatch(images=images[:, None], corners=corners, certain=certain, supervised=supervised[:, None])
 
     def _view(self, rng: np.random.Generator) -> _View:
         group = self.groups[rng.integers(len(self.groups))]
         return group[rng.integers(len(group))].view(rng)
 
     def _masks(self, corners: Tensor, view: _View) -> tuple[Tensor, Tensor, Tensor]:
-        inside = soft_inside(corners, self.size)
+        inside = draw_soft_masks(corners, self.size)
         upper, lower = corners[:-1], corners[1:]
         spaces = torch.stack([upper[:, 2], upper[:, 1], lower[:, 0], lower[:, 3]], 1)
-        discs = soft_inside(spaces, self.size).amax(0) if len(spaces) else torch.zeros(self.size, self.size)
-        doubtful = corners[torch.as_tensor(~view.certain)]
-        taught = torch.ones(self.size, self.size, dtype=torch.bool)
-        if len(doubtful):
-            taught = soft_inside(doubtful, self.size, grow=_DOUBT_MARGIN_PX).amax(0) < 0.5
-        return inside.amax(0), discs, taught
+        discs = draw_soft_masks(spaces, self.size).amax(0) if len(spaces) else torch.zeros(self.size, self.size)
+        uncertain = corners[torch.as_tensor(~view.certain)]
+        supervised = torch.ones(self.size, self.size, dtype=torch.bool)
+        if len(uncertain):
+            supervised = draw_soft_masks(uncertain, self.size, grow=_DOUBT_MARGIN_PX).amax(0) < 0.5
+        return inside.amax(0), discs, supervised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,16 +143,16 @@ class _Prepared:
             image = self.voxels[max(0, k - 1) : k + 2].mean(0, dtype=np.float32)
         here = self.slices == k
         corners, certain = self.corners[here], self.certain[here]
-        unseen = self._body_above(corners)
+        unlabelled = self._extrapolate_above(corners)
         return _View(
             image=image,
-            corners=np.concatenate([unseen, corners]),
-            certain=np.concatenate([np.zeros(len(unseen), bool), certain]),
+            corners=np.concatenate([unlabelled, corners]),
+            certain=np.concatenate([np.zeros(len(unlabelled), bool), certain]),
             pixel_mm=self.pixel_mm,
         )
 
-    def _body_above(self, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where the next body above the topmost labelled one would be: it may show in part, and nobody drew it."""
+    def _extrapolate_above(self, corners: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Extrapolate the outline of the body above the topmost labelled one, which may show in part."""
         if len(corners) < 2:
             return np.empty((0, 4, 2))
         return np.asarray(corners[:1] + corners[0].mean(0) - corners[1].mean(0))
@@ -155,6 +171,6 @@ class VfrRecipe(Recipe):
         rows, columns = batch.images.shape[2:]
         targets, near = render_targets(batch.corners, batch.certain, (rows, columns))
         output = self.network(batch.images.contiguous(memory_format=torch.channels_last)).float()
-        loss = vfr_loss(output, targets, near, batch.taught)
+        loss = vfr_loss(output, targets, near, batch.supervised)
         self.log("loss", loss)
         return loss

@@ -1,0 +1,102 @@
+"""Labelled exams and their sources, as every kind of data gives them to training, fitting and benches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondyl.anatomy.level import Level
+from spondyl.geometry.affine import Float
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.stack import SagittalStack
+
+__all__ = ["Exam", "Outlines", "Part", "Source"]
+
+
+class Part(StrEnum):
+    """A part of the labelled data; no patient is in both the first part and another one."""
+
+    TRAINING = "train"
+    """The exams that networks are trained on."""
+    VALIDATION = "validation"
+    """The exams that a trained network is measured on."""
+    CALIBRATION = "calibration"
+    """The exams that the decoder's settings are fitted to; the validation part where a source has no further exams."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlines:
+    """Quadrilaterals of vertebral bodies, one row for each body and slice.
+
+    Args:
+        corners: (n, 4, 2) as (row, column), ordered as `geometry.instance.CORNERS`.
+        slices: (n,) slice index.
+        levels: (n,) name of the body.
+        certain: (n,) True where the body is plainly there; False where it is excluded from the loss, neither positive
+            nor negative.
+    """
+
+    corners: Float
+    slices: NDArray[np.intp]
+    levels: NDArray[np.object_]
+    certain: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """One scan with truth.
+
+    Args:
+        name: of the scan, such as its file's stem.
+        patient: the same for all scans of one patient.
+        stack: pixels in sagittal order.
+        outlines: every vertebral body that is labelled.
+    """
+
+    name: str
+    patient: str
+    stack: SagittalStack
+    outlines: Outlines
+
+    def bodies(self) -> dict[Level, VertebraInstance]:
+        """The certain outlines as one instance for each level, head to foot."""
+        return self._instances(self.outlines.certain)
+
+    def outlined_bodies(self) -> dict[Level, VertebraInstance]:
+        """All outlines, certain or not, as one instance for each level, head to foot."""
+        return self._instances(np.ones_like(self.outlines.certain))
+
+    def _instances(self, chosen: NDArray[np.bool_]) -> dict[Level, VertebraInstance]:
+        o = self.outlines
+        found = {}
+        for level in sorted(set(o.levels[chosen]), key=lambda level: level.rank):
+            rows = np.flatnonzero((o.levels == level) & chosen)
+            rows = rows[np.argsort(o.slices[rows])]
+            slices = tuple(map(int, o.slices[rows]))
+            found[level] = VertebraInstance(
+                slices=slices, outlines=o.corners[rows], score=1.0, affine=self.stack.affine
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One part of one source of data, loaded.
+
+    Args:
+        name: its name in a card, such as "8 phantoms".
+        groups: exams in groups that are drawn from equally often; none of them is empty.
+        sentences: its description in a card, each sentence with the licence that the owner states.
+    """
+
+    name: str
+    groups: tuple[tuple[Exam, ...], ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def exams(self) -> tuple[Exam, ...]:
+        """The exams of all groups."""
+        return tuple(exam for group in self.groups for exam in group)

@@ -1,0 +1,144 @@
+"""The recipe of the ordered decoder's settings: fitted to an appearance network on the detector's candidates.
+
+The network itself stays as it is; its weights are written again under a card with the fitted settings. Fitting uses the
+calibration part of the data, and draws nothing at random: the same data and weights give the same card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from spondyl.anatomy.level import Level
+from spondyl.datasets.source import Exam, Part, Source
+from spondyl.engine.build import make_engine
+from spondyl.errors import InputError, SettingError
+from spondyl.files import new_file
+from spondyl.geometry.affine import Float
+from spondyl.geometry.instance import VertebraInstance
+from spondyl.identify.appearance import AppearanceIdentifier, AppearanceSettings, body_evidence, open_appearance
+from spondyl.identify.methods.order import OrderNamer
+from spondyl.learn.fit_decoder import CHOICES, CalibrationExample, CalibrationFit, fit_calibration
+from spondyl.learn.provenance import describe_command, find_commit
+from spondyl.learn.recipes.table import TrainingRequest
+from spondyl.loaded_plan import Step, load
+from spondyl.metrics.vertebrae import contains
+from spondyl.nets.cards import Card, find_card, verified
+from spondyl.nets.network import LoadedNetwork
+from spondyl.nets.settings import read_settings
+from spondyl.plan import Plan
+from spondyl.reading import Reading
+from spondyl.stage import Stage, Structure
+from spondyl.study import Study
+
+__all__ = ["make_example", "train_decoder", "true_levels"]
+
+CARD_NAME = "fitted-appearance"
+
+
+def train_decoder(request: TrainingRequest) -> None:
+    """Fit the settings, and write the network's weights with their new card.
+
+    Raises:
+        SettingError: no appearance network to start from, an option that has no effect here, or too few patients with
+            detections.
+        WeightsError: there are no weights of that name, or they are damaged.
+        InputError: the data cannot be read, or have no exam to fit to.
+    """
+    if request.start is None:
+        raise SettingError("the recipe decoder fits to an appearance network: name its weights with --start")
+    if request.steps is not None or request.seed:
+        raise SettingError("the recipe decoder has no steps and draws nothing at random: leave --steps and --seed out")
+    card = verified(find_card(request.start))
+    if card.network != "appearance":
+        raise SettingError(f"{card.name} holds the network {card.network}, and the decoder is fitted to appearance")
+    costs = read_settings(card, AppearanceSettings).costs
+    network = LoadedNetwork(card=card, run=make_engine(card.name))
+    identifier = open_appearance({"appearance": network})(OrderNamer(costs=costs))
+    locating = load(Plan()).steps_before(Stage.IDENTIFY)
+    sources = request.open(Part.CALIBRATION)
+    exams = [exam for source in sources for exam in source.exams]
+    if not exams:
+        raise InputError("the data hold no exam of the calibration part")
+    examples = [example for exam in exams if (example := make_example(exam, locating, identifier)) is not None]
+    fitted = _make_card(card, fit_calibration(examples, costs, CHOICES), sources, request)
+    what = f"the weights {fitted.name}"
+    with new_file(fitted.card_path, what) as card_file, new_file(fitted.weights_path, what) as weights_file:
+        weights_file.write_bytes(card.weights_path.read_bytes())
+        card_file.write_text(fitted.to_toml(), encoding="utf-8")
+
+
+def make_example(exam: Exam, locating: Sequence[Step], identifier: AppearanceIdentifier) -> CalibrationExample | None:
+    """Detect the bodies of an exam and run the appearance network on them; None where no body is detected.
+
+    Args:
+        exam: a scan with outlines.
+        locating: the steps that detect bodies.
+        identifier: holds the appearance network.
+    """
+    reading = Reading(study=Study.from_sagittal(exam.stack))
+    for step in locating:
+        reading = step.apply(reading)
+    bodies = sorted(reading.candidates[Structure.VERTEBRA].bodies, key=lambda body: float(body.centroid_index[1]))
+    if not bodies:
+        return None
+    evidence = body_evidence(exam.stack, bodies, identifier.appearance, identifier.crops)
+    levels = true_levels(exam, bodies)
+    return CalibrationExample(
+        patient=exam.patient,
+        logits=evidence.logits,
+        positions_mm=evidence.positions_mm,
+        scores=evidence.scores,
+        levels=tuple(level for level, _ in levels),
+        known=tuple(is_known for _, is_known in levels),
+    )
+
+
+def true_levels(exam: Exam, candidates: Sequence[VertebraInstance]) -> list[tuple[Level | None, bool]]:
+    """Find the true level of each candidate, None for no vertebra, and whether the truth is known.
+
+    A candidate is the labelled body whose outline contains its centre. Its truth is not known where that outline is
+    uncertain, or where it lies above the first or below the last labelled body: scans show bodies that nobody outlined.
+    """
+    bodies, outlined = exam.bodies(), exam.outlined_bodies()
+    rows = [float(body.centroid_index[1]) for body in bodies.values()]
+    return [_true_level(candidate.centroid_index, bodies, outlined, rows) for candidate in candidates]
+
+
+def _true_level(
+    centre: Float,
+    bodies: dict[Level, VertebraInstance],
+    outlined: dict[Level, VertebraInstance],
+    rows: Sequence[float],
+) -> tuple[Level | None, bool]:
+    for level, body in bodies.items():
+        if contains(body, centre):
+            return level, True
+    is_uncertain = any(contains(body, centre) for body in outlined.values())
+    is_between = bool(rows) and min(rows) < centre[1] < max(rows)
+    return None, is_between and not is_uncertain
+
+
+def _make_card(card: Card, fit: CalibrationFit, sources: Sequence[Source], request: TrainingRequest) -> Card:
+    """The network's card with fitted settings; the digest stays, since the weights do."""
+    fitted = {name: getattr(fit.costs, name) for name in CHOICES}
+    before, after = fit.log_likelihood
+    measured = {
+        "log_likelihood_before": round(before, 4),
+        "log_likelihood_after": round(after, 4),
+        "expected_calibration_error_before": round(fit.before.expected_error, 4),
+        "expected_calibration_error_after": round(fit.after.expected_error, 4),
+    }
+    names = " and ".join(source.name for source in sources)
+    command = describe_command(request.recipe, request.sources, start=card)
+    sentences = (f"settings of the decoder fitted on: {line}" for source in sources for line in source.sentences)
+    return replace(
+        card,
+        name=CARD_NAME,
+        trained_on=tuple(dict.fromkeys((*card.trained_on, *sentences))),
+        metrics={**card.metrics, f"calibration, {names}, cross-fitted": measured},
+        commit=find_commit(),
+        recipe=f"{command}; the weights themselves, of commit {card.commit}: {card.recipe}",
+        settings=card.settings | fitted,
+        folder=request.run,
+    )
