@@ -4,7 +4,7 @@ import numpy as np
 from skimage.draw import polygon
 
 from spondyl.anatomy.level import Level
-from spondyl.datasets.source import Exam, Outlines
+from spondyl.datasets.source import BodyOutlines, Exam
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 
@@ -34,7 +34,7 @@ def painted_exam(name: str = "painted", *, slice_mm: float = 4.0) -> Exam:
         name=name,
         patient=name.rpartition("_")[0],
         stack=SagittalStack(voxels=np.tile(image, (5, 1, 1)), affine=affine),
-        outlines=Outlines(
+        outlines=BodyOutlines(
             corners=np.stack([body for body, _, _ in rows]),
             slices=slices,
             levels=np.array([level for _, _, level in rows], dtype=object),

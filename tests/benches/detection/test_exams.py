@@ -13,7 +13,7 @@ from spondyl.benches.comparison import COMPARED, DEFAULT, Comparison
 from spondyl.benches.detection import exams as detection
 from spondyl.benches.detection.exams import POOLED, SETS, measure_exam, tabulate_exams
 from spondyl.datasets.exams import find_part
-from spondyl.datasets.source import Exam, Outlines
+from spondyl.datasets.source import BodyOutlines, Exam
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
@@ -37,7 +37,7 @@ def an_exam(name: str = "a") -> Exam:
         name=name,
         patient=name,
         stack=SagittalStack(voxels=np.random.default_rng(0).random((7, 170, 80), dtype=np.float32), affine=AFFINE),
-        outlines=Outlines(
+        outlines=BodyOutlines(
             corners=np.stack(corners),
             slices=np.array([2, 3, 4] * 4),
             levels=np.array([level for level in LEVELS for _ in range(3)], dtype=object),

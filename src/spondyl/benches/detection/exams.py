@@ -11,7 +11,7 @@ from pathlib import Path
 from spondyl.anatomy.level import Level
 from spondyl.benches.comparison import COMPARED, DEFAULT, Comparison
 from spondyl.datasets.exams import load_exams
-from spondyl.datasets.source import Exam, Part
+from spondyl.datasets.source import Exam, SplitPart
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.labelling import Labelling
@@ -27,7 +27,7 @@ SETS = ("lumbar_t2", "lumbar_gre", "discs_t2")
 POOLED = ("lumbar_t2", "lumbar_gre")
 """The sets whose bodies somebody else has segmented; in discs_t2 they are outlined for this project only."""
 
-PART = Part.VALIDATION
+PART = SplitPart.VALIDATION
 
 _PAPER_ROWS = (
     ("published: OWS, 37 whole spines", "888", "99.0", "98.1", "96.5", "97.3", "2.4 ± 1.3"),
