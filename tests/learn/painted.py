@@ -11,7 +11,7 @@ from spondyl.geometry.stack import SagittalStack
 LEVELS = (Level.L2, Level.L3, Level.L4)
 PIXEL_MM = (0.8, 1.0)
 CERTAIN_SLICES = (1, 2, 3)
-"""Of five; in the others the bodies are neither taught nor denied."""
+"""Slices, of five, in which the bodies are certain; in the others they are excluded from the loss."""
 
 
 def bodies() -> np.ndarray:

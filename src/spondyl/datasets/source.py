@@ -17,7 +17,7 @@ __all__ = ["BodyOutlines", "Exam", "Source", "SplitPart"]
 
 
 class SplitPart(StrEnum):
-    """A part of the labelled data; no patient is in both the first part and another one."""
+    """A part of the labelled data; a patient in the training part is in no other."""
 
     TRAINING = "train"
     """The exams that networks are trained on."""

@@ -96,8 +96,8 @@ def measure_exam(exam: Exam, comparison: Comparison) -> ExamMeasure:
     labellings = {name: reading.labellings.vertebrae for name, reading in readings.items()}
     labelling = labellings[DEFAULT]
     scores = {
-        name: score_vertebrae(truth, found, () if one is None else one.levels, affine)
-        for name, one in labellings.items()
+        name: score_vertebrae(truth, found, () if given is None else given.levels, affine)
+        for name, given in labellings.items()
     }
     return ExamMeasure(
         scores=scores, claims=() if labelling is None else tuple(_found_claims(truth, found, labelling, affine))
