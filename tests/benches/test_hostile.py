@@ -13,9 +13,9 @@ import pytest
 from spondyl.benches.hostile import bench, runner
 from spondyl.benches.hostile.base import PATIENT
 from spondyl.benches.hostile.bench import format_results, run_cases
-from spondyl.benches.hostile.bombs import gzip_bomb
+from spondyl.benches.hostile.bombs import make_gzip_bomb
 from spondyl.benches.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Interrupt, Workspace
-from spondyl.benches.hostile.catalogue import all_cases
+from spondyl.benches.hostile.catalogue import list_cases
 from spondyl.benches.hostile.judge import find_faults, is_same
 from spondyl.benches.hostile.process import Outcome, run_bounded
 from spondyl.benches.hostile.runner import Result, Runner, install_watch, open_runner
@@ -23,7 +23,7 @@ from spondyl.benches.table import BenchInput
 from spondyl.findings import Findings, ImageGrid, Software, Vertebra, WeightsUsed
 from spondyl.plan import Plan
 
-CASES = all_cases()
+CASES = list_cases()
 FAMILIES = sorted({case.family for case in CASES})
 SLOW_TO_MAKE = re.compile(r"20000|\d000 (small|texts|images)|^12000 frames|20 GB|^[\d ]+x \d+, \d+ slices")
 """Cases whose input takes seconds to write; the benchmark itself makes them."""
@@ -249,7 +249,7 @@ def made(case: Case, top: Path) -> dict[Path, bytes]:
 def test_a_bomb_is_a_thousandth_of_what_it_unpacks_to() -> None:
     import zlib
 
-    bomb = gzip_bomb(b"prefix", 10**9)
+    bomb = make_gzip_bomb(b"prefix", 10**9)
     assert len(bomb) < 2 * 10**6
     start = zlib.decompressobj(31).decompress(bomb, 40 * 10**6)
     assert start == b"prefix" + bytes(40 * 10**6 - 6)
@@ -300,7 +300,7 @@ def test_the_benchmark_runs_every_case(tmp_path: Path, monkeypatch: pytest.Monke
     runner = Runner(top=tmp_path, command=(sys.executable, "-c", f"import sys\n{REFUSES}"), base=base)
     large = replace(case_of(Call()), name="large", voxels=10**8)
     monkeypatch.setattr(bench, "open_runner", lambda: nullcontext(runner))
-    monkeypatch.setattr(bench, "all_cases", lambda: (large, case_of(Call())))
+    monkeypatch.setattr(bench, "list_cases", lambda: (large, case_of(Call())))
     result = bench.run_hostile(BenchInput(plan=Plan()))
     assert "| all    |     2 |        2 (2x) |" in result.text
     assert "Not handled" not in result.text

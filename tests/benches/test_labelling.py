@@ -1,4 +1,4 @@
-"""The comparison counts what each method says, of the patients it promises, and prints what it counted."""
+"""The comparison counts the levels that each method gives, of the patients it promises, and prints the counts."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def echo(picture):
 
 
 def recurrent(features):
-    """A bi-directional LSTM that repeats what it is told, and takes nothing for false."""
+    """A bi-directional LSTM that repeats its input, and rejects nothing."""
     answers = features.copy()
     answers[..., -1] = -9
     return answers
@@ -48,7 +48,7 @@ NAMERS = {
 }
 
 
-def seen(column) -> BodyEvidence:
+def evidence_of(column) -> BodyEvidence:
     return BodyEvidence(
         logits=column.logits,
         positions_mm=column.positions_mm,
@@ -61,13 +61,13 @@ def seen(column) -> BodyEvidence:
 
 def test_a_context_network_that_changes_nothing_is_read_at_the_detections_own_heights():
     column = next(iter(draw_patients(CONDITIONS[0], GOOD, 1, 5)))
-    refined = refine_logits(seen(column), echo, HEIGHTS)
+    refined = refine_logits(evidence_of(column), echo, HEIGHTS)
     np.testing.assert_array_equal(refined.argmax(1), column.logits.argmax(1))
 
 
-def test_every_method_names_a_regular_patient_rightly_whom_the_network_sees_rightly():
+def test_every_method_names_a_regular_patient_rightly_whose_logits_are_right():
     for column in draw_patients(CONTROL, SURE, 4, 0):
-        result = name_and_score(seen(column), column.levels, REGULAR, NAMERS)
+        result = name_and_score(evidence_of(column), column.levels, REGULAR, NAMERS)
         assert {score.identification_rate for score in result.scores.values()} == {1.0}
         assert set(result.scores) == set(COMPARED)
         assert result.false == 0
@@ -75,7 +75,7 @@ def test_every_method_names_a_regular_patient_rightly_whom_the_network_sees_righ
         assert len(result.claims["context"]) == len(column.levels)
 
 
-def test_only_who_can_reject_rejects():
+def test_only_methods_that_can_reject_do():
     condition = next(one for one in CONDITIONS if one.false)
     total = sum_of(draw_patients(replace(condition, false=0.3), SURE, 12, 3))
     assert total.false > 15
@@ -84,18 +84,18 @@ def test_only_who_can_reject_rejects():
     assert total.scores["argmax"].identification_rate > 0.9
 
 
-def test_only_the_exact_decoder_knows_the_sixth_lumbar_vertebra():
-    odd = replace(CONDITIONS[-1], numberings=(SIX_LUMBAR,))
-    total = sum_of(draw_patients(odd, SURE, 10, 1))
+def test_only_the_exact_decoder_names_the_sixth_lumbar_vertebra():
+    variant = replace(CONDITIONS[-1], numberings=(SIX_LUMBAR,))
+    total = sum_of(draw_patients(variant, SURE, 10, 1))
     assert total.variants["order"].variants == 10
-    assert total.variants["order"].sensitivity > 0.5  # two in five look like a second S1
+    assert total.variants["order"].sensitivity > 0.5  # two in five appear as a second S1
     bodies = total.scores["order"].truths
     assert total.scores["order"].identified > bodies - 8
     assert total.scores["argmax"].identified <= bodies - 10
 
 
 def sum_of(columns):
-    results = [name_and_score(seen(one), one.levels, one.numbering, NAMERS) for one in columns]
+    results = [name_and_score(evidence_of(one), one.levels, one.numbering, NAMERS) for one in columns]
     total = results[0]
     for result in results[1:]:
         total += result

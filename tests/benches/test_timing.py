@@ -1,4 +1,4 @@
-"""Processes are timed by themselves, and failures are said."""
+"""Processes are timed by themselves, and failures are reported."""
 
 import os
 import sys

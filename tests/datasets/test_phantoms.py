@@ -1,4 +1,4 @@
-"""Phantoms as exams: what is kept is what was drawn, and bodies that the image cuts are doubtful."""
+"""Phantoms as exams: what is kept is what was drawn, and bodies that the image cuts are uncertain."""
 
 from functools import cache
 from pathlib import Path
@@ -60,12 +60,12 @@ def test_a_lumbar_phantom_shows_lumbar_bodies_in_order(exams: list[Exam]) -> Non
     assert rows == sorted(rows)
 
 
-def test_half_of_the_patients_have_an_odd_numbering_where_a_scan_can_tell_it() -> None:
+def test_half_of_the_patients_have_a_variant_where_a_scan_can_identify_it() -> None:
     made = [_variant(seed) for seed in range(64)]
     assert {one for field in (0, 3) for one in made[field::4]} == {None}  # cervical and thoracic
-    for field, odd in ((1, (Variant.L4, Variant.L6)), (2, (Variant.T11, Variant.T13, Variant.L4, Variant.L6))):
+    for field, variants in ((1, (Variant.L4, Variant.L6)), (2, (Variant.T11, Variant.T13, Variant.L4, Variant.L6))):
         assert made[field::4].count(None) == 8
-        assert {one: made[field::4].count(one) for one in odd} == dict.fromkeys(odd, 8 // len(odd))
+        assert {one: made[field::4].count(one) for one in variants} == dict.fromkeys(variants, 8 // len(variants))
 
 
 def test_what_exists_is_not_made_again(kept: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_exists_is_not_made_again(kept: Path) -> None:
     assert path.stat().st_mtime_ns == before
 
 
-def test_bodies_that_the_image_cuts_are_doubtful_and_those_outside_are_absent() -> None:
+def test_bodies_that_the_image_cuts_are_uncertain_and_those_outside_are_absent() -> None:
     outlines = outline_bodies(column(), *stack_around(Level.T8, rows=60))
     certain = {level for level, sure in zip(outlines.levels, outlines.certain, strict=True) if sure}
     named = set(outlines.levels)
@@ -87,16 +87,16 @@ def test_bodies_that_the_image_cuts_are_doubtful_and_those_outside_are_absent() 
         assert inside or not sure
 
 
-def test_lateral_slices_are_doubtful_before_they_are_empty() -> None:
+def test_lateral_slices_are_uncertain_before_they_are_empty() -> None:
     outlines = outline_bodies(column(), *stack_around(Level.L3, rows=60))
     own = outlines.levels == Level.L3
-    sure, doubtful = outlines.slices[own & outlines.certain], outlines.slices[own & ~outlines.certain]
+    sure, uncertain = outlines.slices[own & outlines.certain], outlines.slices[own & ~outlines.certain]
     assert len(sure) >= 7
-    assert len(doubtful) >= 1
-    assert set(doubtful) <= {sure.min() - 1, sure.max() + 1}
+    assert len(uncertain) >= 1
+    assert set(uncertain) <= {sure.min() - 1, sure.max() + 1}
 
 
-def test_neither_the_atlas_nor_the_lower_sacrum_is_taught() -> None:
+def test_neither_the_atlas_nor_the_lower_sacrum_is_outlined() -> None:
     whole = outline_bodies(column(), *stack_around(Level.T8, rows=1200))
     assert Level.C2 in whole.levels
     assert Level.S1 in whole.levels

@@ -15,24 +15,24 @@ A_KIND = '''
 """Pictures of nothing, with an outline."""
 import numpy as np
 from spondyl.anatomy.level import Level
-from spondyl.datasets.source import Exam, Outlines, Source
+from spondyl.datasets.source import Exam, BodyOutlines, Source
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 
 def open_pictures(folder, part):
     affine = Affine.from_axes([[-1, 0, 0], [0, 0, -1], [0, -1, 0]], (4, 1, 1), (0, 0, 0))
     stack = SagittalStack(voxels=np.zeros((3, 9, 9), np.float32), affine=affine)
-    outlines = Outlines(corners=np.zeros((1, 4, 2)), slices=np.array([1]), levels=np.array([Level.L3], dtype=object),
-                        certain=np.ones(1, bool))
+    outlines = BodyOutlines(corners=np.zeros((1, 4, 2)), slices=np.array([1]), certain=np.ones(1, bool),
+                            levels=np.array([Level.L3], dtype=object))
     exam = Exam(name="nothing", patient="nobody", stack=stack, outlines=outlines)
     return Source(name=f"pictures of {folder.name}", groups=((exam,),), sentences=("pictures; licence: none stated",))
 '''
 A_RECIPE = '''
 """A recipe that shows what it is given."""
-from spondyl.datasets.source import Part
+from spondyl.datasets.source import SplitPart
 
 def show(request):
-    (source,) = request.open(Part.TRAINING)
+    (source,) = request.open(SplitPart.TRAINING)
     print(source.name, *[exam.name for exam in source.exams], *source.sentences, request.run.name)
 '''
 TWO_LINES = """

@@ -4,14 +4,14 @@ import numpy as np
 from skimage.draw import polygon
 
 from spondyl.anatomy.level import Level
-from spondyl.datasets.source import Exam, Outlines
+from spondyl.datasets.source import BodyOutlines, Exam
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 
 LEVELS = (Level.L2, Level.L3, Level.L4)
 PIXEL_MM = (0.8, 1.0)
 CERTAIN_SLICES = (1, 2, 3)
-"""Of five; in the others the bodies are neither taught nor denied."""
+"""Slices, of five, in which the bodies are certain; in the others they are excluded from the loss."""
 
 
 def bodies() -> np.ndarray:
@@ -34,7 +34,7 @@ def painted_exam(name: str = "painted", *, slice_mm: float = 4.0) -> Exam:
         name=name,
         patient=name.rpartition("_")[0],
         stack=SagittalStack(voxels=np.tile(image, (5, 1, 1)), affine=affine),
-        outlines=Outlines(
+        outlines=BodyOutlines(
             corners=np.stack([body for body, _, _ in rows]),
             slices=slices,
             levels=np.array([level for _, _, level in rows], dtype=object),

@@ -1,4 +1,4 @@
-"""Fitting finds the settings under which examples were made, and tells what they are worth on others."""
+"""Fitting finds the settings under which examples were made, and measures them on others."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ GIVEN = OrderCosts(spacing=0.0, rejection=20.0)
 
 
 def overconfident_example(rng: np.random.Generator, factor: float, patient: str, count: int = 5) -> CalibrationExample:
-    """Bodies whose logits are true log-probabilities but for a factor; even distances tell nothing."""
+    """Bodies whose logits are true log-probabilities except for a factor; even distances carry no information."""
     start = int(rng.integers(6, 18 - count))
     levels = REGULAR.levels[start : start + count]
     seen = [rng.choice(3, p=(0.25, 0.5, 0.25)) - 1 for _ in levels]
@@ -95,7 +95,7 @@ def test_what_cannot_be_fitted_is_refused(overconfident, count, choices, said):
 
 
 def test_a_false_detection_is_truth_too(overconfident):
-    """How much a score tells is learnt from detections that are none and score low."""
+    """The weight of a score is fitted to false detections with low scores."""
     false = [replace(example, levels=(None,) * 5, scores=np.full(5, 0.05)) for example in overconfident[:4]]
     given = OrderCosts(spacing=0.0, rejection=0.0)
     fit = fit_calibration([*false, *overconfident[:4]], given, {"rejection_per_logit": (0.0, 10.0)})

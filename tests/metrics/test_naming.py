@@ -1,4 +1,4 @@
-"""Names counted by hand, variants told apart, and what a scan must show for a variant to be told."""
+"""Levels counted by hand, variants recognised, and what a scan must show for a variant to be identifiable."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_a_variant_is_claimed_when_it_is_likelier_than_all_else(probabilities, c
     assert recognised_variant(labelling(L5, **probabilities)) == claimed
 
 
-def test_tallies_tell_what_was_named_from_what_was_noticed():
+def test_tallies_count_what_was_named_and_what_was_noticed():
     six, regular = labelling(L5, six=0.9), labelling(L5, regular=0.9)
     counted = (
         VariantTally.from_labelling(six, SIX_LUMBAR)
@@ -74,7 +74,7 @@ def test_tallies_tell_what_was_named_from_what_was_noticed():
 
 
 @pytest.mark.parametrize(
-    ("numbering", "first", "last", "tells"),
+    ("numbering", "first", "last", "is_identifiable"),
     [
         (THIRTEEN_THORACIC, "C2", "L1", True),
         (THIRTEEN_THORACIC, "C2", "T13", False),
@@ -90,7 +90,9 @@ def test_tallies_tell_what_was_named_from_what_was_noticed():
         (REGULAR, "C2", "L5", False),
     ],
 )
-def test_a_scan_tells_a_variant_by_an_anchor_and_the_place_where_it_differs(numbering, first, last, tells):
+def test_a_scan_identifies_a_variant_by_an_anchor_and_the_place_where_it_differs(
+    numbering, first, last, is_identifiable
+):
     levels = numbering.levels
     seen = levels[levels.index(Level(first)) : levels.index(Level(last)) + 1]
-    assert variant_is_identifiable(numbering, seen) is tells
+    assert variant_is_identifiable(numbering, seen) is is_identifiable

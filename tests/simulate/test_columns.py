@@ -109,8 +109,8 @@ def test_landmark_levels_are_right_where_the_rest_of_the_patient_is_biased():
     rng = np.random.default_rng(2)
     levels = REGULAR.levels[1:-1]
     for _ in range(20):
-        said = argmax_levels(simulate_appearance(levels, REGULAR, rng, biased))
-        assert (said[0], said[1], said[-1]) == (Level.C2, Level.C3, Level.S1)
+        given = argmax_levels(simulate_appearance(levels, REGULAR, rng, biased))
+        assert (given[0], given[1], given[-1]) == (Level.C2, Level.C3, Level.S1)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_simulated_networks_are_as_good_as_they_are_called(simulation, right, ne
     rng = np.random.default_rng(1)
     columns = [draw_column(rng, numberings=(REGULAR,), simulation=simulation) for _ in range(300)]
     pairs = [pair for column in columns for pair in zip(argmax_levels(column.logits), column.levels, strict=True)]
-    miss = np.array([abs(REGULAR.levels.index(said) - REGULAR.levels.index(true)) for said, true in pairs])
+    miss = np.array([abs(REGULAR.levels.index(given) - REGULAR.levels.index(true)) for given, true in pairs])
     assert np.mean(miss == 0) == pytest.approx(right, abs=0.04)
     assert np.mean(miss <= 1) == pytest.approx(near, abs=0.04)
 

@@ -66,6 +66,6 @@ def load_comparison(plan: Plan) -> Comparison:
     loaded = {name: load(replace(plan, identify=name)) for name in COMPARED}
     return Comparison(
         locating=loaded[DEFAULT].steps_before(Stage.IDENTIFY),
-        identifying={name: one.step(Stage.IDENTIFY) for name, one in loaded.items()},
-        weights=tuple(dict.fromkeys(used for one in loaded.values() for used in one.weights)),
+        identifying={name: plan.step(Stage.IDENTIFY) for name, plan in loaded.items()},
+        weights=tuple(dict.fromkeys(used for plan in loaded.values() for used in plan.weights)),
     )

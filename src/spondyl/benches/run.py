@@ -63,8 +63,8 @@ def _describe_origin(name: str, used: tuple[WeightsUsed, ...]) -> str:
     made = f"Printed by `spondyl bench {name}`, Spondyl {__version__}."
     if not used:
         return made
-    weights = "\n".join(f"- {one.name}: sha256 {one.sha256}" for one in used)
-    return f"{made} Weights:\n\n{weights}"
+    lines = "\n".join(f"- {weights.name}: sha256 {weights.sha256}" for weights in used)
+    return f"{made} Weights:\n\n{lines}"
 
 
 def _keep(text: str, path: Path) -> None:

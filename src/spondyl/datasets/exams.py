@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spondyl.anatomy.codes import VERSE
 from spondyl.anatomy.level import Level
 from spondyl.datasets.outlines import find_column_axes, outline_mask
-from spondyl.datasets.source import Exam, Outlines, Part, Source
+from spondyl.datasets.source import BodyOutlines, Exam, Source, SplitPart
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Float
 from spondyl.geometry.resample import to_sagittal
@@ -64,18 +64,18 @@ _OWNERS = {
 """Owners by the name of the set, which is that of an exam without its number (datasets/split.json)."""
 
 
-def open_exams(folder: Path, part: Part) -> Source:
+def open_exams(folder: Path, part: SplitPart) -> Source:
     """Load one part of a folder of exams; the decoder is fitted to the validation part.
 
     Raises:
         InputError: the folder holds no exam, or one that is not in the split or has no truth.
     """
-    held = Part.VALIDATION if part is Part.CALIBRATION else part
+    held = SplitPart.VALIDATION if part is SplitPart.CALIBRATION else part
     exams = tuple(load_exams(folder, held))
     return Source(
         name=f"{len(exams)} exam{'s' * (len(exams) > 1)} of {folder.name}",
         groups=(exams,) if exams else (),
-        sentences=_describe_exams(exams, "training" if held is Part.TRAINING else "validation"),
+        sentences=_describe_exams(exams, "training" if held is SplitPart.TRAINING else "validation"),
     )
 
 
@@ -104,7 +104,7 @@ def find_part(name: str) -> str:
     raise InputError(f"exam {name} is not in the published split (datasets/split.json)")
 
 
-def load_exams(folder: Path, part: Part) -> Iterator[Exam]:
+def load_exams(folder: Path, part: SplitPart) -> Iterator[Exam]:
     """Read the exams of one part of the split, `NAME.nii.gz` with `NAME_seg.nii.gz` (VerSe's codes of bodies).
 
     Raises:
@@ -148,8 +148,8 @@ class _Row(NamedTuple):
     is_certain: bool
 
 
-def _to_outlines(rows: list[_Row]) -> Outlines:
-    return Outlines(
+def _to_outlines(rows: list[_Row]) -> BodyOutlines:
+    return BodyOutlines(
         corners=np.stack([row.corners for row in rows]),
         slices=np.array([row.slice_index for row in rows]),
         levels=np.array([row.level for row in rows], dtype=object),

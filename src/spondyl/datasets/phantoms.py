@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
-from spondyl.datasets.source import Exam, Outlines, Part, Source
+from spondyl.datasets.source import BodyOutlines, Exam, Source, SplitPart
 from spondyl.files import clear_dead, new_file
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
@@ -34,7 +34,11 @@ from spondyl.phantom.spine.bodies import outline_body
 
 __all__ = ["PHANTOM_SEEDS", "load_phantoms", "make_phantoms", "open_phantoms", "outline_bodies"]
 
-PHANTOM_SEEDS = {Part.TRAINING: range(240), Part.VALIDATION: range(240, 248), Part.CALIBRATION: range(248, 364)}
+PHANTOM_SEEDS = {
+    SplitPart.TRAINING: range(240),
+    SplitPart.VALIDATION: range(240, 248),
+    SplitPart.CALIBRATION: range(248, 364),
+}
 """Seeds of the patients of each part; benches draw others."""
 
 _DOUBT_SHARE = 0.12
@@ -47,7 +51,7 @@ _CONTRASTS: tuple[PulseSequence | None, ...] = (None, PulseSequence.RANDOM)
 """Contrasts of each patient: one as scanners make it, one with a random signal for every tissue."""
 
 
-def open_phantoms(folder: Path, part: Part) -> Source:
+def open_phantoms(folder: Path, part: SplitPart) -> Source:
     """Load the phantoms of one part, in a group for each field of view; those that a folder does not hold are made."""
     seeds = PHANTOM_SEEDS[part]
     make_phantoms(folder, seeds)
@@ -99,7 +103,7 @@ def load_phantoms(folder: Path, seeds: Sequence[int]) -> dict[FieldOfView, list[
     return exams
 
 
-def outline_bodies(column: Column, affine: Affine, shape: tuple[int, int, int]) -> Outlines:
+def outline_bodies(column: Column, affine: Affine, shape: tuple[int, int, int]) -> BodyOutlines:
     """Outline the bodies that detectors are trained to find in a sagittal stack.
 
     Bodies that the image cuts are uncertain, and so are slices that show little of a body or lie just beside it.
@@ -108,7 +112,7 @@ def outline_bodies(column: Column, affine: Affine, shape: tuple[int, int, int]) 
     for vertebra in column.vertebrae:
         if is_detected(vertebra.level):
             rows += _rows_of(vertebra, affine, shape)
-    return Outlines(
+    return BodyOutlines(
         corners=np.array([row[0] for row in rows]).reshape(-1, 4, 2),
         slices=np.array([row[1] for row in rows], dtype=np.intp),
         levels=np.array([row[2] for row in rows], dtype=object),
@@ -180,7 +184,7 @@ def _to_bytes(voxels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _load(path: Path) -> Iterator[Exam]:
     with np.load(path, allow_pickle=False) as kept:
-        outlines = Outlines(
+        outlines = BodyOutlines(
             corners=kept["corners"],
             slices=kept["slices"],
             levels=np.array([Level(name) for name in kept["levels"]], dtype=object),

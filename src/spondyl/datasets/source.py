@@ -13,11 +13,11 @@ from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 
-__all__ = ["Exam", "Outlines", "Part", "Source"]
+__all__ = ["BodyOutlines", "Exam", "Source", "SplitPart"]
 
 
-class Part(StrEnum):
-    """A part of the labelled data; no patient is in both the first part and another one."""
+class SplitPart(StrEnum):
+    """A part of the labelled data; a patient in the training part is in no other."""
 
     TRAINING = "train"
     """The exams that networks are trained on."""
@@ -28,7 +28,7 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlines:
+class BodyOutlines:
     """Quadrilaterals of vertebral bodies, one row for each body and slice.
 
     Args:
@@ -59,7 +59,7 @@ class Exam:
     name: str
     patient: str
     stack: SagittalStack
-    outlines: Outlines
+    outlines: BodyOutlines
 
     def bodies(self) -> dict[Level, VertebraInstance]:
         """The certain outlines as one instance for each level, head to foot."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from spondyl.datasets.source import Exam, Part, Source
+from spondyl.datasets.source import Exam, Source, SplitPart
 from spondyl.errors import InputError, SettingError
 from spondyl.identify.order import OrderCosts
 from spondyl.learn.provenance import describe_command, find_commit
@@ -68,7 +68,7 @@ def train_network(training: NetworkTraining, request: TrainingRequest) -> None:
     torch.manual_seed(request.seed)
     start = None if request.start is None else _find_start(training, request.start)
     network = build(training.network, training.preset) if start is None else load_card(start).train()
-    sources, held_out = request.open(Part.TRAINING), request.open(Part.VALIDATION)
+    sources, held_out = request.open(SplitPart.TRAINING), request.open(SplitPart.VALIDATION)
     groups = [group for source in sources for group in source.groups]
     if sources and not groups:
         raise InputError("the data hold no exam of the training part")

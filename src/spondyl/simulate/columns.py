@@ -107,19 +107,19 @@ def draw_column(
     steps_mm = _draw_steps_mm(levels, rng)
     positions = _draw_positions(steps_mm, rng)
     reach = np.concatenate([steps_mm[:1], (steps_mm[1:] + steps_mm[:-1]) / 2, steps_mm[-1:]]) * _BODY_SHARE / 2
-    seen = view(levels, rng)
-    if not levels[seen]:
-        raise SettingError(f"a field of view must show a vertebra, got {seen}")
-    depths = -positions[seen, 2]
+    in_view = view(levels, rng)
+    if not levels[in_view]:
+        raise SettingError(f"a field of view must show a vertebra, got {in_view}")
+    depths = -positions[in_view, 2]
     top, bottom = depths[0] - rng.uniform(*_MARGIN_MM), depths[-1] + rng.uniform(*_MARGIN_MM)
     return SimulatedColumn(
         numbering=numbering,
-        levels=levels[seen],
+        levels=levels[in_view],
         missed=(),
-        logits=simulate_appearance(levels[seen], numbering, rng, simulation),
-        positions_mm=positions[seen],
-        tops_mm=depths - reach[seen] - top,
-        bottoms_mm=depths + reach[seen] - top,
+        logits=simulate_appearance(levels[in_view], numbering, rng, simulation),
+        positions_mm=positions[in_view],
+        tops_mm=depths - reach[in_view] - top,
+        bottoms_mm=depths + reach[in_view] - top,
         height_mm=float(bottom - top),
         scores=rng.beta(*_TRUE_SCORE, len(depths)),
     )

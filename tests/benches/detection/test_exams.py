@@ -1,4 +1,4 @@
-"""The detection benchmark measures every decoder on the same bodies; its networks are told the truth here."""
+"""The detection benchmark measures every decoder on the same bodies; its networks predict the truth here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from spondyl.benches.comparison import COMPARED, DEFAULT, Comparison
 from spondyl.benches.detection import exams as detection
 from spondyl.benches.detection.exams import POOLED, SETS, measure_exam, tabulate_exams
 from spondyl.datasets.exams import find_part
-from spondyl.datasets.source import Exam, Outlines
+from spondyl.datasets.source import BodyOutlines, Exam
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
@@ -38,7 +38,7 @@ def an_exam(name: str = "a") -> Exam:
         name=name,
         patient=name,
         stack=SagittalStack(voxels=np.random.default_rng(0).random((7, 170, 80), dtype=np.float32), affine=AFFINE),
-        outlines=Outlines(
+        outlines=BodyOutlines(
             corners=np.stack(corners),
             slices=np.array([2, 3, 4] * 4),
             levels=np.array([level for level in LEVELS for _ in range(3)], dtype=object),
@@ -82,7 +82,7 @@ def comparison_of(levels: Mapping[int, Level], bodies: Sequence[VertebraInstance
 RIGHT = dict(enumerate(LEVELS))
 
 
-def test_right_networks_score_fully_with_every_decoder_and_believe_it() -> None:
+def test_right_networks_score_fully_and_surely_with_every_decoder() -> None:
     measured = measure_exam(an_exam(), comparison_of(RIGHT))
     assert set(measured.scores) == set(COMPARED)
     for score in measured.scores.values():
@@ -92,9 +92,9 @@ def test_right_networks_score_fully_with_every_decoder_and_believe_it() -> None:
     assert min(probability for probability, _ in measured.claims) > 0.9
 
 
-def test_one_wrong_look_misleads_those_alone_that_decode_nothing() -> None:
-    said = dict(enumerate(LEVELS)) | {1: Level.T4}
-    scores = measure_exam(an_exam(), comparison_of(said)).scores
+def test_one_wrong_prediction_changes_only_methods_that_decode_nothing() -> None:
+    predicted = dict(enumerate(LEVELS)) | {1: Level.T4}
+    scores = measure_exam(an_exam(), comparison_of(predicted)).scores
     assert scores["argmax"].identified == scores["bilstm"].identified == 3
     assert {scores[name].identified for name in ("context", "order")} == {4}
     assert scores["beam"].nearly_identified >= 3
@@ -116,8 +116,8 @@ def test_an_exam_in_which_nothing_is_found_counts_its_bodies() -> None:
 def test_a_body_that_two_others_cover_makes_no_claim() -> None:
     bodies = list(an_exam().bodies().values())
     doubled = replace(bodies[1], outlines=bodies[1].outlines + 4, score=0.9)
-    said = dict(enumerate((Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)))
-    measured = measure_exam(an_exam(), comparison_of(said, (*bodies[:2], doubled, *bodies[2:])))
+    predicted = dict(enumerate((Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)))
+    measured = measure_exam(an_exam(), comparison_of(predicted, (*bodies[:2], doubled, *bodies[2:])))
     assert len(measured.claims) == measured.scores[DEFAULT].found == 3
 
 

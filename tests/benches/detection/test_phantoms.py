@@ -76,6 +76,6 @@ def test_the_sentence_on_variants_counts_both_kinds_of_patients() -> None:
     assert "specificity 0.990" in line
 
 
-def test_missing_weights_are_said_at_once() -> None:
+def test_missing_weights_are_reported_at_once() -> None:
     with pytest.raises(WeightsError, match="no set of weights named 'absent'"):
         load_comparison(Plan(weights="absent"))

@@ -75,7 +75,7 @@ def test_crops_are_normalised_and_differ_between_draws_but_not_between_runs():
 
 
 class Answer(nn.Module):
-    """Says the same logits whatever it is shown."""
+    """Predicts the same logits for every input."""
 
     def __init__(self, logits: torch.Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The recurrent baseline learns from the context network's patients, and only from what is known."""
+"""The recurrent baseline is trained on the context network's patients, and only on known detections."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_false_detections_and_variants_occur_as_they_should():
 
 
 class Answer(nn.Module):
-    """Says the same logits whatever it is asked."""
+    """Predicts the same logits for every input."""
 
     def __init__(self, logits: torch.Tensor) -> None:
         super().__init__()

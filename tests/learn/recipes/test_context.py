@@ -1,4 +1,4 @@
-"""Simulated columns are columns, and the context recipe learns from supervised rows alone."""
+"""Simulated columns are columns, and the context recipe is trained on supervised rows alone."""
 
 import itertools
 
@@ -40,7 +40,7 @@ def test_neighbours_are_as_far_apart_as_vertebrae():
     assert 20 < np.mean(gaps) < 32
 
 
-def test_an_imitated_appearance_is_mostly_near_the_truth_but_errs():
+def test_a_simulated_appearance_is_mostly_near_the_truth_but_errs():
     near, right, rows_seen = [], [], 0
     for seed in range(60):
         example = simulate_map(np.random.default_rng(seed))
@@ -70,7 +70,7 @@ def test_maps_of_a_batch_are_padded_to_one_height_with_nothing():
 
 
 class Answer(nn.Module):
-    """Says the same logits whatever it is asked."""
+    """Predicts the same logits for every input."""
 
     def __init__(self, logits: torch.Tensor) -> None:
         super().__init__()

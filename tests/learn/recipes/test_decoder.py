@@ -9,7 +9,7 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.datasets import exams as exam_files
 from spondyl.datasets import phantoms
-from spondyl.datasets.source import Exam, Outlines, Part
+from spondyl.datasets.source import BodyOutlines, Exam, SplitPart
 from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
@@ -51,7 +51,7 @@ def exam_of(levels: list[Level], uncertain: list[Level] = (), patient: str = "a"
         stack=SagittalStack(
             voxels=np.random.default_rng(0).random((7, 60 + 30 * len(levels), 80), dtype=np.float32), affine=AFFINE
         ),
-        outlines=Outlines(
+        outlines=BodyOutlines(
             corners=np.stack([corners for corners, _, _ in rows]),
             slices=np.array([k for _, k, _ in rows]),
             levels=names,
@@ -163,7 +163,7 @@ def fitting(monkeypatch: pytest.MonkeyPatch) -> list[Exam]:
     monkeypatch.setattr(
         phantoms,
         "load_phantoms",
-        lambda folder, seeds: {"lumbar": exams} if seeds == phantoms.PHANTOM_SEEDS[Part.CALIBRATION] else {},
+        lambda folder, seeds: {"lumbar": exams} if seeds == phantoms.PHANTOM_SEEDS[SplitPart.CALIBRATION] else {},
     )
     monkeypatch.setattr(decoder, "CHOICES", CHOICES)
     return exams
@@ -254,12 +254,12 @@ def test_data_without_exams_to_fit_to_are_refused(
 def test_exams_are_fitted_to_in_their_validation_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(exam_files, "load_exams", lambda folder, part: asked.append(part) or [exam_of([L1])])
-    source = exam_files.open_exams(tmp_path, Part.CALIBRATION)
-    assert asked == [Part.VALIDATION]
+    source = exam_files.open_exams(tmp_path, SplitPart.CALIBRATION)
+    assert asked == [SplitPart.VALIDATION]
     assert "1 patient of the validation split" in source.sentences[0]
 
 
 def test_no_patient_is_in_two_parts() -> None:
     seeds = [seed for part in phantoms.PHANTOM_SEEDS.values() for seed in part]
     assert len(set(seeds)) == len(seeds)
-    assert set(phantoms.PHANTOM_SEEDS) == set(Part)
+    assert set(phantoms.PHANTOM_SEEDS) == set(SplitPart)

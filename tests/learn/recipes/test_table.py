@@ -1,4 +1,4 @@
-"""`spondyl train` refuses what it cannot train, and leaves weights with a whole card where it is told."""
+"""`spondyl train` refuses what it cannot train, and leaves weights with a whole card in the folder of the run."""
 
 import inspect
 import re
@@ -198,7 +198,7 @@ def test_a_card_of_labelled_scans_names_their_licence_and_what_was_measured_on_w
     assert card.recipe == f"spondyl train {name} --data exams:scans --steps 1 --seed 3"
 
 
-def test_phantoms_are_measured_on_patients_that_nobody_learnt_from(tmp_path, written, monkeypatch):
+def test_phantoms_are_measured_on_patients_that_are_not_trained_on(tmp_path, written, monkeypatch):
     asked = []
 
     def load(folder, seeds):

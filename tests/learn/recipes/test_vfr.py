@@ -76,21 +76,21 @@ def test_bent_slices_show_bodies_where_their_centres_say():
                     assert image[row, column] > 0.9
 
 
-def test_doubtful_bodies_are_not_taught_and_certain_ones_are():
-    doubtful, certain_centres = 0, 0
+def test_uncertain_bodies_are_excluded_from_the_loss_and_certain_ones_are_not():
+    uncertain, certain_centres = 0, 0
     for batch in batches(stream(seed=1), 8):
-        for taught, corners, certain in zip(batch.supervised[:, 0], batch.corners, batch.certain, strict=True):
+        for supervised, corners, certain in zip(batch.supervised[:, 0], batch.corners, batch.certain, strict=True):
             for body, is_certain in zip(corners, certain, strict=True):
                 if is_within(body) and np.ptp(body.numpy(), axis=0).min() > 0:
                     row, column = body.mean(0).round().int()
-                    assert taught[row, column] == is_certain
-                    doubtful += not is_certain
+                    assert supervised[row, column] == is_certain
+                    uncertain += not is_certain
                     certain_centres += bool(is_certain)
-    assert doubtful > 5
+    assert uncertain > 5
     assert certain_centres > 20
 
 
-def test_the_body_above_the_topmost_is_doubtful_and_one_step_up():
+def test_the_body_above_the_topmost_is_uncertain_and_one_step_up():
     made = stream(rotation_deg=0, log_scale=0, stretch=0, bend_mm=0, shift=0)
     for batch in batches(made, 3):
         assert not batch.certain[:, 0].any()
@@ -144,16 +144,16 @@ class Oracle(nn.Module):
         return self.targets + self.error
 
 
-def test_a_perfect_network_has_no_loss_and_an_error_that_is_not_taught_costs_nothing():
+def test_a_perfect_network_has_no_loss_and_an_error_that_is_not_supervised_costs_nothing():
     batch = batches(stream(seed=1), 3)[2]
     targets, _ = render_targets(batch.corners, batch.certain, (SIZE, SIZE))
     network = Oracle(targets)
     recipe = VfrRecipe(network, steps=1)
     recipe.log = lambda *_: None
     assert recipe.training_step(batch, 0) == 0
-    untaught = ~batch.supervised.expand_as(targets)
-    assert untaught.any()
-    network.error.data[untaught] = 1.0
+    unsupervised = ~batch.supervised.expand_as(targets)
+    assert unsupervised.any()
+    network.error.data[unsupervised] = 1.0
     assert recipe.training_step(batch, 0) == 0
-    network.error.data[~untaught] = 1.0
+    network.error.data[~unsupervised] = 1.0
     assert recipe.training_step(batch, 0) > 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from spondyl.anatomy.level import Level
 from spondyl.benches.comparison import COMPARED, DEFAULT, Comparison
 from spondyl.datasets.exams import load_exams
-from spondyl.datasets.source import Exam, Part
+from spondyl.datasets.source import Exam, SplitPart
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.labelling import Labelling
 from spondyl.metrics.calibration import describe_calibration
@@ -26,7 +26,7 @@ SETS = ("lumbar_t2", "lumbar_gre", "discs_t2")
 POOLED = ("lumbar_t2", "lumbar_gre")
 """The sets whose bodies somebody else has segmented; in discs_t2 they are outlined for this project only."""
 
-PART = Part.VALIDATION
+PART = SplitPart.VALIDATION
 
 _PAPER_ROWS = (
     ("published: OWS, 37 whole spines", "888", "99.0", "98.1", "96.5", "97.3", "2.4 ± 1.3"),
@@ -95,7 +95,7 @@ def measure_exam(exam: Exam, comparison: Comparison) -> ExamMeasure:
     labellings = {name: reading.labellings.vertebrae for name, reading in readings.items()}
     labelling = labellings[DEFAULT]
     scores = {
-        name: score_vertebrae(truth, found, () if one is None else one.levels) for name, one in labellings.items()
+        name: score_vertebrae(truth, found, () if given is None else given.levels) for name, given in labellings.items()
     }
     return ExamMeasure(scores=scores, claims=() if labelling is None else tuple(_found_claims(truth, found, labelling)))
 

@@ -112,7 +112,8 @@ def _measure(options: PhantomOptions, plan: Plan) -> PatientMeasure:
     return PatientMeasure(
         field=options.field,
         scores={
-            name: score_vertebrae(whole, found, () if one is None else one.levels) for name, one in labellings.items()
+            name: score_vertebrae(whole, found, () if given is None else given.levels)
+            for name, given in labellings.items()
         },
         claims=()
         if labelling is None

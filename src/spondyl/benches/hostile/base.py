@@ -27,11 +27,11 @@ __all__ = [
     "PATIENT_UID",
     "Dataset",
     "Edit",
-    "base_affine",
-    "base_phantom",
-    "base_series",
-    "base_volume",
-    "base_voxels",
+    "make_base_affine",
+    "make_base_phantom",
+    "make_base_series",
+    "make_base_volume",
+    "make_base_voxels",
     "put_raw",
     "to_bytes",
     "to_dataset",
@@ -56,8 +56,8 @@ _TIMES = MrTimes(tr_ms=4000, te_ms=100, ti_ms=0, flip_deg=90, field_strength_t=1
 
 
 @cache
-def base_phantom() -> Phantom:
-    """A sagittal T2 of a regular lumbar spine, 15 slices."""
+def make_base_phantom() -> Phantom:
+    """Make a sagittal T2 of a regular lumbar spine, 15 slices."""
     options = PhantomOptions.from_text(
         seed=1, sequence="t2", spacing_mm=_SPACING_MM, variant="regular", cobb_deg=0, severity=0, screws="none"
     )
@@ -65,35 +65,35 @@ def base_phantom() -> Phantom:
 
 
 @cache
-def base_volume() -> Volume:
-    """Its scan, in whole numbers."""
-    drawn = base_phantom().volume
+def make_base_volume() -> Volume:
+    """Make the scan of the base phantom, in whole numbers."""
+    drawn = make_base_phantom().volume
     return Volume(voxels=np.rint(drawn.voxels), affine=drawn.affine, modality=drawn.modality)
 
 
-def base_voxels() -> NDArray[np.int16]:
-    """Its voxels as they are stored, (i, j, k)."""
-    return base_volume().voxels.astype(np.int16)
+def make_base_voxels() -> NDArray[np.int16]:
+    """Make its voxels as they are stored, (i, j, k)."""
+    return make_base_volume().voxels.astype(np.int16)
 
 
-def base_affine() -> NDArray[np.float64]:
-    """Its map from (i, j, k) to RAS mm, (4, 4); a copy."""
-    return base_volume().affine.matrix.copy()
+def make_base_affine() -> NDArray[np.float64]:
+    """Make its affine from (i, j, k) to RAS mm, (4, 4); a copy."""
+    return make_base_volume().affine.matrix.copy()
 
 
 @cache
-def base_series() -> tuple[bytes, ...]:
-    """Its slices as DICOM files, in order."""
+def make_base_series() -> tuple[bytes, ...]:
+    """Make its slices as DICOM files, in order."""
     series = Series(patient="base", scan="base", description=f"spine of {PATIENT}", mr=_TIMES)
     return tuple(to_bytes(_named(content, n)) for n, content in enumerate(_slices(series)))
 
 
 def _slices(series: Series) -> Iterable[bytes]:
-    return to_dicom_slices(base_volume(), series, slice_axis=0)
+    return to_dicom_slices(make_base_volume(), series, slice_axis=0)
 
 
 def _named(content: bytes, number: int) -> Dataset:
-    """A slice with the planted patient in place of the phantom's name and identifiers."""
+    """Make a slice with the planted patient in place of the phantom's name and identifiers."""
     dataset = to_dataset(content)
     dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = PATIENT, PATIENT_ID, _BIRTH
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{PATIENT_UID}.1", f"{PATIENT_UID}.2"
@@ -104,14 +104,14 @@ def _named(content: bytes, number: int) -> Dataset:
 
 
 def to_dataset(content: bytes) -> Dataset:
-    """A file's bytes as a data set."""
+    """Parse a file's bytes as a data set."""
     from pydicom import dcmread
 
     return dcmread(io.BytesIO(content), force=True)
 
 
 def to_bytes(dataset: Dataset) -> bytes:
-    """A data set as a file's bytes; nothing of it is checked."""
+    """Write a data set as a file's bytes; nothing of it is checked."""
     from pydicom import config
 
     stream = io.BytesIO()
@@ -144,8 +144,8 @@ def write_series(
         only: the slices that are edited; all when None.
         folder: below the inputs.
     """
-    edited = set(range(len(base_series())) if only is None else only)
-    for number, content in enumerate(base_series()):
+    edited = set(range(len(make_base_series())) if only is None else only)
+    for number, content in enumerate(make_base_series()):
         if edit is not None and number in edited:
             dataset = to_dataset(content)
             edit(dataset, number)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from spondyl.benches.hostile.case import Case
-from spondyl.benches.hostile.catalogue import all_cases
+from spondyl.benches.hostile.catalogue import list_cases
 from spondyl.benches.hostile.runner import Result, Runner, open_runner
 from spondyl.benches.table import BenchInput, BenchResult
 from spondyl.benches.timing import find_processor_name
@@ -37,7 +37,7 @@ def run_hostile(_given: BenchInput) -> BenchResult:
     """
     with open_runner() as runner:
         used = () if runner.base is None else runner.base.software.weights
-        return BenchResult(text=format_results(run_cases(runner, all_cases())), weights=used)
+        return BenchResult(text=format_results(run_cases(runner, list_cases())), weights=used)
 
 
 def run_cases(runner: Runner, cases: Sequence[Case]) -> list[Result]:

@@ -33,7 +33,7 @@ ANY = (DONE, REFUSED, EMPTY)
 
 REFUSAL_S = 60.0
 _BASE_GB, _HONEST_GB, _HONEST_GB_PER_VOXEL = 2.0, 1.5, 40e-9
-"""The issue's bounds: 60 s to refuse; 2 GB, or 1.5 GB and 40 bytes a voxel for an honest scan."""
+"""Bounds: 60 s to refuse; 2 GB, or 1.5 GB and 40 bytes a voxel for an honest scan."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from spondyl.benches.hostile.case import ANY, DONE, EMPTY, REFUSED, Call, Case, Family, Workspace
-from spondyl.benches.hostile.folders import AS_USER, without_privileges
-from spondyl.benches.hostile.nifti_bytes import NAME, base_nifti
+from spondyl.benches.hostile.folders import AS_USER, find_missing_privilege
+from spondyl.benches.hostile.nifti_bytes import NAME, make_base_nifti
 
-__all__ = ["command_line_cases", "honest"]
+__all__ = ["list_command_line_cases", "write_honest_scan"]
 
 _NAMES, _OPTIONS, _OUTPUT, _STREAMS = (Family(name) for name in ("names", "options", "output folder", "streams"))
 _REPORTED = (DONE, EMPTY)
@@ -32,17 +32,17 @@ _UNUSUAL_NAMES = {
 }
 
 
-def command_line_cases() -> Iterator[Case]:
-    """All cases of names, options, output folders and streams."""
+def list_command_line_cases() -> Iterator[Case]:
+    """List all cases of names, options, output folders and streams."""
     yield from _names()
     yield from _options()
     yield from _output()
     yield from _streams()
 
 
-def honest(site: Workspace) -> Path:
+def write_honest_scan(site: Workspace) -> Path:
     """Write the honest scan."""
-    return site.put(NAME, base_nifti())
+    return site.put(NAME, make_base_nifti())
 
 
 def _names() -> Iterator[Case]:
@@ -52,7 +52,7 @@ def _names() -> Iterator[Case]:
     for title in ("an escape sequence", "line feeds", "bytes that are no UTF-8", "255 bytes", "quotes and wild cards"):
         name = _UNUSUAL_NAMES[title]
         call = Call(statuses=(DONE,) if len(name) < 200 else ANY, out=f"results/{name.removesuffix('.nii')}")
-        yield _NAMES.case(f"an output folder named with {title}", honest, call)
+        yield _NAMES.case(f"an output folder named with {title}", write_honest_scan, call)
         yield _NAMES.case(f"no output folder named, {title}", partial(_named, name), Call(out=None))
     for title, source in {
         "nothing": "",
@@ -63,7 +63,7 @@ def _names() -> Iterator[Case]:
 
 
 def _named(name: str, site: Workspace) -> str:
-    (site.scans / name).write_bytes(base_nifti())
+    (site.scans / name).write_bytes(make_base_nifti())
     return f"scans/{name}"
 
 
@@ -96,8 +96,8 @@ def _options() -> Iterator[Case]:
         ("--segment", "safnet"),
     ):
         shown = " ".join(arguments).encode("unicode_escape", "surrogateescape").decode()[:50]
-        yield _OPTIONS.refused(f"{shown!r}", honest, *arguments)
-    yield _OPTIONS.case("no value for -o", honest, Call(statuses=(REFUSED,), out=None, arguments=("-o",)))
+        yield _OPTIONS.refused(f"{shown!r}", write_honest_scan, *arguments)
+    yield _OPTIONS.case("no value for -o", write_honest_scan, Call(statuses=(REFUSED,), out=None, arguments=("-o",)))
     for variable in (
         "PYTHONUTF8",
         "LANG",
@@ -111,7 +111,7 @@ def _options() -> Iterator[Case]:
         value = {"PYTHONUTF8": "0", "LANG": "C", "LC_ALL": "tr_TR.ISO-8859-9"}.get(variable, "/no/such\x1b")
         yield _OPTIONS.case(
             f"{variable} set to what is not there",
-            honest,
+            write_honest_scan,
             Call(statuses=(DONE,), environment={variable: value}),
             is_like_base=True,
         )
@@ -158,15 +158,17 @@ def _output() -> Iterator[Case]:
             family=_OUTPUT.name,
             prepare=partial(_locked_results, mode),
             calls=(replace(refused, shell=AS_USER),),
-            obstacle=without_privileges,
+            obstacle=find_missing_privilege,
         )
-    yield _OUTPUT.case("files of at most 512 bytes", honest, replace(refused, shell='ulimit -f 1; exec "$@"'))
-    yield _OUTPUT.case("16 open files", honest, Call(shell='ulimit -n 16; exec "$@"'))
+    yield _OUTPUT.case(
+        "files of at most 512 bytes", write_honest_scan, replace(refused, shell='ulimit -f 1; exec "$@"')
+    )
+    yield _OUTPUT.case("16 open files", write_honest_scan, Call(shell='ulimit -n 16; exec "$@"'))
     twice = Call(statuses=(DONE,))
-    yield _OUTPUT.case("an earlier report", honest, twice, twice, is_like_base=True)
+    yield _OUTPUT.case("an earlier report", write_honest_scan, twice, twice, is_like_base=True)
     yield _OUTPUT.case(
         "an earlier report, and an input that is refused",
-        honest,
+        write_honest_scan,
         twice,
         replace(refused, arguments=("--weights", "none")),
     )
@@ -183,12 +185,12 @@ def _with_places(site: Workspace) -> Path:
     (results / "dangling").symlink_to("nowhere/at/all")
     (results / "loop").symlink_to("loop")
     os.mkfifo(results / "pipe")
-    return honest(site)
+    return write_honest_scan(site)
 
 
 def _locked_results(mode: int, site: Workspace) -> Path:
     site.results.chmod(mode)
-    return honest(site)
+    return write_honest_scan(site)
 
 
 def _streams() -> Iterator[Case]:
@@ -204,11 +206,15 @@ def _streams() -> Iterator[Case]:
         "all are closed": 'exec "$@" <&- >&- 2>&-',
         "stdin never ends": 'exec "$@" </dev/zero',
     }.items():
-        yield _STREAMS.case(title, honest, replace(reported, shell=shell), is_like_base=True)
-    yield _STREAMS.case("nobody reads stdout", honest, replace(reported, broken=("stdout",)), is_like_base=True)
-    yield _STREAMS.case("nobody reads stderr", honest, replace(reported, broken=("stderr",)), is_like_base=True)
+        yield _STREAMS.case(title, write_honest_scan, replace(reported, shell=shell), is_like_base=True)
     yield _STREAMS.case(
-        "nobody reads either", honest, replace(reported, broken=("stdout", "stderr")), is_like_base=True
+        "nobody reads stdout", write_honest_scan, replace(reported, broken=("stdout",)), is_like_base=True
+    )
+    yield _STREAMS.case(
+        "nobody reads stderr", write_honest_scan, replace(reported, broken=("stderr",)), is_like_base=True
+    )
+    yield _STREAMS.case(
+        "nobody reads either", write_honest_scan, replace(reported, broken=("stdout", "stderr")), is_like_base=True
     )
     refused = Call(statuses=(REFUSED,))
     yield _STREAMS.case(

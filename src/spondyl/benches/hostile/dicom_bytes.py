@@ -9,22 +9,30 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from spondyl.benches.hostile.base import base_series, to_bytes, to_dataset
+from spondyl.benches.hostile.base import make_base_series, to_bytes, to_dataset
 
-__all__ = ["element", "enhanced", "honest_enhanced", "inserted", "pixel_data_at", "sequence", "unsigned"]
+__all__ = [
+    "find_pixel_data",
+    "insert_elements",
+    "make_enhanced",
+    "make_honest_enhanced",
+    "pack_element",
+    "pack_sequence",
+    "pack_unsigned",
+]
 
 _LONG_FORM = (b"OB", b"OW", b"SQ", b"UN", b"UT")
 _ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.1"
 _PIXEL_DATA = struct.pack("<HH", 0x7FE0, 0x0010)
 
 
-def unsigned(number: int) -> bytes:
-    """A value of 16 bits."""
+def pack_unsigned(number: int) -> bytes:
+    """Pack a value of 16 bits."""
     return struct.pack("<H", number)
 
 
-def element(group: int, number: int, representation: bytes, value: bytes, length: int | None = None) -> bytes:
-    """An element, explicit and little endian; the length may be a lie."""
+def pack_element(group: int, number: int, representation: bytes, value: bytes, length: int | None = None) -> bytes:
+    """Pack an element, explicit and little endian; the length may be a lie."""
     value += b" " * (len(value) % 2)
     stated = len(value) if length is None else length
     is_long = representation in _LONG_FORM
@@ -35,36 +43,36 @@ def element(group: int, number: int, representation: bytes, value: bytes, length
     )
 
 
-def sequence(group: int, number: int, items: Iterable[bytes]) -> bytes:
-    """A sequence of items, each the bytes of its elements."""
+def pack_sequence(group: int, number: int, items: Iterable[bytes]) -> bytes:
+    """Pack a sequence of items, each the bytes of its elements."""
     packed = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in items)
-    return element(group, number, b"SQ", packed)
+    return pack_element(group, number, b"SQ", packed)
 
 
-def pixel_data_at(content: bytes) -> int:
+def find_pixel_data(content: bytes) -> int:
     """Find the offset of the pixels' element in a file."""
     return content.rindex(_PIXEL_DATA)
 
 
-def inserted(content: bytes, elements: bytes) -> bytes:
-    """A file with elements before its pixels."""
-    at = pixel_data_at(content)
+def insert_elements(content: bytes, elements: bytes) -> bytes:
+    """Insert elements before the pixels of a file."""
+    at = find_pixel_data(content)
     return content[:at] + elements + content[at:]
 
 
-def enhanced(
+def make_enhanced(
     pixels: NDArray[np.uint16],
     position_mm: Callable[[int], tuple[float, ...]],
     time: Callable[[int], int] = lambda _: 1,
 ) -> bytes:
-    """An enhanced MR object.
+    """Make an enhanced MR object.
 
     Args:
         pixels: (frame, row, column).
         position_mm: of a frame's first pixel, LPS.
         time: of a frame, from 1.
     """
-    dataset = to_dataset(base_series()[0])
+    dataset = to_dataset(make_base_series()[0])
     shared = _shared(dataset.ImageOrientationPatient, dataset.PixelSpacing)
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
         del dataset[keyword]
@@ -73,29 +81,29 @@ def enhanced(
     dataset.NumberOfFrames, dataset.Rows, dataset.Columns = pixels.shape
     dataset.PixelData = pixels.astype("<u2").tobytes()
     frames = (_frame(position_mm(number), time(number)) for number in range(len(pixels)))
-    return inserted(to_bytes(dataset), shared + sequence(0x5200, 0x9230, frames))
+    return insert_elements(to_bytes(dataset), shared + pack_sequence(0x5200, 0x9230, frames))
 
 
 @cache
-def honest_enhanced() -> bytes:
-    """The honest scan as one enhanced object."""
-    slices = [to_dataset(content) for content in base_series()]
+def make_honest_enhanced() -> bytes:
+    """Make the honest scan as one enhanced object."""
+    slices = [to_dataset(content) for content in make_base_series()]
     pixels = np.stack([np.frombuffer(s.PixelData, "<u2").reshape(s.Rows, s.Columns) for s in slices])
     positions = [tuple(map(float, s.ImagePositionPatient)) for s in slices]
-    return enhanced(pixels, lambda number: positions[number])
+    return make_enhanced(pixels, lambda number: positions[number])
 
 
 def _shared(orientation: Iterable[object], spacing: Iterable[object]) -> bytes:
-    directions = element(0x0020, 0x0037, b"DS", _decimals(orientation))
-    measures = element(0x0018, 0x0050, b"DS", b"4.4") + element(0x0028, 0x0030, b"DS", _decimals(spacing))
-    groups = sequence(0x0020, 0x9116, [directions]) + sequence(0x0028, 0x9110, [measures])
-    return sequence(0x5200, 0x9229, [groups])
+    directions = pack_element(0x0020, 0x0037, b"DS", _decimals(orientation))
+    measures = pack_element(0x0018, 0x0050, b"DS", b"4.4") + pack_element(0x0028, 0x0030, b"DS", _decimals(spacing))
+    groups = pack_sequence(0x0020, 0x9116, [directions]) + pack_sequence(0x0028, 0x9110, [measures])
+    return pack_sequence(0x5200, 0x9229, [groups])
 
 
 def _frame(position_mm: tuple[float, ...], time: int) -> bytes:
-    content = element(0x0020, 0x9128, b"UL", struct.pack("<I", time))
-    place = element(0x0020, 0x0032, b"DS", _decimals(f"{mm:.6g}" for mm in position_mm))
-    return sequence(0x0020, 0x9111, [content]) + sequence(0x0020, 0x9113, [place])
+    content = pack_element(0x0020, 0x9128, b"UL", struct.pack("<I", time))
+    place = pack_element(0x0020, 0x0032, b"DS", _decimals(f"{mm:.6g}" for mm in position_mm))
+    return pack_sequence(0x0020, 0x9111, [content]) + pack_sequence(0x0020, 0x9113, [place])
 
 
 def _decimals(values: Iterable[object]) -> bytes:

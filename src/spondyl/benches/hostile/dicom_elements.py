@@ -7,9 +7,9 @@ from functools import partial
 
 from spondyl.benches.hostile.base import PATIENT, PATIENT_UID, Dataset, Edit, put_raw, write_series
 from spondyl.benches.hostile.case import Case, Family, Prepare
-from spondyl.benches.hostile.dicom_bytes import unsigned
+from spondyl.benches.hostile.dicom_bytes import pack_unsigned
 
-__all__ = ["dicom_element_cases"]
+__all__ = ["list_dicom_element_cases"]
 
 _FAMILY = Family("DICOM elements")
 
@@ -50,10 +50,10 @@ _IDLE = (
 _PLANTED = f"{PATIENT_UID}.9".encode()
 
 _REFUSED: dict[str, tuple[bytes, ...]] = {
-    "Rows": (unsigned(0), unsigned(65535), b""),
-    "Columns": (unsigned(0), unsigned(65535)),
-    "BitsAllocated": (unsigned(0), unsigned(7), unsigned(64), unsigned(65535)),
-    "SamplesPerPixel": (unsigned(3),),
+    "Rows": (pack_unsigned(0), pack_unsigned(65535), b""),
+    "Columns": (pack_unsigned(0), pack_unsigned(65535)),
+    "BitsAllocated": (pack_unsigned(0), pack_unsigned(7), pack_unsigned(64), pack_unsigned(65535)),
+    "SamplesPerPixel": (pack_unsigned(3),),
     "PhotometricInterpretation": (b"RGB", b"PALETTE COLOR", _PLANTED),
     "ImagePositionPatient": (rb"nan\0\0", rb"0\inf\0", rb"1e300\0\0", rb"x\y\z", rb"0\0", b""),
     "ImageOrientationPatient": (
@@ -71,11 +71,11 @@ _REFUSED: dict[str, tuple[bytes, ...]] = {
     "Modality": (b"OT", b"SR", _PLANTED),
 }
 _HANDLED: dict[str, tuple[bytes, ...]] = {
-    "BitsAllocated": (unsigned(1), unsigned(8), unsigned(12), unsigned(32)),
-    "BitsStored": (unsigned(0), unsigned(1), unsigned(65535)),
-    "HighBit": (unsigned(0), unsigned(99)),
-    "PixelRepresentation": (unsigned(1), unsigned(2), unsigned(65535)),
-    "SamplesPerPixel": (unsigned(0),),
+    "BitsAllocated": (pack_unsigned(1), pack_unsigned(8), pack_unsigned(12), pack_unsigned(32)),
+    "BitsStored": (pack_unsigned(0), pack_unsigned(1), pack_unsigned(65535)),
+    "HighBit": (pack_unsigned(0), pack_unsigned(99)),
+    "PixelRepresentation": (pack_unsigned(1), pack_unsigned(2), pack_unsigned(65535)),
+    "SamplesPerPixel": (pack_unsigned(0),),
     "PhotometricInterpretation": (b"MONOCHROME1", b"MONOCHROME9"),
     "NumberOfFrames": (b"0", b"-1", b"12000", b"99999999999", b"x"),
     "RescaleSlope": (b"0", b"-1", b"1e-300"),
@@ -96,8 +96,8 @@ _IN_ONE_SLICE: dict[str, tuple[bytes, ...]] = {
     "ImagePositionPatient": (rb"nan\0\0", rb"1e300\0\0", rb"1e9\0\0", b""),
     "ImageOrientationPatient": (rb"0\0\0\0\0\0", rb"1\0\0\0\1\0"),
     "PixelSpacing": (rb"0\0", rb"1e-9\1e-9", rb"5\5"),
-    "Rows": (unsigned(0), unsigned(119), unsigned(65535)),
-    "BitsAllocated": (unsigned(64),),
+    "Rows": (pack_unsigned(0), pack_unsigned(119), pack_unsigned(65535)),
+    "BitsAllocated": (pack_unsigned(64),),
     "PixelData": (b"", bytes(2)),
     "RescaleSlope": (b"nan", b"1e300"),
     "Modality": (b"CT",),
@@ -106,8 +106,8 @@ _IN_ONE_SLICE: dict[str, tuple[bytes, ...]] = {
 """Changed in the eighth of fifteen slices; the others are honest."""
 
 
-def dicom_element_cases() -> Iterator[Case]:
-    """All cases of this family."""
+def list_dicom_element_cases() -> Iterator[Case]:
+    """List all cases of this family."""
     yield _FAMILY.alike("as it is", write_series)
     yield from (_FAMILY.refused(f"no {keyword}", _edited(partial(_delete, keyword))) for keyword in _NEEDED)
     yield from (_FAMILY.handled(f"no {keyword}", _edited(partial(_delete, keyword))) for keyword in _OTHERS)

@@ -13,17 +13,17 @@ from spondyl.benches.hostile.base import (
     PATIENT,
     PATIENT_UID,
     Dataset,
-    base_series,
-    base_voxels,
+    make_base_series,
+    make_base_voxels,
     put_raw,
     to_bytes,
     to_dataset,
     write_series,
 )
 from spondyl.benches.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.dicom_bytes import element, enhanced, honest_enhanced, inserted
+from spondyl.benches.hostile.dicom_bytes import insert_elements, make_enhanced, make_honest_enhanced, pack_element
 
-__all__ = ["dicom_file_cases"]
+__all__ = ["list_dicom_file_cases"]
 
 _FILE = Family("DICOM file")
 _SERIES = Family("DICOM series")
@@ -32,8 +32,8 @@ _MIDDLE = 7
 _MANY = 12_000
 
 
-def dicom_file_cases() -> Iterator[Case]:
-    """All cases of single files, of series and of objects of many frames."""
+def list_dicom_file_cases() -> Iterator[Case]:
+    """List all cases of single files, of series and of objects of many frames."""
     yield from _cut_off()
     yield from _unusual_elements()
     yield from _series()
@@ -45,7 +45,7 @@ def _each(change: Callable[[bytes], bytes], only: tuple[int, ...] | None = None)
     """The base series, its files' bytes changed."""
 
     def prepare(site: Workspace) -> Path:
-        for number, content in enumerate(base_series()):
+        for number, content in enumerate(make_base_series()):
             site.put(f"series/{number}", change(content) if only is None or number in only else content)
         return site.scans / "series"
 
@@ -57,7 +57,7 @@ def _first(count: int, content: bytes) -> bytes:
 
 
 def _cut_off() -> Iterator[Case]:
-    size = len(base_series()[0])
+    size = len(make_base_series()[0])
     for count in (0, 1, 100, 128, 131, 132, 133, 140, 200, 300, 500, 1000, size // 2, size - 1):
         yield _FILE.refused(f"every file cut off after {count} bytes", _each(partial(_first, count)))
     for count in (0, 132, 140, 300, 1000, size // 2, size - 1):
@@ -95,27 +95,29 @@ def _scattered(site: Workspace) -> Path:
 
 def _unusual_elements() -> Iterator[Case]:
     """Elements of odd lengths and depths before honest pixels."""
-    private = element(0x0071, 0x0010, b"LO", b"SPONDYL")
+    private = pack_element(0x0071, 0x0010, b"LO", b"SPONDYL")
     for name, extra in {
-        "a private element of 3 MB": private + element(0x0071, 0x1001, b"OB", bytes(3_000_000)),
-        "a private element that states 4 GB": private + element(0x0071, 0x1001, b"OB", b"", 0xFFFFFFFE),
-        "a private element without end": private + element(0x0071, 0x1001, b"OB", b"", 0xFFFFFFFF),
-        "an unknown element without end": private + element(0x0071, 0x1001, b"UN", b"", 0xFFFFFFFF),
-        "a sequence without end": element(0x0040, 0xA730, b"SQ", b"", 0xFFFFFFFF),
-        "a text that states 65535 bytes": element(0x0040, 0x0254, b"LO", b"x", 65535),
-        "an unknown representation": element(0x0040, 0x0254, b"ZZ", b"Zweistein"),
-        "a text of 4 million values": element(0x0040, 0x0255, b"UT", b"1\\" * 2_000_000),
-        "30,000 elements": b"".join(element(0x0073, 0x1000 + n, b"LO", b"Albertine") for n in range(30_000)),
+        "a private element of 3 MB": private + pack_element(0x0071, 0x1001, b"OB", bytes(3_000_000)),
+        "a private element that states 4 GB": private + pack_element(0x0071, 0x1001, b"OB", b"", 0xFFFFFFFE),
+        "a private element without end": private + pack_element(0x0071, 0x1001, b"OB", b"", 0xFFFFFFFF),
+        "an unknown element without end": private + pack_element(0x0071, 0x1001, b"UN", b"", 0xFFFFFFFF),
+        "a sequence without end": pack_element(0x0040, 0xA730, b"SQ", b"", 0xFFFFFFFF),
+        "a text that states 65535 bytes": pack_element(0x0040, 0x0254, b"LO", b"x", 65535),
+        "an unknown representation": pack_element(0x0040, 0x0254, b"ZZ", b"Zweistein"),
+        "a text of 4 million values": pack_element(0x0040, 0x0255, b"UT", b"1\\" * 2_000_000),
+        "30,000 elements": b"".join(pack_element(0x0073, 0x1000 + n, b"LO", b"Albertine") for n in range(30_000)),
     }.items():
-        yield _FILE.handled(name, _each(partial(inserted, elements=extra), (_MIDDLE,)))
+        yield _FILE.handled(name, _each(partial(insert_elements, elements=extra), (_MIDDLE,)))
     for depth in (30, 1000, 100_000):
-        yield _FILE.handled(f"sequences {depth} deep", _each(partial(inserted, elements=_nested(depth)), (_MIDDLE,)))
-    yield _FILE.handled("sequences 1000 deep in every file", _each(partial(inserted, elements=_nested(1000))))
+        yield _FILE.handled(
+            f"sequences {depth} deep", _each(partial(insert_elements, elements=_nested(depth)), (_MIDDLE,))
+        )
+    yield _FILE.handled("sequences 1000 deep in every file", _each(partial(insert_elements, elements=_nested(1000))))
 
 
 def _nested(depth: int) -> bytes:
     """Sequences in each other, none of which states its length."""
-    opening = element(0x0040, 0xA730, b"SQ", b"", 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    opening = pack_element(0x0040, 0xA730, b"SQ", b"", 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
     closing = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
     return opening * depth + closing * depth
 
@@ -151,7 +153,7 @@ def _series() -> Iterator[Case]:
 
 
 def _without(numbers: Sequence[int], site: Workspace) -> Path:
-    for number, content in enumerate(base_series()):
+    for number, content in enumerate(make_base_series()):
         if number not in numbers:
             site.put(f"series/{number}", content)
     return site.scans / "series"
@@ -220,25 +222,25 @@ def _small_files(count: int) -> Callable[[Workspace], None]:
 
 def _other_objects(site: Workspace) -> None:
     for name, storage in {"DICOMDIR": "1.2.840.10008.1.3.10", "report": "1.2.840.10008.5.1.4.1.1.88.11"}.items():
-        dataset = to_dataset(base_series()[0])
+        dataset = to_dataset(make_base_series()[0])
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = storage
         for keyword in ("PixelData", "Rows", "Columns", "ImagePositionPatient", "Modality"):
             del dataset[keyword]
         site.put(f"series/{name}", to_bytes(dataset))
-    dataset = to_dataset(base_series()[0])
+    dataset = to_dataset(make_base_series()[0])
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
     dataset.PixelData *= 3
     site.put("series/colour", to_bytes(dataset))
 
 
 def _damaged_file(site: Workspace) -> None:
-    dataset = to_dataset(base_series()[0])
+    dataset = to_dataset(make_base_series()[0])
     dataset.SeriesInstanceUID = f"{PATIENT_UID}.6"
     site.put("series/a/damaged", to_bytes(dataset)[:700])
 
 
 def _second_patient(site: Workspace) -> None:
-    for number, content in enumerate(base_series()):
+    for number, content in enumerate(make_base_series()):
         dataset = to_dataset(content)
         dataset.PatientName, dataset.PatientID = "Zweistein^Benedikt", "PID-4711-0816"
         dataset.SeriesInstanceUID, dataset.StudyInstanceUID = f"{PATIENT_UID}.8", f"{PATIENT_UID}.9"
@@ -246,7 +248,7 @@ def _second_patient(site: Workspace) -> None:
 
 
 def _long_series(site: Workspace) -> None:
-    dataset = to_dataset(base_series()[0])
+    dataset = to_dataset(make_base_series()[0])
     dataset.SeriesInstanceUID, dataset.Rows, dataset.Columns = f"{PATIENT_UID}.8", 8, 8
     dataset.PixelData = bytes(128)
     content = to_bytes(dataset)
@@ -266,7 +268,7 @@ def _objects() -> Iterator[Case]:
 
 def _single(edit: Callable[[Dataset, int], None]) -> Prepare:
     def prepare(site: Workspace) -> Path:
-        dataset = to_dataset(base_series()[_MIDDLE])
+        dataset = to_dataset(make_base_series()[_MIDDLE])
         edit(dataset, _MIDDLE)
         return site.put(f"{PATIENT}.dcm", to_bytes(dataset))
 
@@ -275,13 +277,13 @@ def _single(edit: Callable[[Dataset, int], None]) -> Prepare:
 
 def _frames() -> Iterator[Case]:
     """Enhanced objects: the honest one, with wrong counts, and with very many frames."""
-    yield _FRAMES.alike("as it is", lambda site: site.put("scan.dcm", honest_enhanced()))
+    yield _FRAMES.alike("as it is", lambda site: site.put("scan.dcm", make_honest_enhanced()))
     for count in (b"1", b"14", b"16", b"99999", b"-1", b"x"):
         yield _FRAMES.handled(f"15 frames, stated as {count.decode()}", partial(_stated_frames, count))
     yield _FRAMES.refused("no groups for its frames", _without_groups)
     yield _FRAMES.refused(
         "half of the pixels",
-        lambda site: site.put("scan.dcm", honest_enhanced()[: -len(base_voxels().tobytes()) // 2]),
+        lambda site: site.put("scan.dcm", make_honest_enhanced()[: -len(make_base_voxels().tobytes()) // 2]),
     )
     many = Call(statuses=(DONE, REFUSED, EMPTY))
     yield _FRAMES.case(f"{_MANY} frames, 0.02 mm apart", partial(_many, lambda n: (0.02 * n, 0, 0), lambda _: 1), many)
@@ -297,17 +299,17 @@ def _frames() -> Iterator[Case]:
 
 
 def _stated_frames(count: bytes, site: Workspace) -> Path:
-    dataset = to_dataset(honest_enhanced())
+    dataset = to_dataset(make_honest_enhanced())
     put_raw(dataset, "NumberOfFrames", count)
     return site.put("scan.dcm", to_bytes(dataset))
 
 
 def _without_groups(site: Workspace) -> Path:
-    dataset = to_dataset(honest_enhanced())
+    dataset = to_dataset(make_honest_enhanced())
     del dataset.PerFrameFunctionalGroupsSequence
     return site.put("scan.dcm", to_bytes(dataset))
 
 
 def _many(position_mm: Callable[[int], tuple[float, ...]], time: Callable[[int], int], site: Workspace) -> Path:
     pixels = site.rng().integers(0, 900, (_MANY, 24, 24), dtype=np.uint16)
-    return site.put("scan.dcm", enhanced(pixels, position_mm, time))
+    return site.put("scan.dcm", make_enhanced(pixels, position_mm, time))

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from spondyl.benches.hostile.base import PATIENT_UID, Dataset, base_series, to_bytes, to_dataset, write_series
-from spondyl.benches.hostile.bombs import deflated_zeros, sparse_file
+from spondyl.benches.hostile.base import PATIENT_UID, Dataset, make_base_series, to_bytes, to_dataset, write_series
+from spondyl.benches.hostile.bombs import deflate_zeros, write_sparse_file
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.dicom_bytes import element, pixel_data_at
+from spondyl.benches.hostile.dicom_bytes import find_pixel_data, pack_element
 
-__all__ = ["dicom_pixel_cases"]
+__all__ = ["list_dicom_pixel_cases"]
 
 _FAMILY = Family("DICOM pixels")
 _SYNTAX = "1.2.840.10008.1.2"
@@ -25,8 +25,8 @@ _ENCODED = ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "4.9
 _GB = 10**9
 
 
-def dicom_pixel_cases() -> Iterator[Case]:
-    """All cases of this family."""
+def list_dicom_pixel_cases() -> Iterator[Case]:
+    """List all cases of this family."""
     yield from _lengths()
     yield from _syntaxes()
     yield from _damaged()
@@ -64,12 +64,12 @@ def _twice(pixels: bytes) -> bytes:
 
 
 def _stated_length(content: bytes, length: int = 0xFFFFFFFE) -> bytes:
-    at = pixel_data_at(content) + 8
+    at = find_pixel_data(content) + 8
     return content[:at] + struct.pack("<I", length) + content[at + 4 :]
 
 
 def _rewritten(change: Callable[[bytes], bytes], site: Workspace) -> Path:
-    for number, content in enumerate(base_series()):
+    for number, content in enumerate(make_base_series()):
         site.put(f"series/{number}", change(content))
     return site.scans / "series"
 
@@ -101,7 +101,7 @@ def _declare(uid: str, dataset: Dataset, _number: int) -> None:
 def _big_endian(site: Workspace) -> Path:
     from pydicom import dcmwrite
 
-    for number, content in enumerate(base_series()):
+    for number, content in enumerate(make_base_series()):
         dataset = to_dataset(content)
         for _ in dataset.iterall():  # reads every element, which is then written in the other order
             pass
@@ -120,8 +120,8 @@ def _compress(uid: str, dataset: Dataset, _number: int) -> None:
 def _relabelled(uid: str, site: Workspace) -> Path:
     """The honest bytes with another transfer syntax in the file's meta information."""
     stated = f"{_SYNTAX}.1".encode() + b"\0"
-    old = element(0x0002, 0x0010, b"UI", stated)
-    new = element(0x0002, 0x0010, b"UI", uid.encode() + b"\0" * (len(uid) % 2))
+    old = pack_element(0x0002, 0x0010, b"UI", stated)
+    new = pack_element(0x0002, 0x0010, b"UI", uid.encode() + b"\0" * (len(uid) % 2))
     return _rewritten(lambda content: content.replace(old, new, 1), site)
 
 
@@ -198,22 +198,22 @@ def _deflated(content: bytes) -> bytes:
 
 def _deflated_bomb(rows: int, zeros: int, site: Workspace) -> Path:
     """One file whose data set is deflated: honest elements, and pixels that go on."""
-    dataset = to_dataset(base_series()[0])
+    dataset = to_dataset(make_base_series()[0])
     dataset.Rows = dataset.Columns = rows
     content = _deflated(to_bytes(dataset))
     start = 144 + struct.unpack_from("<I", content, 140)[0]  # PS3.10, table 7.1-1
     plain = zlib.decompress(content[start:], -15)
-    pixels = element(0x7FE0, 0x0010, b"OW", b"", min(zeros, 2 * rows * rows))
-    return site.put("bomb", content[:start] + b"".join(deflated_zeros(plain[: pixel_data_at(plain)] + pixels, zeros)))
+    pixels = pack_element(0x7FE0, 0x0010, b"OW", b"", min(zeros, 2 * rows * rows))
+    return site.put("bomb", content[:start] + b"".join(deflate_zeros(plain[: find_pixel_data(plain)] + pixels, zeros)))
 
 
 def _hole(site: Workspace) -> Path:
     """One file of 8 GB that takes no space; its length is more than an element can state, so it states the most."""
-    dataset = to_dataset(base_series()[0])
+    dataset = to_dataset(make_base_series()[0])
     dataset.Rows, dataset.Columns = 32767, 65535
     plain = to_bytes(dataset)
-    head = plain[: pixel_data_at(plain)] + element(0x7FE0, 0x0010, b"OW", b"", 2 * 32767 * 65535)
-    return sparse_file(site.scans / "hole", head, len(head) + 2 * 32767 * 65535)
+    head = plain[: find_pixel_data(plain)] + pack_element(0x7FE0, 0x0010, b"OW", b"", 2 * 32767 * 65535)
+    return write_sparse_file(site.scans / "hole", head, len(head) + 2 * 32767 * 65535)
 
 
 def _rle_bomb(site: Workspace) -> Path:
@@ -222,7 +222,7 @@ def _rle_bomb(site: Workspace) -> Path:
 
     runs = b"\x81\0" * 1_500_000
     header = struct.pack("<16I", 2, 64, 64 + len(runs), *[0] * 13)
-    dataset = to_dataset(base_series()[0])
+    dataset = to_dataset(make_base_series()[0])
     dataset.Rows = dataset.Columns = 65535
     dataset.PixelData = encapsulate([header + runs + runs])
     dataset["PixelData"].is_undefined_length = True
@@ -233,8 +233,10 @@ def _rle_bomb(site: Workspace) -> Path:
 def _sparse_element(size: int, site: Workspace) -> Path:
     """The honest series, one of its files with a private element that is a hole."""
     folder = _rewritten(bytes, site)
-    content = base_series()[3]
-    at = pixel_data_at(content)
-    head = content[:at] + element(0x0071, 0x0010, b"LO", b"SPONDYL") + element(0x0071, 0x1001, b"OB", b"", size)
-    sparse_file(folder / "3", head, len(head) + size + len(content) - at, content[at:])
+    content = make_base_series()[3]
+    at = find_pixel_data(content)
+    head = (
+        content[:at] + pack_element(0x0071, 0x0010, b"LO", b"SPONDYL") + pack_element(0x0071, 0x1001, b"OB", b"", size)
+    )
+    write_sparse_file(folder / "3", head, len(head) + size + len(content) - at, content[at:])
     return folder

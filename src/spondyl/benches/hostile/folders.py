@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from spondyl.benches.hostile.base import PATIENT, base_phantom, base_series
+from spondyl.benches.hostile.base import PATIENT, make_base_phantom, make_base_series
 from spondyl.benches.hostile.case import ANY, DONE, REFUSED, Call, Case, Family, Workspace
-from spondyl.benches.hostile.nifti_bytes import base_nifti
+from spondyl.benches.hostile.nifti_bytes import make_base_nifti
 from spondyl.phantom.write import Format, write_phantom
 
-__all__ = ["AS_USER", "folder_cases", "without_privileges"]
+__all__ = ["AS_USER", "find_missing_privilege", "list_folder_cases"]
 
 _FAMILY = Family("folders")
 
@@ -23,17 +23,17 @@ AS_USER = f'exec {"setpriv --bounding-set=-all --inh-caps=-all " if _IS_SUPERUSE
 """Shell command that runs the program without the superuser's right to read everything."""
 
 
-def without_privileges() -> str:
+def find_missing_privilege() -> str:
     """The reason why a command cannot be run without the superuser's rights; empty where it can."""
     can_drop = not _IS_SUPERUSER or shutil.which("setpriv")
     return "" if can_drop else "needs setpriv, or a user other than the superuser"
 
 
-def folder_cases() -> Iterator[Case]:
-    """All cases of this family."""
+def list_folder_cases() -> Iterator[Case]:
+    """List all cases of this family."""
     yield _FAMILY.alike("one NIfTI file", _scan)
     yield _FAMILY.refused("empty", lambda site: site.scans)
-    yield _FAMILY.refused("two NIfTI files", lambda site: _with(site, lambda r: r.put("second.nii", base_nifti())))
+    yield _FAMILY.refused("two NIfTI files", lambda site: _with(site, lambda r: r.put("second.nii", make_base_nifti())))
     yield _FAMILY.refused("20000 empty files", partial(_many, b""))
     yield _FAMILY.refused("20000 texts", partial(_many, b"note"))
     yield _FAMILY.alike("2000 texts beside the scan", lambda site: _with(site, partial(_notes, 2000)))
@@ -41,7 +41,7 @@ def folder_cases() -> Iterator[Case]:
     yield _FAMILY.alike("300 folders deep", _deep)
     yield _FAMILY.handled("names that are no UTF-8", _undecodable)
     yield _FAMILY.handled(
-        "names of control characters", lambda site: site.put("a\x1b]0;x\x07\n.nii", base_nifti()).parent
+        "names of control characters", lambda site: site.put("a\x1b]0;x\x07\n.nii", make_base_nifti()).parent
     )
     yield from _special_files()
     yield from _links()
@@ -50,7 +50,7 @@ def folder_cases() -> Iterator[Case]:
 
 
 def _scan(site: Workspace) -> Path:
-    return site.put(f"{PATIENT}/{PATIENT}.nii", base_nifti()).parent.parent
+    return site.put(f"{PATIENT}/{PATIENT}.nii", make_base_nifti()).parent.parent
 
 
 def _with(site: Workspace, add: Callable[[Workspace], object]) -> Path:
@@ -75,12 +75,12 @@ def _system_files(site: Workspace) -> None:
 
 
 def _deep(site: Workspace) -> Path:
-    site.put("/".join(["d"] * 300 + ["scan.nii"]), base_nifti())
+    site.put("/".join(["d"] * 300 + ["scan.nii"]), make_base_nifti())
     return site.scans
 
 
 def _undecodable(site: Workspace) -> Path:
-    (site.scans / os.fsdecode(b"\xff\xfe.nii")).write_bytes(base_nifti())
+    (site.scans / os.fsdecode(b"\xff\xfe.nii")).write_bytes(make_base_nifti())
     return site.scans
 
 
@@ -140,7 +140,7 @@ def _self(site: Workspace) -> Path:
 
 
 def _link_to_scan(site: Workspace) -> Path:
-    site.put("scan.nii", base_nifti())
+    site.put("scan.nii", make_base_nifti())
     _link("link.nii", "scan.nii", site)
     return site.scans / "link.nii"
 
@@ -158,7 +158,7 @@ def _unreadable() -> Iterator[Case]:
             family=_FAMILY.name,
             prepare=partial(_locked, path, mode),
             calls=(Call(statuses=statuses, shell=AS_USER),),
-            obstacle=without_privileges,
+            obstacle=find_missing_privilege,
         )
     yield Case(
         name="an unreadable file as input",
@@ -194,11 +194,11 @@ def _own_files() -> Iterator[Case]:
 
 
 def _series(site: Workspace) -> Path:
-    for number, content in enumerate(base_series()):
+    for number, content in enumerate(make_base_series()):
         site.put(f"{number}.dcm", content)
     return site.scans
 
 
 def _phantom(format_: Format, site: Workspace) -> Path:
-    write_phantom(base_phantom(), site.scans / ("p.nii.gz" if format_ is Format.NIFTI else "p"), format_)
+    write_phantom(make_base_phantom(), site.scans / ("p.nii.gz" if format_ is Format.NIFTI else "p"), format_)
     return site.scans

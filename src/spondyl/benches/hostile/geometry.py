@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spondyl.benches.hostile.base import base_affine, base_voxels
+from spondyl.benches.hostile.base import make_base_affine, make_base_voxels
 from spondyl.benches.hostile.case import ANY, Call, Case, Family, Workspace
-from spondyl.benches.hostile.nifti_bytes import DATA_AT, NAME, nifti_of, patched, with_dim
+from spondyl.benches.hostile.nifti_bytes import DATA_AT, NAME, make_nifti, pack_dim, patch_header
 
-__all__ = ["geometry_cases"]
+__all__ = ["list_geometry_cases"]
 
 _GRID, _VALUES = Family("grid"), Family("values")
 _LARGE = "large scan"
@@ -25,8 +25,8 @@ _LARGE_LIMIT_S = 180.0
 _SPARE_GB = 1.0
 
 
-def geometry_cases() -> Iterator[Case]:
-    """All cases of grids, of values, and of large scans."""
+def list_geometry_cases() -> Iterator[Case]:
+    """List all cases of grids, of values, and of large scans."""
     yield from _turned()
     yield from _spaced()
     yield from _shaped()
@@ -35,7 +35,7 @@ def geometry_cases() -> Iterator[Case]:
 
 
 def _placed(affine: NDArray[np.float64], site: Workspace) -> Path:
-    return site.put(NAME, nifti_of(base_voxels(), affine))
+    return site.put(NAME, make_nifti(make_base_voxels(), affine))
 
 
 def _about(axis: int, degrees: float) -> NDArray[np.float64]:
@@ -48,7 +48,7 @@ def _about(axis: int, degrees: float) -> NDArray[np.float64]:
 
 
 def _turned() -> Iterator[Case]:
-    base = base_affine()
+    base = make_base_affine()
     for axis, name in enumerate(("left-right", "front-back", "head-foot")):
         for degrees in (10, 29, 45, 90, 180):
             yield _GRID.handled(
@@ -76,7 +76,7 @@ def _spaced() -> Iterator[Case]:
         "10 m from head to foot": (1, 35, 1),
         "1 km pixels": (1, 1e6, 1e6),
     }.items():
-        yield _GRID.refused(name, partial(_placed, base_affine() @ np.diag([*factors, 1])))
+        yield _GRID.refused(name, partial(_placed, make_base_affine() @ np.diag([*factors, 1])))
     for name, factors in {
         "1000 mm between slices": (227, 1, 1),
         "1e6 mm between slices": (2.3e5, 1, 1),
@@ -84,19 +84,19 @@ def _spaced() -> Iterator[Case]:
         "pixels of 1 x 10": (1, 4, 0.4),
         "pixels of 10 x 1": (1, 0.4, 4),
     }.items():
-        yield _GRID.handled(name, partial(_placed, base_affine() @ np.diag([*factors, 1])))
+        yield _GRID.handled(name, partial(_placed, make_base_affine() @ np.diag([*factors, 1])))
     for name, factors in {"slices": (227, 1, 1), "rows": (1, 0.001, 1)}.items():
-        turned = _about(1, 45) @ _about(2, 45) @ base_affine() @ np.diag([*factors, 1])
+        turned = _about(1, 45) @ _about(2, 45) @ make_base_affine() @ np.diag([*factors, 1])
         yield _GRID.refused(f"turned 45 degrees twice, {name} far too wide or narrow", partial(_placed, turned))
     for distance_mm in (1e5, 1e7, 1e9, 1e30):
-        far = base_affine()
+        far = make_base_affine()
         far[:3, 3] += distance_mm
         case = _GRID.handled if distance_mm < 1e9 else _GRID.refused
         yield case(f"{distance_mm:g} mm from the origin", partial(_placed, far))
 
 
 def _shaped() -> Iterator[Case]:
-    whole = base_voxels()
+    whole = make_base_voxels()
     for name, part in {
         "2 x 2 x 2": whole[:2, :2, :2],
         "one voxel": whole[:1, :1, :1],
@@ -118,19 +118,19 @@ def _shaped() -> Iterator[Case]:
 
 
 def _cropped(part: NDArray[np.int16], site: Workspace) -> Path:
-    return site.put(NAME, nifti_of(np.ascontiguousarray(part), base_affine()))
+    return site.put(NAME, make_nifti(np.ascontiguousarray(part), make_base_affine()))
 
 
 def _permuted(axes: tuple[int, int, int], site: Workspace) -> Path:
-    return site.put(NAME, nifti_of(base_voxels().transpose(axes), base_affine()[:, [*axes, 3]]))
+    return site.put(NAME, make_nifti(make_base_voxels().transpose(axes), make_base_affine()[:, [*axes, 3]]))
 
 
 def _flat(site: Workspace, shape: tuple[int, int, int]) -> Path:
-    return site.put(NAME, nifti_of(site.rng().integers(0, 900, shape, dtype=np.int16), base_affine()))
+    return site.put(NAME, make_nifti(site.rng().integers(0, 900, shape, dtype=np.int16), make_base_affine()))
 
 
 def _valued() -> Iterator[Case]:
-    base = base_voxels().astype(np.float32)
+    base = make_base_voxels().astype(np.float32)
     for name, value in {
         "not numbers": nan,
         "infinite": inf,
@@ -174,7 +174,7 @@ def _with_spot(voxels: NDArray[np.float32], value: float) -> NDArray[np.float32]
 
 
 def _stored(voxels: NDArray[Any], site: Workspace) -> Path:
-    return site.put(NAME, nifti_of(voxels, base_affine()))
+    return site.put(NAME, make_nifti(voxels, make_base_affine()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,17 +220,19 @@ def _large(size: _Size) -> Case:
 
 def _tiled(size: _Size, site: Workspace) -> Path:
     """Write slice by slice, so that the writer stays small; (i, j, k) lies with i fastest, so k counts the parts."""
-    affine = base_affine() @ np.diag([*np.divide(size.spacing_mm, np.linalg.norm(base_affine()[:3, :3], axis=0)), 1])
+    affine = make_base_affine() @ np.diag(
+        [*np.divide(size.spacing_mm, np.linalg.norm(make_base_affine()[:3, :3], axis=0)), 1]
+    )
     if "turned" in size.name:
         affine = _about(2, 45) @ affine
-    head = patched(nifti_of(base_voxels(), affine)[:DATA_AT], dim=with_dim(*size.shape))
+    head = patch_header(make_nifti(make_base_voxels(), affine)[:DATA_AT], dim=pack_dim(*size.shape))
     path = site.scans / (f"{NAME}.gz" if size.is_packed else NAME)
-    rows = np.arange(size.shape[1]) % base_voxels().shape[1]
-    slices = np.arange(size.shape[0]) % base_voxels().shape[0]
+    rows = np.arange(size.shape[1]) % make_base_voxels().shape[1]
+    slices = np.arange(size.shape[0]) % make_base_voxels().shape[0]
     with _opened(path) as stream:
         stream.write(head)
         for column in range(size.shape[2]):
-            plane = base_voxels()[:, :, column % base_voxels().shape[2]]
+            plane = make_base_voxels()[:, :, column % make_base_voxels().shape[2]]
             stream.write(plane[np.ix_(slices, rows)].tobytes(order="F"))
     return path
 

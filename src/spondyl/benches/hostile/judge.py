@@ -18,7 +18,7 @@ from spondyl.benches.hostile.process import Outcome
 from spondyl.errors import InputError
 from spondyl.findings import Findings
 
-__all__ = ["Snapshot", "find_faults", "is_same", "report_folder", "snapshot"]
+__all__ = ["Snapshot", "find_faults", "find_report_folder", "is_same", "snapshot"]
 
 _SENTENCE = "spondyl: "
 _STAGES = "read|sagittal|networks|locate|refine|identify|segment|grade|measure|report"
@@ -70,7 +70,7 @@ def _entries(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
                 yield entry.path, (about.st_mode, about.st_size, about.st_mtime_ns)
 
 
-def report_folder(call: Call, site: Workspace, source: Path | str) -> Path:
+def find_report_folder(call: Call, site: Workspace, source: Path | str) -> Path:
     """Resolve the folder in which a call's report belongs."""
     if call.out is not None:
         return Path(os.path.realpath(site.top / call.out))  # which takes links that go in circles

@@ -19,18 +19,18 @@ from spondyl.benches.hostile.case import (
     Interrupt,
     Workspace,
 )
-from spondyl.benches.hostile.command_line import honest
-from spondyl.benches.hostile.folders import AS_USER, without_privileges
+from spondyl.benches.hostile.command_line import write_honest_scan
+from spondyl.benches.hostile.folders import AS_USER, find_missing_privilege
 
-__all__ = ["machine_cases"]
+__all__ = ["list_machine_cases"]
 
 _CACHE, _HOME, _SIGNALS = Family("cache"), Family("home"), Family("signals")
 _STAGES = ("read", "sagittal", "networks", "locate", "identify", "report")
 _FOUND = Call(statuses=(DONE,))
 
 
-def machine_cases() -> Iterator[Case]:
-    """All cases of caches, homes and signals."""
+def list_machine_cases() -> Iterator[Case]:
+    """List all cases of caches, homes and signals."""
     yield from _caches()
     yield from _homes()
     yield from _interrupted()
@@ -48,7 +48,7 @@ def _caches() -> Iterator[Case]:
 
 def _damaged(damage: Callable[[Path], None], site: Workspace) -> Path:
     damage(site.cache)
-    return honest(site)
+    return write_honest_scan(site)
 
 
 def _untouched(_cache: Path) -> None:
@@ -118,7 +118,7 @@ def _locked(name: str, mode: int, damage: Callable[[Path], None], family: Family
         prepare=partial(_locked_cache, mode, damage),
         calls=(Call(statuses=(DONE,), shell=AS_USER),),
         is_like_base=True,
-        obstacle=without_privileges,
+        obstacle=find_missing_privilege,
     )
 
 
@@ -126,7 +126,7 @@ def _locked_cache(mode: int, damage: Callable[[Path], None], site: Workspace) ->
     damage(site.cache)
     (site.home / ".cache").mkdir(exist_ok=True)
     (site.home / ".cache").chmod(mode)
-    return honest(site)
+    return write_honest_scan(site)
 
 
 def _homes() -> Iterator[Case]:
@@ -148,7 +148,7 @@ def _homes() -> Iterator[Case]:
             prepare=partial(_locked_home, mode),
             calls=(Call(statuses=(DONE,), shell=AS_USER),),
             is_like_base=True,
-            obstacle=without_privileges,
+            obstacle=find_missing_privilege,
         )
     yield _nobody("none, and a user without an entry", {"HOME": None})
     yield _nobody("that of another user, and a user without an entry", {})
@@ -156,12 +156,12 @@ def _homes() -> Iterator[Case]:
 
 def _with_file(site: Workspace) -> Path:
     (site.results / "file").write_bytes(b"")
-    return honest(site)
+    return write_honest_scan(site)
 
 
 def _locked_home(mode: int, site: Workspace) -> Path:
     site.home.chmod(mode)
-    return honest(site)
+    return write_honest_scan(site)
 
 
 _NOBODY = 54321
@@ -188,12 +188,12 @@ def _nobody(name: str, environment: dict[str, str | None]) -> Case:
 def _for_nobody(site: Workspace) -> Path:
     for folder in (site.results, site.top / "tmp"):
         folder.chmod(0o777)
-    return honest(site)
+    return write_honest_scan(site)
 
 
 def _needs_superuser() -> str:
     is_superuser = hasattr(os, "geteuid") and os.geteuid() == 0
-    return without_privileges() if is_superuser else "needs the superuser, to become another user"
+    return find_missing_privilege() if is_superuser else "needs the superuser, to become another user"
 
 
 def _interrupted() -> Iterator[Case]:
@@ -201,10 +201,10 @@ def _interrupted() -> Iterator[Case]:
     for stage in _STAGES:
         for delay_s in (0.0, 0.05) if stage != "report" else (0.0, 0.1):
             call = Call(statuses=(INTERRUPTED,), interrupt=Interrupt(signal=signal.SIGINT, at=stage, delay_s=delay_s))
-            yield _SIGNALS.case(f"Ctrl-C {1000 * delay_s:.0f} ms into {stage}", honest, call)
+            yield _SIGNALS.case(f"Ctrl-C {1000 * delay_s:.0f} ms into {stage}", write_honest_scan, call)
     call = Call(statuses=(INTERRUPTED, DONE), interrupt=Interrupt(signal=signal.SIGINT, at="writing"))
-    yield _SIGNALS.case("Ctrl-C while the report is written", honest, call)
-    yield _SIGNALS.case("Ctrl-C while an earlier report is replaced", honest, _FOUND, call)
+    yield _SIGNALS.case("Ctrl-C while the report is written", write_honest_scan, call)
+    yield _SIGNALS.case("Ctrl-C while an earlier report is replaced", write_honest_scan, _FOUND, call)
     cold = Call(statuses=(INTERRUPTED,), interrupt=Interrupt(signal=signal.SIGINT, at="networks", delay_s=0.3))
     yield _SIGNALS.case(
         "Ctrl-C while networks are compiled, then again", partial(_damaged, _gone), cold, _FOUND, is_like_base=True
@@ -216,14 +216,14 @@ def _killed() -> Iterator[Case]:
     for stage, delay_s in (("read", 0.0), ("networks", 0.1), ("locate", 0.1), ("report", 0.0), ("report", 0.2)):
         killed = Call(statuses=(KILLED, DONE), interrupt=Interrupt(signal=signal.SIGKILL, at=stage, delay_s=delay_s))
         name = f"killed {1000 * delay_s:.0f} ms into {stage}, then again"
-        yield _SIGNALS.case(name, honest, killed, _FOUND, is_like_base=True)
+        yield _SIGNALS.case(name, write_honest_scan, killed, _FOUND, is_like_base=True)
     writing = Interrupt(signal=signal.SIGKILL, at="writing")
     for delay_s in (0.0, 0.001, 0.002, 0.004):
         killed = Call(
             statuses=(KILLED, DONE), interrupt=Interrupt(signal=writing.signal, at=writing.at, delay_s=delay_s)
         )
         name = f"killed {1000 * delay_s:.0f} ms into writing, then again"
-        yield _SIGNALS.case(name, honest, killed, _FOUND, is_like_base=True)
+        yield _SIGNALS.case(name, write_honest_scan, killed, _FOUND, is_like_base=True)
     cold = Call(statuses=(KILLED,), interrupt=Interrupt(signal=signal.SIGKILL, at="networks", delay_s=0.3))
     yield _SIGNALS.case(
         "killed while networks are compiled, then again", partial(_damaged, _gone), cold, _FOUND, is_like_base=True

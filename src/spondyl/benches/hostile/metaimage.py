@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spondyl.benches.hostile.base import PATIENT, PATIENT_ID, base_affine, base_voxels
-from spondyl.benches.hostile.bombs import sparse_file, zlib_bomb
+from spondyl.benches.hostile.base import PATIENT, PATIENT_ID, make_base_affine, make_base_voxels
+from spondyl.benches.hostile.bombs import make_zlib_bomb, write_sparse_file
 from spondyl.benches.hostile.case import Case, Family, Workspace
 
-__all__ = ["metaimage_cases", "metaimage_of"]
+__all__ = ["list_metaimage_cases", "make_metaimage"]
 
 _FAMILY = Family("MetaImage")
 _NAME = f"{PATIENT}.mha"
@@ -56,8 +56,8 @@ _HANDLED: dict[str, tuple[str, ...]] = {
 }
 
 
-def metaimage_cases() -> Iterator[Case]:
-    """All cases of this family."""
+def list_metaimage_cases() -> Iterator[Case]:
+    """List all cases of this family."""
     for field, values in _REFUSED.items():
         yield from (_FAMILY.refused(f"{field} {v[:40]!r}", partial(_changed, {field: v})) for v in values)
     for field, values in _HANDLED.items():
@@ -70,8 +70,8 @@ def metaimage_cases() -> Iterator[Case]:
     yield from _packed()
 
 
-def metaimage_of(changes: dict[str, str | None], content: bytes) -> bytes:
-    """The honest scan's header with changes (None takes a field away), then the content."""
+def make_metaimage(changes: dict[str, str | None], content: bytes) -> bytes:
+    """Make a MetaImage with the honest scan's header, changes (None takes a field away), then the content."""
     header = {name: value for name, value in (_header() | changes).items() if value is not None}
     data_file = header.pop("ElementDataFile", None)
     lines = [f"{name} = {value}\n" for name, value in header.items()]
@@ -81,11 +81,11 @@ def metaimage_of(changes: dict[str, str | None], content: bytes) -> bytes:
 
 @cache
 def _raw() -> bytes:
-    return base_voxels().tobytes(order="F")
+    return make_base_voxels().tobytes(order="F")
 
 
 def _header() -> dict[str, str | None]:
-    affine = np.diag([-1.0, -1, 1, 1]) @ base_affine()  # LPS, as MetaImage wants it
+    affine = np.diag([-1.0, -1, 1, 1]) @ make_base_affine()  # LPS, as MetaImage wants it
     spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
     return {
         "ObjectType": "Image",
@@ -96,7 +96,7 @@ def _header() -> dict[str, str | None]:
         "TransformMatrix": " ".join(f"{cosine + 0:g}" for cosine in (affine[:3, :3] / spacing_mm).T.ravel()),
         "Offset": " ".join(f"{mm:.6f}" for mm in affine[:3, 3]),
         "ElementSpacing": " ".join(f"{mm:.6f}" for mm in spacing_mm),
-        "DimSize": " ".join(map(str, base_voxels().shape)),
+        "DimSize": " ".join(map(str, make_base_voxels().shape)),
         "PatientName": PATIENT,
         "PatientID": PATIENT_ID,
         "ElementType": "MET_SHORT",
@@ -105,11 +105,11 @@ def _header() -> dict[str, str | None]:
 
 
 def _changed(changes: dict[str, str | None], site: Workspace) -> Path:
-    return site.put(_NAME, metaimage_of(changes, _raw()))
+    return site.put(_NAME, make_metaimage(changes, _raw()))
 
 
 def _whole() -> Iterator[Case]:
-    content = metaimage_of({}, _raw())
+    content = make_metaimage({}, _raw())
     text = len(content) - len(_raw())
     yield _FAMILY.alike("as it is", lambda site: site.put(_NAME, content))
     yield _FAMILY.handled(
@@ -122,27 +122,27 @@ def _whole() -> Iterator[Case]:
     yield _FAMILY.refused("a header line of 20 MB", lambda site: site.put(_NAME, b"Comment = " + b"x" * 20_000_000))
     yield _FAMILY.refused("a million header lines", lambda site: site.put(_NAME, b"Comment = x\n" * 1_000_000))
     yield _FAMILY.refused(
-        "a hole of 100 GB for a header", lambda site: sparse_file(site.scans / _NAME, b"NDims = ", 100 * _GB)
+        "a hole of 100 GB for a header", lambda site: write_sparse_file(site.scans / _NAME, b"NDims = ", 100 * _GB)
     )
     yield _FAMILY.handled(
-        "a hole of 100 GB behind the voxels", lambda site: sparse_file(site.scans / _NAME, content, 100 * _GB)
+        "a hole of 100 GB behind the voxels", lambda site: write_sparse_file(site.scans / _NAME, content, 100 * _GB)
     )
     yield _FAMILY.refused("1.9 GB of voxels, all of them a hole", _hole)
     yield _FAMILY.refused("not a number among the voxels", _not_finite)
 
 
 def _cut(count: int, site: Workspace) -> Path:
-    return site.put(_NAME, metaimage_of({}, _raw())[:count])
+    return site.put(_NAME, make_metaimage({}, _raw())[:count])
 
 
 def _hole(site: Workspace) -> Path:
-    return sparse_file(site.scans / _NAME, metaimage_of({"DimSize": "981 981 981"}, b""), 2 * _GB)
+    return write_sparse_file(site.scans / _NAME, make_metaimage({"DimSize": "981 981 981"}, b""), 2 * _GB)
 
 
 def _not_finite(site: Workspace) -> Path:
-    voxels = base_voxels().astype(np.float32)
+    voxels = make_base_voxels().astype(np.float32)
     voxels[3, 4, 5] = np.nan
-    return site.put(_NAME, metaimage_of({"ElementType": "MET_FLOAT"}, voxels.tobytes(order="F")))
+    return site.put(_NAME, make_metaimage({"ElementType": "MET_FLOAT"}, voxels.tobytes(order="F")))
 
 
 def _packed() -> Iterator[Case]:
@@ -151,7 +151,7 @@ def _packed() -> Iterator[Case]:
     zipped: dict[str, str | None] = {"CompressedData": "True", "CompressedDataSize": str(size)}
 
     def case(changes: dict[str, str | None], content: bytes) -> partial[Path]:
-        return partial(_put, metaimage_of(zipped | changes, content))
+        return partial(_put, make_metaimage(zipped | changes, content))
 
     yield _FAMILY.alike("packed", case({}, packed))
     for text in ("0", "-1", "5", "1000000000000000000", "x"):
@@ -166,11 +166,11 @@ def _packed() -> Iterator[Case]:
     yield _FAMILY.refused("packed, less than declared", case({"DimSize": "20 120 120"}, packed))
     yield _FAMILY.refused(
         "packed, 20 GB of zeros behind the voxels",
-        lambda site: _put(metaimage_of(zipped, zlib_bomb(_raw(), 20 * _GB)), site),
+        lambda site: _put(make_metaimage(zipped, make_zlib_bomb(_raw(), 20 * _GB)), site),
     )
     bomb: dict[str, str | None] = zipped | {"DimSize": "981 981 981"}
     yield _FAMILY.refused(
-        "packed, 1.9 GB of zeros", lambda site: _put(metaimage_of(bomb, zlib_bomb(b"", 2 * _GB)), site)
+        "packed, 1.9 GB of zeros", lambda site: _put(make_metaimage(bomb, make_zlib_bomb(b"", 2 * _GB)), site)
     )
 
 

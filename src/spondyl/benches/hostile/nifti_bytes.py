@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spondyl.benches.hostile.base import PATIENT, PATIENT_ID, base_affine, base_voxels
+from spondyl.benches.hostile.base import PATIENT, PATIENT_ID, make_base_affine, make_base_voxels
 
-__all__ = ["DATA_AT", "NAME", "base_nifti", "nifti_2", "nifti_of", "patched", "with_dim"]
+__all__ = ["DATA_AT", "NAME", "make_base_nifti", "make_nifti", "make_nifti_2", "pack_dim", "patch_header"]
 
 NAME = f"{PATIENT}.nii"
 DATA_AT = 352
@@ -56,13 +56,13 @@ _FIELDS: dict[str, tuple[int, str]] = {
 
 
 @cache
-def base_nifti() -> bytes:
-    """The honest scan, little endian, with the planted patient in every field of text."""
-    return nifti_of(base_voxels(), base_affine())
+def make_base_nifti() -> bytes:
+    """Make the honest scan, little endian, with the planted patient in every field of text."""
+    return make_nifti(make_base_voxels(), make_base_affine())
 
 
-def nifti_of(voxels: NDArray[Any], affine: NDArray[np.float64]) -> bytes:
-    """Any voxels as NIfTI-1, with the planted patient."""
+def make_nifti(voxels: NDArray[Any], affine: NDArray[np.float64]) -> bytes:
+    """Make NIfTI-1 of any voxels, with the planted patient."""
     import nibabel
 
     image = nibabel.Nifti1Image(voxels, affine)
@@ -70,10 +70,10 @@ def nifti_of(voxels: NDArray[Any], affine: NDArray[np.float64]) -> bytes:
     image.set_qform(affine, code=1)
     image.header.set_xyzt_units("mm")
     texts = {"descrip": PATIENT, "aux_file": PATIENT_ID, "db_name": PATIENT[:17], "intent_name": PATIENT_ID}
-    return patched(image.to_bytes(), **{name: text.encode() for name, text in texts.items()})
+    return patch_header(image.to_bytes(), **{name: text.encode() for name, text in texts.items()})
 
 
-def patched(content: bytes, **fields: Any) -> bytes:
+def patch_header(content: bytes, **fields: Any) -> bytes:
     """Change fields of a little-endian header; `pixdim_3` is the fourth number of `pixdim`."""
     changed = bytearray(content)
     for field, value in fields.items():
@@ -87,16 +87,16 @@ def patched(content: bytes, **fields: Any) -> bytes:
     return bytes(changed)
 
 
-def with_dim(*shape: int) -> tuple[int, ...]:
-    """The value of `dim` for a shape."""
+def pack_dim(*shape: int) -> tuple[int, ...]:
+    """Pack the value of `dim` for a shape."""
     return (len(shape), *shape, *([1] * (7 - len(shape))))
 
 
-def nifti_2(**changes: int) -> bytes:
-    """The honest scan as NIfTI-2; `dim_1` to `dim_7` and `vox_offset` may be changed."""
+def make_nifti_2(**changes: int) -> bytes:
+    """Make the honest scan as NIfTI-2; `dim_1` to `dim_7` and `vox_offset` may be changed."""
     import nibabel
 
-    image = nibabel.Nifti2Image(base_voxels(), base_affine())
+    image = nibabel.Nifti2Image(make_base_voxels(), make_base_affine())
     image.header.set_xyzt_units("mm")
     changed = bytearray(image.to_bytes())
     for field, value in changes.items():

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from spondyl.benches.hostile.base import PATIENT, base_affine, base_voxels
-from spondyl.benches.hostile.bombs import gzip_bomb, sparse_file
+from spondyl.benches.hostile.base import PATIENT, make_base_affine, make_base_voxels
+from spondyl.benches.hostile.bombs import make_gzip_bomb, write_sparse_file
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.nifti_bytes import DATA_AT, NAME, base_nifti, nifti_of, patched, with_dim
+from spondyl.benches.hostile.nifti_bytes import DATA_AT, NAME, make_base_nifti, make_nifti, pack_dim, patch_header
 
-__all__ = ["nifti_file_cases"]
+__all__ = ["list_nifti_file_cases"]
 
 _FILE = Family("NIfTI file")
 _GZIP = Family("gzip")
 _GB = 10**9
 
 
-def nifti_file_cases() -> Iterator[Case]:
-    """All cases of plain and of packed files."""
+def list_nifti_file_cases() -> Iterator[Case]:
+    """List all cases of plain and of packed files."""
     yield from _lengths()
     yield from _shapes()
     yield from _sparse()
@@ -38,7 +38,7 @@ def _content(content: bytes, name: str = NAME) -> Prepare:
 
 
 def _lengths() -> Iterator[Case]:
-    size = len(base_nifti())
+    size = len(make_base_nifti())
     for count in (0, 1, 2, 100, 343, 347, 348, 351, DATA_AT, size // 2, size - 1):
         yield _FILE.refused(f"cut off after {count} bytes", partial(_cut, count))
     for extra in (1, 1000, 30_000_000):
@@ -50,19 +50,19 @@ def _lengths() -> Iterator[Case]:
 
 
 def _cut(count: int, site: Workspace) -> Path:
-    return site.put(NAME, base_nifti()[:count])
+    return site.put(NAME, make_base_nifti()[:count])
 
 
 def _longer(extra: int, site: Workspace) -> Path:
-    return site.put(NAME, base_nifti() + bytes(extra))
+    return site.put(NAME, make_base_nifti() + bytes(extra))
 
 
 def _renamed(name: str, site: Workspace) -> Path:
-    return site.put(name, base_nifti())
+    return site.put(name, make_base_nifti())
 
 
 def _shapes() -> Iterator[Case]:
-    size = base_voxels().shape
+    size = make_base_voxels().shape
     for name, shape in {"four dimensions": (*size, 2), "five": (*size, 1, 2), "seven": (*size, 2, 1, 1, 1)}.items():
         yield _FILE.alike(f"{name}, two frames", partial(_frames, shape))
     yield _FILE.refused("2000 frames declared, one there", partial(_declared, (*size, 2000)))
@@ -72,25 +72,25 @@ def _shapes() -> Iterator[Case]:
 
 
 def _frames(shape: tuple[int, ...], site: Workspace) -> Path:
-    content = base_nifti()
-    return site.put(NAME, patched(content + content[DATA_AT:], dim=with_dim(*shape)))
+    content = make_base_nifti()
+    return site.put(NAME, patch_header(content + content[DATA_AT:], dim=pack_dim(*shape)))
 
 
 def _declared(shape: tuple[int, ...], site: Workspace) -> Path:
-    return site.put(NAME, patched(base_nifti(), dim=with_dim(*shape)))
+    return site.put(NAME, patch_header(make_base_nifti(), dim=pack_dim(*shape)))
 
 
 def _sparse() -> Iterator[Case]:
     """Files with holes: what they hold is nothing, however long they are."""
-    yield _FILE.refused("a hole of 100 GB behind the voxels", partial(_hole, base_voxels().shape, 100 * _GB))
+    yield _FILE.refused("a hole of 100 GB behind the voxels", partial(_hole, make_base_voxels().shape, 100 * _GB))
     yield _FILE.refused("1.9 GB of voxels, all of them a hole", partial(_hole, (981, 981, 981), 2 * _GB))
     yield _FILE.refused(
-        "a hole of 100 GB and nothing else", lambda site: sparse_file(site.scans / NAME, b"", 100 * _GB)
+        "a hole of 100 GB and nothing else", lambda site: write_sparse_file(site.scans / NAME, b"", 100 * _GB)
     )
 
 
 def _hole(shape: tuple[int, ...], size: int, site: Workspace) -> Path:
-    return sparse_file(site.scans / NAME, patched(base_nifti(), dim=with_dim(*shape)), size)
+    return write_sparse_file(site.scans / NAME, patch_header(make_base_nifti(), dim=pack_dim(*shape)), size)
 
 
 def _pairs() -> Iterator[Case]:
@@ -101,8 +101,8 @@ def _pairs() -> Iterator[Case]:
 
 
 def _pair(site: Workspace) -> tuple[Path, Path]:
-    content = base_nifti()
-    header = site.put("pair/scan.hdr", patched(content[:348], magic=b"ni1\0", vox_offset=0.0))
+    content = make_base_nifti()
+    header = site.put("pair/scan.hdr", patch_header(content[:348], magic=b"ni1\0", vox_offset=0.0))
     return header, site.put("pair/scan.img", content[DATA_AT:])
 
 
@@ -113,7 +113,7 @@ def _alone(pair: tuple[Path, Path]) -> Path:
 
 def _packed() -> Iterator[Case]:
     """Honest scans in all ways of packing that gzip allows."""
-    content, packed = base_nifti(), gzip.compress(base_nifti(), 1)
+    content, packed = make_base_nifti(), gzip.compress(make_base_nifti(), 1)
     half = len(content) // 2
     yield _GZIP.alike("as it is", _content(packed))
     yield _GZIP.alike("two members", _content(gzip.compress(content[:half], 1) + gzip.compress(content[half:], 1)))
@@ -136,7 +136,7 @@ def _with_name(content: bytes) -> bytes:
 
 
 def _damaged() -> Iterator[Case]:
-    packed = gzip.compress(base_nifti(), 1)
+    packed = gzip.compress(make_base_nifti(), 1)
     size = len(packed)
     for count in (1, 2, 9, 10, 100, size // 4, size // 2, size - 9, size - 4, size - 1):
         yield _GZIP.refused(f"cut off after {count} bytes", _content(packed[:count]))
@@ -147,29 +147,31 @@ def _damaged() -> Iterator[Case]:
 
 
 def _gzip_bombs() -> Iterator[Case]:
-    honest = base_nifti()
-    yield _GZIP.refused("20 GB of zeros behind the voxels", lambda site: site.put(NAME, gzip_bomb(honest, 20 * _GB)))
-    yield _GZIP.refused("20 GB of zeros alone", lambda site: site.put(NAME, gzip_bomb(b"", 20 * _GB)))
+    honest = make_base_nifti()
+    yield _GZIP.refused(
+        "20 GB of zeros behind the voxels", lambda site: site.put(NAME, make_gzip_bomb(honest, 20 * _GB))
+    )
+    yield _GZIP.refused("20 GB of zeros alone", lambda site: site.put(NAME, make_gzip_bomb(b"", 20 * _GB)))
     yield _GZIP.refused("9.4e8 voxels of zeros", lambda site: _declared_bomb(site, (981, 981, 981)))
-    yield _GZIP.refused("frames of zeros, 8 GB", lambda site: _declared_bomb(site, (*base_voxels().shape, 4000)))
+    yield _GZIP.refused("frames of zeros, 8 GB", lambda site: _declared_bomb(site, (*make_base_voxels().shape, 4000)))
     yield _GZIP.refused("an extension of 2 GB", _extension_bomb)
     yield _GZIP.refused(
         "20 GB of zeros, packed twice",
-        lambda site: site.put(NAME, gzip.compress(gzip_bomb(honest, 20 * _GB))),
+        lambda site: site.put(NAME, gzip.compress(make_gzip_bomb(honest, 20 * _GB))),
     )
     yield _GZIP.handled("a million voxels of float noise", _noise)
 
 
 def _declared_bomb(site: Workspace, shape: tuple[int, ...]) -> Path:
-    head = patched(base_nifti()[:DATA_AT], dim=with_dim(*shape))
-    return site.put(NAME, gzip_bomb(head, 2 * int(np.prod(shape))))
+    head = patch_header(make_base_nifti()[:DATA_AT], dim=pack_dim(*shape))
+    return site.put(NAME, make_gzip_bomb(head, 2 * int(np.prod(shape))))
 
 
 def _extension_bomb(site: Workspace) -> Path:
-    head = patched(base_nifti()[:DATA_AT], vox_offset=2e9, extension=b"\1\0\0\0")
-    return site.put(NAME, gzip_bomb(head, 2 * _GB + 10**6))
+    head = patch_header(make_base_nifti()[:DATA_AT], vox_offset=2e9, extension=b"\1\0\0\0")
+    return site.put(NAME, make_gzip_bomb(head, 2 * _GB + 10**6))
 
 
 def _noise(site: Workspace) -> Path:
     voxels = site.rng().normal(size=(16, 250, 250)).astype(np.float32)
-    return site.put(NAME, gzip.compress(nifti_of(voxels, base_affine()), 1))
+    return site.put(NAME, gzip.compress(make_nifti(voxels, make_base_affine()), 1))

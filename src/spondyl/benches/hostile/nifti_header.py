@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from spondyl.benches.hostile.base import base_affine, base_voxels
+from spondyl.benches.hostile.base import make_base_affine, make_base_voxels
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.nifti_bytes import NAME, base_nifti, nifti_2, nifti_of, patched, with_dim
+from spondyl.benches.hostile.nifti_bytes import NAME, make_base_nifti, make_nifti, make_nifti_2, pack_dim, patch_header
 
-__all__ = ["nifti_header_cases"]
+__all__ = ["list_nifti_header_cases"]
 
 _FAMILY = Family("NIfTI header")
 _HUGE = 1e30
@@ -76,8 +76,8 @@ _SFORM: dict[str, tuple[tuple[float, ...], ...]] = {
 """Changed in a scan that has no qform."""
 
 
-def nifti_header_cases() -> Iterator[Case]:
-    """All cases of this family."""
+def list_nifti_header_cases() -> Iterator[Case]:
+    """List all cases of this family."""
     for field, values in _REFUSED.items():
         yield from (_FAMILY.refused(f"{field} {value}", _file({field: value})) for value in values)
     for field, values in _HANDLED.items():
@@ -97,7 +97,7 @@ def _file(fields: dict[str, Any]) -> Prepare:
 
 
 def _put(fields: dict[str, Any], site: Workspace) -> Path:
-    return site.put(NAME, patched(base_nifti(), **fields))
+    return site.put(NAME, patch_header(make_base_nifti(), **fields))
 
 
 def _whole() -> Iterator[Case]:
@@ -110,7 +110,7 @@ def _whole() -> Iterator[Case]:
     yield _FAMILY.alike("64-bit floating point", lambda site: _typed(site, np.float64))
     yield _FAMILY.alike("32-bit integers", lambda site: _typed(site, np.int32))
     yield _FAMILY.alike("metres", _in_metres)
-    yield _FAMILY.refused("every dimension 32767", _file({"dim": with_dim(*[32767] * 7)}))
+    yield _FAMILY.refused("every dimension 32767", _file({"dim": pack_dim(*[32767] * 7)}))
     yield _FAMILY.refused("every dimension -32768", _file({"dim": tuple([-32768] * 8)}))
     yield _FAMILY.refused("every byte of the header 255", lambda site: site.put(NAME, _filled(255)))
     yield _FAMILY.refused("every byte of the header 0", lambda site: site.put(NAME, _filled(0)))
@@ -124,47 +124,47 @@ def _whole() -> Iterator[Case]:
 
 def _random(site: Workspace) -> Path:
     """The honest header with twelve bytes drawn at random, but for what makes it NIfTI."""
-    content, rng = bytearray(base_nifti()), site.rng()
+    content, rng = bytearray(make_base_nifti()), site.rng()
     for at in rng.integers(40, 344, 12):
         content[at] = rng.integers(256)
     return site.put(NAME, bytes(content))
 
 
 def _filled(byte: int) -> bytes:
-    content = base_nifti()
+    content = make_base_nifti()
     return bytes([byte]) * 344 + content[344:]
 
 
 def _mirrored(site: Workspace) -> Path:
-    voxels, affine = base_voxels(), base_affine()
+    voxels, affine = make_base_voxels(), make_base_affine()
     flip = np.diag([-1.0, 1, 1, 1])
     flip[0, 3] = len(voxels) - 1
-    return site.put(NAME, nifti_of(np.ascontiguousarray(voxels[::-1]), affine @ flip))
+    return site.put(NAME, make_nifti(np.ascontiguousarray(voxels[::-1]), affine @ flip))
 
 
 def _big_endian(site: Workspace) -> Path:
     import nibabel
 
     header = nibabel.Nifti1Header(endianness=">")
-    image = nibabel.Nifti1Image(base_voxels(), base_affine(), header)
+    image = nibabel.Nifti1Image(make_base_voxels(), make_base_affine(), header)
     return site.put(NAME, image.to_bytes())
 
 
 def _typed(site: Workspace, dtype: Any) -> Path:
-    return site.put(NAME, nifti_of(base_voxels().astype(dtype), base_affine()))
+    return site.put(NAME, make_nifti(make_base_voxels().astype(dtype), make_base_affine()))
 
 
 def _in_metres(site: Workspace) -> Path:
     scale = np.diag([0.001, 0.001, 0.001, 1])
-    return site.put(NAME, patched(nifti_of(base_voxels(), scale @ base_affine()), xyzt_units=1))
+    return site.put(NAME, patch_header(make_nifti(make_base_voxels(), scale @ make_base_affine()), xyzt_units=1))
 
 
 def _second_version() -> Iterator[Case]:
-    yield _FAMILY.alike("NIfTI-2", lambda site: site.put(NAME, nifti_2()))
+    yield _FAMILY.alike("NIfTI-2", lambda site: site.put(NAME, make_nifti_2()))
     for field, value in (("dim_1", 2**62), ("dim_1", -1), ("dim_0", 2**40), ("vox_offset", 2**62), ("vox_offset", -1)):
         prepare = partial(_put_second, {field: value})
         yield _FAMILY.handled(f"NIfTI-2, {field} {value}", prepare)
 
 
 def _put_second(changes: dict[str, int], site: Workspace) -> Path:
-    return site.put(NAME, nifti_2(**changes))
+    return site.put(NAME, make_nifti_2(**changes))

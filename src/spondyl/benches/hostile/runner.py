@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 
 from spondyl.benches.hostile.case import DONE, KILLED, Call, Case, Workspace
-from spondyl.benches.hostile.judge import Snapshot, find_faults, report_folder, snapshot
-from spondyl.benches.hostile.nifti_bytes import base_nifti
+from spondyl.benches.hostile.judge import Snapshot, find_faults, find_report_folder, snapshot
+from spondyl.benches.hostile.nifti_bytes import make_base_nifti
 from spondyl.benches.hostile.process import run_bounded
 from spondyl.errors import SettingError
 from spondyl.findings import Findings
@@ -125,7 +125,7 @@ class Runner:
             case,
             call,
             outcome,
-            report=report_folder(call, site, source),
+            report=find_report_folder(call, site, source),
             before=before,
             after=after,
             connections=_taken(log),
@@ -176,7 +176,7 @@ def install_watch(top: Path) -> None:
 def _warm_up(runner: Runner) -> Findings:
     """The findings of the honest scan, whose run leaves a cache behind."""
     site = Workspace(runner.top / "first").make()
-    source = site.put("scan.nii", base_nifti())
+    source = site.put("scan.nii", make_base_nifti())
     call = Call(statuses=(DONE,))
     environment = _environment(call, site, runner.top / "watch", runner.top / "first.log")
     command = [*runner.command, *_arguments(call, source, site)]
@@ -185,7 +185,7 @@ def _warm_up(runner: Runner) -> Findings:
         raise SettingError(f"the honest scan must be analysed before hostile ones are, got status {outcome.status}")
     if site.cache.is_dir():
         shutil.copytree(site.cache, runner.warm_cache)
-    return Findings.from_json((report_folder(call, site, source) / "report.json").read_bytes())
+    return Findings.from_json((find_report_folder(call, site, source) / "report.json").read_bytes())
 
 
 def _arguments(call: Call, source: Path | str, site: Workspace) -> list[str]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from spondyl.benches.hostile.base import PATIENT, base_series
-from spondyl.benches.hostile.bombs import deflated_zeros
+from spondyl.benches.hostile.base import PATIENT, make_base_series
+from spondyl.benches.hostile.bombs import deflate_zeros
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.metaimage import metaimage_of
-from spondyl.benches.hostile.nifti_bytes import base_nifti
+from spondyl.benches.hostile.metaimage import make_metaimage
+from spondyl.benches.hostile.nifti_bytes import make_base_nifti
 
-__all__ = ["zip_cases"]
+__all__ = ["list_zip_cases"]
 
 _FAMILY = Family("zip")
 _NAME = f"{PATIENT}.zip"
@@ -26,8 +26,8 @@ _NUMBERED = b"scan%05d"
 _GB = 10**9
 
 
-def zip_cases() -> Iterator[Case]:
-    """All cases of this family."""
+def list_zip_cases() -> Iterator[Case]:
+    """List all cases of this family."""
     yield from _honest()
     yield from _odd_names()
     yield from _heaps()
@@ -45,12 +45,12 @@ def _zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
 
 @cache
 def _series() -> dict[str, bytes]:
-    return {f"{PATIENT}/{number * 7 % 16}": content for number, content in enumerate(base_series())}
+    return {f"{PATIENT}/{number * 7 % 16}": content for number, content in enumerate(make_base_series())}
 
 
 @cache
 def _one() -> bytes:
-    return _zipped({_SCAN: base_nifti()})
+    return _zipped({_SCAN: make_base_nifti()})
 
 
 def _content(content: bytes) -> Prepare:
@@ -64,16 +64,20 @@ def _files(files: Callable[[], Mapping[str, bytes]], method: int = zipfile.ZIP_D
 def _honest() -> Iterator[Case]:
     methods = {"stored": zipfile.ZIP_STORED, "deflated": zipfile.ZIP_DEFLATED}
     for name, method in methods.items():
-        yield _FAMILY.alike(f"NIfTI, {name}", _files(lambda: {_SCAN: base_nifti()}, method))
+        yield _FAMILY.alike(f"NIfTI, {name}", _files(lambda: {_SCAN: make_base_nifti()}, method))
         yield _FAMILY.alike(f"DICOM, {name}", _files(_series, method))
     for name, method in {"bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}.items():
         yield _FAMILY.handled(f"DICOM, {name}", _files(_series, method))
     yield _FAMILY.alike(
-        "notes beside the scan", _files(lambda: {_SCAN: base_nifti(), "a.txt": b"a", "b/c.xml": b"<c/>"})
+        "notes beside the scan", _files(lambda: {_SCAN: make_base_nifti(), "a.txt": b"a", "b/c.xml": b"<c/>"})
     )
-    yield _FAMILY.alike("what macOS adds", _files(lambda: {_SCAN: base_nifti(), f"__MACOSX/._{_SCAN}": bytes(163)}))
-    yield _FAMILY.refused("two NIfTI scans", _files(lambda: {_SCAN: base_nifti(), "other.nii": base_nifti()}))
-    yield _FAMILY.refused("NIfTI and MetaImage", _files(lambda: {_SCAN: base_nifti(), "a.mha": metaimage_of({}, b"")}))
+    yield _FAMILY.alike(
+        "what macOS adds", _files(lambda: {_SCAN: make_base_nifti(), f"__MACOSX/._{_SCAN}": bytes(163)})
+    )
+    yield _FAMILY.refused("two NIfTI scans", _files(lambda: {_SCAN: make_base_nifti(), "other.nii": make_base_nifti()}))
+    yield _FAMILY.refused(
+        "NIfTI and MetaImage", _files(lambda: {_SCAN: make_base_nifti(), "a.mha": make_metaimage({}, b"")})
+    )
     yield _FAMILY.handled("a zip in the zip", _files(lambda: {"inner.zip": _one()}))
     yield _FAMILY.handled("zips in each other, 50 deep", _content(_nested(50)))
     yield _FAMILY.handled("bytes before it", _content(b"#!/bin/sh\n" + _one()))
@@ -109,15 +113,20 @@ def _odd_names() -> Iterator[Case]:
     }.items():
         yield _FAMILY.handled(f"a name of {title}", _files(partial(_named, name)))
     yield _FAMILY.handled(
-        "one name twice", _content(_renamed({"a.nii": base_nifti(), "b.nii": base_nifti()}, b"b.nii", b"a.nii"))
+        "one name twice",
+        _content(_renamed({"a.nii": make_base_nifti(), "b.nii": make_base_nifti()}, b"b.nii", b"a.nii")),
     )
-    yield _FAMILY.handled("a name with a zero byte", _content(_renamed({"axnii": base_nifti()}, b"axnii", b"a\0nii")))
-    yield _FAMILY.handled("a name that is no UTF-8", _content(_renamed({"axnii": base_nifti()}, b"axnii", b"a\xffnii")))
+    yield _FAMILY.handled(
+        "a name with a zero byte", _content(_renamed({"axnii": make_base_nifti()}, b"axnii", b"a\0nii"))
+    )
+    yield _FAMILY.handled(
+        "a name that is no UTF-8", _content(_renamed({"axnii": make_base_nifti()}, b"axnii", b"a\xffnii"))
+    )
     yield _FAMILY.handled("a link to a file outside", _link)
 
 
 def _named(name: str) -> dict[str, bytes]:
-    return {name: base_nifti()}
+    return {name: make_base_nifti()}
 
 
 def _renamed(files: Mapping[str, bytes], old: bytes, new: bytes) -> bytes:
@@ -183,7 +192,7 @@ def _bombs() -> Iterator[Case]:
         "20 GB of zeros, honestly stated", lambda site: site.put(_NAME, _bomb(b"", 20 * _GB, 2**32 - 2))
     )
     yield _FAMILY.refused(
-        "4 GB of zeros, stated as 1 MB", lambda site: site.put(_NAME, _bomb(base_nifti(), 4 * _GB, 10**6))
+        "4 GB of zeros, stated as 1 MB", lambda site: site.put(_NAME, _bomb(make_base_nifti(), 4 * _GB, 10**6))
     )
     yield _FAMILY.refused(
         "90 MB of zeros in each of 40 files", lambda site: site.put(_NAME, _overlapping(40, 90 * 10**6))
@@ -218,7 +227,7 @@ class _Entry:
 
 @cache
 def _honest_entry() -> _Entry:
-    content = base_nifti()
+    content = make_base_nifti()
     packer = zlib.compressobj(1, zlib.DEFLATED, -15)
     packed = packer.compress(content) + packer.flush()
     return _Entry(packed=packed, checksum=zlib.crc32(content), size=len(content), packed_size=len(packed))
@@ -234,10 +243,10 @@ def _repeated(entry: _Entry, count: int = 1, stated: int | None = None) -> bytes
 
 
 def _bomb(prefix: bytes, zeros: int, stated: int) -> bytes:
-    packed = b"".join(deflated_zeros(prefix, zeros))
+    packed = b"".join(deflate_zeros(prefix, zeros))
     return _repeated(replace(_honest_entry(), packed=packed, packed_size=len(packed), size=stated))
 
 
 def _overlapping(count: int, zeros: int) -> bytes:
-    packed = b"".join(deflated_zeros(bytes(128) + b"DICM", zeros))
+    packed = b"".join(deflate_zeros(bytes(128) + b"DICM", zeros))
     return _repeated(replace(_honest_entry(), packed=packed, packed_size=len(packed), size=zeros), count)

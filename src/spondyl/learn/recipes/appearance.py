@@ -97,18 +97,18 @@ class CropStream(Stream[CropBatch]):
         group = self.groups[rng.integers(len(self.groups))]
         stack, bodies = group[rng.integers(len(group))]
         view = _cut_field_of_view(stack, rng) if rng.random() < 0.5 else stack
-        seen = {level: body for level, body in bodies.items() if _is_in_view(body, view)}
-        if not seen:  # the window lies above or below all that is labelled
-            view, seen = stack, bodies
-        if len(seen) > _MAX_BODIES:
-            chosen = sorted(rng.permutation(len(seen))[:_MAX_BODIES])
-            seen = {level: seen[level] for level in [list(seen)[place] for place in chosen]}
-        moved = [_move(body, view, rng) for body in seen.values()]
+        shown = {level: body for level, body in bodies.items() if _is_in_view(body, view)}
+        if not shown:  # the window lies above or below all that is labelled
+            view, shown = stack, bodies
+        if len(shown) > _MAX_BODIES:
+            chosen = sorted(rng.permutation(len(shown))[:_MAX_BODIES])
+            shown = {level: shown[level] for level in [list(shown)[place] for place in chosen]}
+        moved = [_move(body, view, rng) for body in shown.values()]
         crops = appearance_crops(view, moved, replace(self.grid, through_plane_margin=float(rng.uniform(0.2, 0.8))))
         if rng.random() < 0.5:
             crops = crops[..., ::-1].copy()
         changed = _change_contrast(torch.as_tensor(crops), self.augmentation, rng)
-        return changed[:, None], torch.as_tensor(level_classes([STAND_INS.get(level, level) for level in seen]))
+        return changed[:, None], torch.as_tensor(level_classes([STAND_INS.get(level, level) for level in shown]))
 
 
 def _cut_field_of_view(stack: SagittalStack, rng: np.random.Generator) -> SagittalStack:

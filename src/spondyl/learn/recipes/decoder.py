@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spondyl.anatomy.level import Level
-from spondyl.datasets.source import Exam, Part, Source
+from spondyl.datasets.source import Exam, Source, SplitPart
 from spondyl.engine.build import make_engine
 from spondyl.errors import InputError, SettingError
 from spondyl.files import new_file
@@ -56,7 +56,7 @@ def train_decoder(request: TrainingRequest) -> None:
     network = LoadedNetwork(card=card, run=make_engine(card.name))
     identifier = open_appearance({"appearance": network})(OrderNamer(costs=costs))
     locating = load(Plan()).steps_before(Stage.IDENTIFY)
-    sources = request.open(Part.CALIBRATION)
+    sources = request.open(SplitPart.CALIBRATION)
     exams = [exam for source in sources for exam in source.exams]
     if not exams:
         raise InputError("the data hold no exam of the calibration part")

@@ -14,7 +14,7 @@ from spondyl.datasets.table import KINDS, find_kind
 from spondyl.errors import SettingError, find_named, requiring
 
 if TYPE_CHECKING:
-    from spondyl.datasets.source import Part, Source
+    from spondyl.datasets.source import Source, SplitPart
 
 __all__ = ["RECIPES", "RecipeEntry", "TrainingRequest", "find_recipe", "run_recipe"]
 
@@ -57,7 +57,7 @@ class TrainingRequest:
     steps: int | None = None
     seed: int = 0
 
-    def open(self, part: Part) -> tuple[Source, ...]:
+    def open(self, part: SplitPart) -> tuple[Source, ...]:
         """Load one part of the data of every source.
 
         Raises:
