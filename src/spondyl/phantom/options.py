@@ -222,8 +222,8 @@ class PhantomOptions:
         _check_variant(self.variant, self.field)
         for level in self.screws or ():
             _parse_level("screws", level, *SCREW_RANGE)
-        _check_once("fracture", [wish.level for wish in self.fractures])
-        _check_once("slip", [wish.disc for wish in self.slips])
+        _check_once("fracture", [fracture.level for fracture in self.fractures])
+        _check_once("slip", [slip.disc for slip in self.slips])
         _check_once("screws", self.screws or ())
 
     @classmethod

@@ -159,10 +159,10 @@ def _require_in_view(truth: PhantomTruth, options: PhantomOptions) -> None:
         SettingError: a requested vertebra lies outside the scan.
     """
     seen = {vertebra.level for vertebra in truth.vertebrae}
-    wished = [("fracture", wish.level) for wish in options.fractures]
-    wished += [("slip", wish.disc.upper) for wish in options.slips]
-    wished += [("screws", level) for level in options.screws or ()]
-    for name, level in wished:
+    requested = [("fracture", fracture.level) for fracture in options.fractures]
+    requested += [("slip", slip.disc.upper) for slip in options.slips]
+    requested += [("screws", level) for level in options.screws or ()]
+    for name, level in requested:
         if level not in seen:
             ends = f"{truth.vertebrae[0].level} to {truth.vertebrae[-1].level}" if truth.vertebrae else "nothing"
             raise SettingError(f"{name} must be in the field of view, which shows {ends}, got {level}")

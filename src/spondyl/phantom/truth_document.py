@@ -96,8 +96,8 @@ def _format_options(options: PhantomOptions) -> Json:
         "variant": options.variant,
         "cobb_deg": options.scoliosis_cobb_deg,
         "severity": options.severity,
-        "fractures": [str(wish) for wish in options.fractures],
-        "slips": [str(wish) for wish in options.slips],
+        "fractures": [str(fracture) for fracture in options.fractures],
+        "slips": [str(slip) for slip in options.slips],
         "screws": None if options.screws is None else list(options.screws),
         "is_varied": options.is_varied,
     }
