@@ -36,7 +36,9 @@ SQUARE = np.array([[-12.0, 16], [12, 16], [12, -16], [-12, -16]])
 
 def body_at(row: float, score: float = 0.95) -> VertebraInstance:
     """A body in the slices 2 to 4 of a stack."""
-    return VertebraInstance(slices=(2, 3, 4), outlines=np.stack([SQUARE + np.array([row, 40])] * 3), score=score)
+    return VertebraInstance(
+        slices=(2, 3, 4), outlines=np.stack([SQUARE + np.array([row, 40])] * 3), score=score, affine=AFFINE
+    )
 
 
 def exam_of(levels: list[Level], uncertain: list[Level] = (), patient: str = "a") -> Exam:
@@ -73,7 +75,9 @@ def test_a_candidate_is_the_labelled_body_that_contains_its_centre() -> None:
 
 def test_a_candidate_between_labelled_bodies_is_no_vertebra() -> None:
     exam = exam_of([L1, L2, L3])
-    beside = VertebraInstance(slices=(2, 3, 4), outlines=np.stack([SQUARE + np.array([60, 75])] * 3), score=0.5)
+    beside = VertebraInstance(
+        slices=(2, 3, 4), outlines=np.stack([SQUARE + np.array([60, 75])] * 3), score=0.5, affine=AFFINE
+    )
     assert true_levels(exam, [beside, body_at(45)]) == [(None, True), (None, True)]
 
 
@@ -97,7 +101,7 @@ def locating(found: dict[str, list[VertebraInstance]], exams: list[Exam]) -> tup
     return (
         Step(
             method=find_method(Stage.LOCATE, "vfr"),
-            run=lambda study: Candidates.from_bodies(stacks[id(study.sagittal.voxels)], study.sagittal.affine),
+            run=lambda study: Candidates.from_bodies(stacks[id(study.sagittal.voxels)]),
         ),
     )
 

@@ -165,12 +165,12 @@ def _unreadable() -> Iterator[Case]:
         family=_FAMILY.name,
         prepare=_locked_file,
         calls=(Call(statuses=(REFUSED,), shell=AS_USER),),
-        obstacle=without_privileges,
+        obstacle=find_missing_privilege,
     )
 
 
 def _locked_file(site: Workspace) -> Path:
-    path = site.put(f"{PATIENT}.nii", base_nifti())
+    path = site.put(f"{PATIENT}.nii", make_base_nifti())
     path.chmod(0o000)
     return path
 
