@@ -42,7 +42,7 @@ PHANTOM_SEEDS = {
 }
 """Seeds of the patients of each part; benches draw others."""
 
-_DOUBT_SHARE = 0.12
+_MIN_UNCERTAIN_SHARE = 0.12
 """A slice that shows less of a body than half of it but more than this share is excluded from the loss."""
 
 _FIELDS = (Field.CERVICAL, Field.LUMBAR, Field.WHOLE, Field.THORACIC)
@@ -125,7 +125,7 @@ def _rows_of(
     vertebra: Vertebra, affine: Affine, shape: tuple[int, int, int]
 ) -> Iterator[tuple[Float, int, Level, bool]]:
     """Yield outline, slice, level and whether it is certain for each slice that may show a body."""
-    shown = body_outlines(vertebra, affine, shape, least_share=_DOUBT_SHARE)
+    shown = body_outlines(vertebra, affine, shape, least_share=_MIN_UNCERTAIN_SHARE)
     plain = body_outlines(vertebra, affine, shape)
     if shown is None or plain is None:
         return
