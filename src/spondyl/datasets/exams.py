@@ -27,16 +27,16 @@ from spondyl.imaging.volume import Modality
 
 __all__ = ["find_part", "load_exam", "load_exams", "open_exams"]
 
-_SEEN_FRACTION = 0.5
+_MIN_CERTAIN_SHARE = 0.5
 """A slice shows a body when its mask there has at least this share of the body's largest slice.
 
 Slices that show less are excluded from the loss (neither positive nor negative).
 """
 
-_HAND_REACH_MM = 6.0
+_HAND_CERTAIN_MM = 6.0
 """A quadrilateral drawn in one slice is certain this far to both sides."""
 
-_HAND_DOUBT_MM = 28.0
+_HAND_UNCERTAIN_MM = 28.0
 """A drawn quadrilateral is excluded from the loss beyond the certain slices up to this distance, half a body's width
 and some more."""
 
@@ -167,7 +167,7 @@ def _read_mask(mask: NDArray[np.int_], pixel_mm: Float) -> list[_Row]:
         areas = (mask == code).sum((1, 2))
         for k in np.flatnonzero(areas):
             outline = outline_mask(mask[k] == code, axis, pixel_mm)
-            rows.append(_Row(outline, int(k), VERSE[code], bool(areas[k] >= _SEEN_FRACTION * areas.max())))
+            rows.append(_Row(outline, int(k), VERSE[code], bool(areas[k] >= _MIN_CERTAIN_SHARE * areas.max())))
     return rows
 
 
@@ -178,6 +178,6 @@ def _read_annotation(corners_ras_mm: dict[str, list[list[float]]], stack: Sagitt
         middle = index[:, 0].mean()
         for k in range(len(stack.voxels)):
             distance_mm = abs(k - middle) * stack.slice_mm
-            if distance_mm <= _HAND_DOUBT_MM:
-                rows.append(_Row(index[:, 1:], k, Level(name), distance_mm <= _HAND_REACH_MM))
+            if distance_mm <= _HAND_UNCERTAIN_MM:
+                rows.append(_Row(index[:, 1:], k, Level(name), distance_mm <= _HAND_CERTAIN_MM))
     return rows

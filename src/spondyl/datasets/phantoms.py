@@ -41,7 +41,7 @@ PHANTOM_SEEDS = {
 }
 """Seeds of the patients of each part; benches draw others."""
 
-_DOUBT_SHARE = 0.12
+_MIN_UNCERTAIN_SHARE = 0.12
 """A slice that shows less of a body than half of it but more than this share is excluded from the loss."""
 
 _FIELDS = (FieldOfView.CERVICAL, FieldOfView.LUMBAR, FieldOfView.WHOLE, FieldOfView.THORACIC)
@@ -124,7 +124,7 @@ def _rows_of(
     vertebra: PlacedVertebra, affine: Affine, shape: tuple[int, int, int]
 ) -> Iterator[tuple[Float, int, Level, bool]]:
     """Yield outline, slice, level and whether it is certain for each slice that may show a body."""
-    shown = outline_body(vertebra, affine, shape, min_share=_DOUBT_SHARE)
+    shown = outline_body(vertebra, affine, shape, min_share=_MIN_UNCERTAIN_SHARE)
     plain = outline_body(vertebra, affine, shape)
     if shown is None or plain is None:
         return

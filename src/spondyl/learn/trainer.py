@@ -44,7 +44,7 @@ class Stream(IterableDataset[Batch_co], ABC):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Batch_co:
-        """One batch."""
+        """Draw one batch."""
 
     def __iter__(self) -> Iterator[Batch_co]:
         for index in itertools.count(self.first):

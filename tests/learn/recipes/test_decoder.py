@@ -95,6 +95,12 @@ def test_nothing_is_known_of_candidates_beyond_the_labelled_bodies_or_in_an_unce
     ]
 
 
+def test_nothing_is_known_of_a_candidate_in_a_gap_of_the_labels() -> None:
+    exam = exam_of([T12, L2, L3])
+    beside = VertebraInstance(slices=(2, 3, 4), outlines=np.stack([SQUARE + np.array([75, 75])] * 3), score=0.5)
+    assert true_levels(exam, [body_at(45), beside]) == [(None, False), (None, True)]
+
+
 def locating(found: dict[str, list[VertebraInstance]], exams: list[Exam]) -> tuple[Step, ...]:
     """A detector that finds these candidates in the exams of these patients."""
     stacks = {id(exam.stack.voxels): found[exam.patient] for exam in exams}

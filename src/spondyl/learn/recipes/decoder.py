@@ -6,10 +6,12 @@ calibration part of the data, and draws nothing at random: the same data and wei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from spondyl.anatomy.level import Level
+from spondyl.anatomy.numbering import is_possible_pair
 from spondyl.datasets.source import Exam, Source, SplitPart
 from spondyl.engine.build import make_engine
 from spondyl.errors import InputError, SettingError
@@ -97,26 +99,27 @@ def make_example(exam: Exam, locating: Sequence[Step], identifier: AppearanceIde
 def true_levels(exam: Exam, candidates: Sequence[VertebraInstance]) -> list[tuple[Level | None, bool]]:
     """Find the true level of each candidate, None for no vertebra, and whether the truth is known.
 
-    A candidate is the labelled body whose outline contains its centre. Its truth is not known where that outline is
-    uncertain, or where it lies above the first or below the last labelled body: scans show bodies that nobody outlined.
+    A candidate is the labelled body whose outline contains its centre, and no vertebra where it lies between two
+    labelled neighbours and in no outline. Elsewhere, and in an uncertain outline, its truth is not known, since scans
+    show bodies that nobody outlined.
     """
     bodies, outlined = exam.bodies(), exam.outlined_bodies()
-    rows = [float(body.centroid_index[1]) for body in bodies.values()]
-    return [_true_level(candidate.centroid_index, bodies, outlined, rows) for candidate in candidates]
+    return [_true_level(candidate.centroid_index, bodies, outlined) for candidate in candidates]
 
 
 def _true_level(
-    centre: Float,
-    bodies: dict[Level, VertebraInstance],
-    outlined: dict[Level, VertebraInstance],
-    rows: Sequence[float],
+    centre: Float, bodies: Mapping[Level, VertebraInstance], outlined: Mapping[Level, VertebraInstance]
 ) -> tuple[Level | None, bool]:
     for level, body in bodies.items():
         if contains(body, centre):
             return level, True
-    is_uncertain = any(contains(body, centre) for body in outlined.values())
-    is_between = bool(rows and min(rows) < centre[1] < max(rows))
-    return None, is_between and not is_uncertain
+    if any(contains(body, centre) for body in outlined.values()):
+        return None, False
+    rows = {level: float(body.centroid_index[1]) for level, body in outlined.items()}
+    return None, any(
+        bool(rows[upper] <= centre[1] <= rows[lower]) and is_possible_pair(upper, lower)
+        for upper, lower in pairwise(rows)
+    )
 
 
 def _make_card(card: Card, fit: CalibrationFit, sources: Sequence[Source], request: TrainingRequest) -> Card:

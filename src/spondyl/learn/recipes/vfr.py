@@ -27,7 +27,7 @@ _SLICE_SHARES = (0.6, 0.3, 0.1)
 Drawn evenly, S1 came once for every four lumbar bodies of its exam, and a network so trained missed it.
 """
 
-_DOUBT_MARGIN_PX = 4.0
+_UNCERTAIN_MARGIN_PX = 4.0
 """Margin around an uncertain body that is excluded from the loss: its corners' heat reaches about one sigma (3.7
 pixels) beyond."""
 
@@ -78,7 +78,7 @@ class SliceStream(Stream[VfrBatch]):
         self.augmentation = Augmentation()
 
     def draw(self, rng: np.random.Generator) -> VfrBatch:
-        """One batch."""
+        """Draw one batch."""
         views = [self._view(rng) for _ in range(self.batch)]
         n = max(len(view.corners) for view in views)
         corners = torch.zeros(self.batch, n, 4, 2)
@@ -109,7 +109,7 @@ class SliceStream(Stream[VfrBatch]):
         uncertain = corners[torch.as_tensor(~view.certain)]
         supervised = torch.ones(self.size, self.size, dtype=torch.bool)
         if len(uncertain):
-            supervised = draw_soft_masks(uncertain, self.size, grow=_DOUBT_MARGIN_PX).amax(0) < 0.5
+            supervised = draw_soft_masks(uncertain, self.size, grow=_UNCERTAIN_MARGIN_PX).amax(0) < 0.5
         return inside.amax(0), discs, supervised
 
 
