@@ -267,9 +267,9 @@ def test_a_likely_numbering_variant_is_named(probability: float, verb: str) -> N
 
 
 def test_what_the_reader_said_comes_first_and_research_use_last() -> None:
-    volume = a_volume(warnings=("modality guessed from the values: MR",), source={"format": "nifti"})
+    volume = a_volume(warnings=("the modality was guessed from the values: MR",), source={"format": "nifti"})
     findings = findings_of(volume)
-    assert findings.warnings == ("modality guessed from the values: MR", RESEARCH_USE)
+    assert findings.warnings == ("the modality was guessed from the values: MR", RESEARCH_USE)
     assert findings.input == {"format": "nifti"}
     assert findings.software.weights == WEIGHTS
     assert findings.image.shape == (14, 80, 120)

@@ -45,7 +45,9 @@ _METHODS = "spondyl.identify.methods"
 
 METHODS: tuple[Method, ...] = (
     Method(Stage.LOCATE, "vfr", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_whole", "whole slices"),
-    Method(Stage.LOCATE, "vfr-patches", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_patches", "in patches"),
+    Method(
+        Stage.LOCATE, "vfr-patches", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr_patches:open_patches", "in patches"
+    ),
     Method(Stage.LOCATE, "spinenet", _BODIES, _MR, ("vfr",), "spondyl.locate.published:open_published", "as published"),
     Method(
         Stage.IDENTIFY,

@@ -15,8 +15,8 @@ from spondyl.anatomy.numbering import (
     SIX_LUMBAR,
     THIRTEEN_THORACIC,
     Numbering,
-    column,
     levels_apart,
+    list_levels,
     total_prior,
 )
 from spondyl.anatomy.spacing import VERSE20, VID, PairSpacing, SpacingTable
@@ -77,7 +77,7 @@ def test_columns_and_tables_that_make_no_sense_are_refused():
     with pytest.raises(SettingError, match="prior"):
         Numbering(name="never", levels=(Level.L1,), prior=0)
     with pytest.raises(SettingError, match="11 to 13"):
-        column(thoracic=14)
+        list_levels(thoracic=14)
     with pytest.raises(SettingError, match="at least one"):
         total_prior(())
     with pytest.raises(SettingError, match="no spacing is known between L1 and L3"):

@@ -74,7 +74,7 @@ def test_bodies_of_two_stacks_have_no_centroids_in_common():
     one = VertebraInstance(slices=(4,), outlines=quadrilaterals(0, 1), score=0.5, affine=STACK)
     other = replace(one, affine=Affine(np.diag([2.0, 1, 1, 1])))
     assert len(centroids_ras_mm([one, replace(one, affine=Affine(np.eye(4)))])) == 2
-    with pytest.raises(SettingError, match="of one sagittal stack"):
+    with pytest.raises(SettingError, match="in one sagittal stack"):
         centroids_ras_mm([one, other])
 
 

@@ -41,16 +41,24 @@ def turned(spacing_mm: tuple[float, ...], *angles_deg: float) -> Affine:
 @pytest.mark.parametrize(
     ("affine", "shape", "sentence"),
     [
-        (grid((4, 0.001, 0.001)), (15, 30000, 30000), "0.001 mm apart along one axis, finer than any scanner's"),
-        (grid((0.001, 0.001, 0.001)), CLINICAL_SHAPE, "0.001 mm apart along one axis, finer than any scanner's"),
+        (grid((4, 0.001, 0.001)), (15, 30000, 30000), "0.001 mm apart along one axis, finer than any scanner"),
+        (grid((0.001, 0.001, 0.001)), CLINICAL_SHAPE, "0.001 mm apart along one axis, finer than any scanner"),
         (grid((1000, 0.6, 0.6)), CLINICAL_SHAPE, "slices are 1000 mm apart, farther than a vertebra is wide"),
         (grid((4, 40, 40)), (15, 30, 30), "an axial stack with slices 40.0 mm apart, too thick"),
         (grid((4, 2, 2)), (15, 200, 5000), "covers 10.0 m along one axis, more than any scanner"),
         (grid((4, 0.5, 0.5)), (2500, 50, 50), "covers 10.0 m along one axis, more than any scanner"),
         (grid(origin_mm=(1e9, 0, 0)), CLINICAL_SHAPE, "more than 100 m from the scanner's origin"),
         (sheared(45), CLINICAL_SHAPE, "45 degrees off right angles"),
-        (turned((4, 0.6, 0.6), 45, 0, 35), (100, 3000, 3000), "turned .. degrees from sagittal, .* times the size"),
-        (turned((1, 1, 1), 45, 40, 0), (25, 2900, 2900), "turned .. degrees from sagittal, .* times the size"),
+        (
+            turned((4, 0.6, 0.6), 45, 0, 35),
+            (100, 3000, 3000),
+            "degrees oblique to the .* times the allowed number",
+        ),
+        (
+            turned((1, 1, 1), 45, 40, 0),
+            (25, 2900, 2900),
+            "degrees oblique to the .* times the allowed number",
+        ),
     ],
 )
 def test_a_grid_that_no_scanner_gives_is_refused_with_the_reason(

@@ -142,26 +142,26 @@ def _jpeg_ls_of_another_size(path: Path) -> Path:
 
 
 BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "NIfTI that ends after its header": (_write(nifti_header(HUGE, np.float64)), "too little for that"),
-    "NIfTI of holes": (_write(nifti_header(HUGE), 990 * 10**6 + 352), "too little for that"),
-    "NIfTI of zeros": (_write(_gzipped(deflated_zeros(GIB, nifti_header(HUGE)))), "too little for that"),
+    "NIfTI that ends after its header": (_write(nifti_header(HUGE, np.float64)), "too few for that"),
+    "NIfTI of holes": (_write(nifti_header(HUGE), 990 * 10**6 + 352), "too few for that"),
+    "NIfTI of zeros": (_write(_gzipped(deflated_zeros(GIB, nifti_header(HUGE)))), "too few for that"),
     "NIfTI that goes on": (
         _write(_gzipped(deflated_zeros(4 * GIB, nifti_header((10, 10, 10))))),
-        "more data than its header says",
+        "more data than its header states",
     ),
-    "MetaImage that ends after its header": (_metaimage(b"", DimSize="990 1000 1000"), "too little for that"),
-    "MetaImage of holes": (_metaimage(b"", 4 * GIB, DimSize="990 1000 1000"), "too little for that"),
+    "MetaImage that ends after its header": (_metaimage(b"", DimSize="990 1000 1000"), "too few for that"),
+    "MetaImage of holes": (_metaimage(b"", 4 * GIB, DimSize="990 1000 1000"), "too few for that"),
     "MetaImage of zeros": (
         _metaimage(b"\x78\x9c" + deflated_zeros(4 * GIB), packed=True, DimSize="990 1000 1000"),  # type: ignore[arg-type]
-        "too little for that",
+        "too few for that",
     ),
     "MetaImage that goes on": (
         _metaimage(b"\x78\x9c" + deflated_zeros(4 * GIB), packed=True),  # type: ignore[arg-type]
         "damaged",
     ),
     "deflated DICOM": (_deflated_dicom, "would unpack to more than"),
-    "DICOM with a long ImageType": (_long_element((0x0008, 0x0008)), "no grey image"),
-    "DICOM with a private element without end": (_long_element((0x0009, 0x1010), 0xFFFFFFFF), "no grey image"),
+    "DICOM with a long ImageType": (_long_element((0x0008, 0x0008)), "no greyscale image"),
+    "DICOM with a private element without end": (_long_element((0x0009, 0x1010), 0xFFFFFFFF), "no greyscale image"),
     "DICOM with long pixels": (_long_pixels, "do not have the size"),
     "DICOM with a long fragment": (_long_fragment, "more data than its image needs"),
     "DICOM whose runs are long": (_run_lengths(64, b"\x81\x00" * 10**7), "more data than its image needs"),

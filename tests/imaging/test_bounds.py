@@ -58,9 +58,9 @@ def test_a_large_scan_of_honest_size_passes_and_one_that_is_mostly_air_too() -> 
     require_backed((512, 512, 2000), 2, 400 * 2**20)
     require_backed((512, 512, 2000), 2, 40 * 2**20)
     require_backed((512, 512, 1000), 8, 4 * 2**20)  # a mask
-    with pytest.raises(InputError, match=r"20\.0 MiB are too little"):
+    with pytest.raises(InputError, match=r"20\.0 MiB are too few"):
         require_backed((512, 512, 2000), 2, 20 * 2**20)
-    with pytest.raises(InputError, match="too little"):
+    with pytest.raises(InputError, match="too few"):
         require_backed((512, 512, 100), 2, 1000)
 
 
@@ -170,8 +170,8 @@ def test_a_grid_out_of_all_proportion_is_refused_with_the_reason(
         ({"PixelSpacing": [60, 60]}, "0.01 to 50 mm apart"),
         ({"ImagePositionPatient": ["1e9", "0", "0"]}, "within 100 m"),
         ({"ImagePositionPatient": ["1e300", "0", "0"]}, "within 100 m"),
-        ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, "no grey image"),
-        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "no grey image"),
+        ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, "no greyscale image"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "no greyscale image"),
         ({"RescaleSlope": "1e200"}, "not numbers"),
     ],
 )
@@ -213,5 +213,5 @@ def test_pipes_sockets_devices_and_links_in_a_circle_are_passed_over(tmp_path: P
 
 def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         file_member(tmp_path / "pipe").open()

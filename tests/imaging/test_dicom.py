@@ -83,7 +83,7 @@ def test_one_missing_slice_is_interpolated_and_said(tmp_path: Path) -> None:
     write_series(tmp_path, SAGITTAL, numbers=[0, 1, 2, 4, 5, 6])
     volume = assert_reads_as_ramp(tmp_path)
     assert volume.voxels.shape[2] == 7
-    assert any("1 slices are missing (gaps of up to 8.0 mm where 4.0 mm is usual)" in w for w in volume.warnings)
+    assert any("1 slices are missing (gaps of up to 8.0 mm, usually 4.0 mm)" in w for w in volume.warnings)
 
 
 def test_uneven_slices_are_interpolated_to_an_even_grid(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_duplicates_are_dropped_and_said(tmp_path: Path) -> None:
     write_series(tmp_path, SAGITTAL, numbers=[0, 1, 2, 3, 3, 4, 5, 6, 6])
     volume = assert_reads_as_ramp(tmp_path)
     assert volume.voxels.shape[2] == 7
-    assert any("2 images at places already taken were dropped" in w for w in volume.warnings)
+    assert any("2 images at positions that another image already has were ignored" in w for w in volume.warnings)
 
 
 def test_slices_shifted_sideways_are_named(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_another_modality_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows"])
 def test_images_without_a_place_in_space_are_refused(tmp_path: Path, keyword: str) -> None:
     write_series(tmp_path, SAGITTAL, edit=lambda dataset, _: delattr(dataset, keyword))
-    with pytest.raises(InputError, match="no grey image with a position"):
+    with pytest.raises(InputError, match="no greyscale image with a position"):
         read_volume(tmp_path)
 
 
@@ -387,7 +387,7 @@ def test_truncated_pixels_are_refused(tmp_path: Path, syntax: str) -> None:
 def test_a_file_cut_in_its_header_is_no_image(tmp_path: Path, cut: int) -> None:
     (path,) = write_series(tmp_path, SAGITTAL, numbers=[0])
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(InputError, match=r"no grey image|no scan"):
+    with pytest.raises(InputError, match=r"no greyscale image|no scan"):
         read_volume(path)
 
 

@@ -60,7 +60,7 @@ def test_of_four_dimensions_the_first_frame_is_taken(tmp_path: Path, packed: boo
     (tmp_path / "scan.mha").write_bytes(header + (zlib.compress(both) if packed else both))
     volume = read_volume(tmp_path / "scan.mha")
     assert_is_ramp(volume.voxels, volume.affine, 0.01)
-    assert "first of 2 frames taken" in volume.warnings
+    assert "the first of 2 frames was read" in volume.warnings
 
 
 # Refusals

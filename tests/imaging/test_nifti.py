@@ -24,7 +24,7 @@ OBLIQUE = Affine(
     )
 )
 LEFT_HANDED = OBLIQUE @ np.diag([-1.0, 1, 1, 1])
-GUESS = "modality guessed from the values: MR"
+GUESS = "the modality was guessed from the values: MR"
 
 
 def save(path: Path, affine: Affine, *, dtype: DTypeLike = np.float32, sform: int = 1, qform: int = 0) -> Path:
@@ -137,7 +137,7 @@ def test_of_four_dimensions_the_first_frame_is_taken(tmp_path: Path, frames: int
     nib.save(nib.Nifti1Image(voxels, OBLIQUE.matrix), tmp_path / "scan.nii.gz")
     volume = read(tmp_path / "scan.nii.gz")
     assert_is_ramp(volume.voxels, volume.affine, 0.01)
-    assert ("first of 3 frames taken" in volume.warnings) == (frames == 3)
+    assert ("the first of 3 frames was read" in volume.warnings) == (frames == 3)
 
 
 def test_content_decides_not_the_name(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
 def test_air_at_minus_1000_is_taken_for_ct_and_said_to_be_a_guess(tmp_path: Path) -> None:
     path = save_array(tmp_path / "scan.nii", ramp_volume(OBLIQUE, SHAPE) - 3000)
     assert read_volume(path).modality is Modality.CT
-    assert "modality guessed from the values: CT" in read_volume(path).warnings
+    assert "the modality was guessed from the values: CT" in read_volume(path).warnings
     known = read_volume(path, modality=Modality.MR)
     assert known.modality is Modality.MR
     assert known.warnings == ()
@@ -223,7 +223,7 @@ def test_a_flipped_bit_in_a_compressed_file_is_found_by_its_checksum(tmp_path: P
 def test_a_stream_that_goes_on_long_after_its_voxels_is_refused(tmp_path: Path) -> None:
     content = gzip.decompress(save(tmp_path / "scan.nii.gz", OBLIQUE).read_bytes())
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(content + bytes(5 << 20)))
-    with pytest.raises(InputError, match="more data than its header says"):
+    with pytest.raises(InputError, match="more data than its header states"):
         read_volume(tmp_path / "bomb.nii.gz")
 
 

@@ -149,5 +149,5 @@ def test_a_mask_that_is_given_by_itself_is_read(tmp_path: Path) -> None:
 def test_a_folder_with_nothing_else_is_refused_as_such(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path)
     make(tmp_path / "more")
-    with pytest.raises(InputError, match="the folder holds no scan, only what Spondyl wrote"):
+    with pytest.raises(InputError, match="the folder contains only files that Spondyl wrote"):
         read_volume(tmp_path)

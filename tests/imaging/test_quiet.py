@@ -13,7 +13,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELo
 from imaging.dicom_files import PATIENT, write_series
 from imaging.test_dicom import LARGE_ENOUGH, transcode
 from spondyl.errors import InputError
-from spondyl.imaging.quiet import decoders_silenced
+from spondyl.imaging.quiet import silence_decoders
 from spondyl.imaging.read import read_volume
 
 UNKNOWN = "1.2.826.0.1.3680043.9.7777.4711"
@@ -36,7 +36,7 @@ def test_decoders_print_nothing_about_damaged_pixels(
 
 def test_lines_are_lost_only_inside(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"before\n")
-    with suppress(KeyError), decoders_silenced():
+    with suppress(KeyError), silence_decoders():
         os.write(2, b"inside\n")
         raise KeyError
     os.write(2, b"after\n")
@@ -46,9 +46,9 @@ def test_lines_are_lost_only_inside(capfd: pytest.CaptureFixture[str]) -> None:
 def test_where_standard_error_is_closed_nothing_is_opened_in_its_place() -> None:
     code = (
         "import os\n"
-        "from spondyl.imaging.quiet import decoders_silenced\n"
+        "from spondyl.imaging.quiet import silence_decoders\n"
         "os.close(2)\n"
-        "with decoders_silenced():\n"
+        "with silence_decoders():\n"
         "    pass\n"
         "try:\n"
         "    os.fstat(2)\n"
@@ -63,7 +63,7 @@ def test_no_file_stays_open() -> None:
     first = os.dup(2)
     os.close(first)
     for _ in range(50):
-        with decoders_silenced():
+        with silence_decoders():
             pass
     last = os.dup(2)
     os.close(last)

@@ -99,7 +99,7 @@ def test_what_is_no_scan_is_refused_in_one_sentence(
 
 def test_two_scans_in_one_folder_are_refused(nifti: Path) -> None:
     shutil.copy(nifti, nifti.with_name("other.nii.gz"))
-    with pytest.raises(InputError, match="holds 2 NIfTI or MetaImage files; give one of them"):
+    with pytest.raises(InputError, match="contains 2 NIfTI or MetaImage files; give one of them"):
         read_volume(nifti.parent)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
-from spondyl.locate.column import in_column
+from spondyl.locate.column import keep_column
 
 
 def stack_affine(row_mm: float = 1.0) -> Affine:
@@ -30,34 +30,34 @@ COLUMN = [body(30.0 * n, 100 + 3.0 * n, tilt_deg=-5) for n in range(6)]
 
 
 def test_a_column_is_kept_whole_whatever_order_it_comes_in() -> None:
-    assert in_column(COLUMN[::-1]) == tuple(COLUMN)
-    assert in_column([]) == ()
+    assert keep_column(COLUMN[::-1]) == tuple(COLUMN)
+    assert keep_column([]) == ()
 
 
 def test_spinous_processes_between_the_bodies_are_left_out() -> None:
     spines = [body(15 + 30.0 * n, 145 + 3.0 * n, size=12, score=0.7) for n in range(5)]
-    assert in_column([*COLUMN, *spines]) == tuple(COLUMN)
+    assert keep_column([*COLUMN, *spines]) == tuple(COLUMN)
 
 
 def test_a_body_drawn_twice_at_one_height_counts_once() -> None:
     twin = body(62.0, 112.0, score=0.6)
-    assert in_column([*COLUMN, twin]) == tuple(COLUMN)
+    assert keep_column([*COLUMN, twin]) == tuple(COLUMN)
 
 
 def test_a_sacrum_that_turns_away_belongs_to_the_column() -> None:
     lumbar = [body(36.0 * n, 100.0, tilt_deg=5 * n, size=28) for n in range(4)]
     sacrum = body(3 * 36.0 + 28, 100 + 18.0, tilt_deg=45, size=28, score=0.75)
-    assert in_column([*lumbar, sacrum]) == (*lumbar, sacrum)
+    assert keep_column([*lumbar, sacrum]) == (*lumbar, sacrum)
 
 
 def test_a_body_that_was_missed_does_not_break_the_column() -> None:
     gappy = [*COLUMN[:2], *COLUMN[4:]]
-    assert in_column(gappy) == tuple(gappy)
+    assert keep_column(gappy) == tuple(gappy)
 
 
 def test_something_far_above_the_column_is_no_part_of_it() -> None:
     head = body(-200.0, 90.0, size=30, score=0.6)
-    assert in_column([head, *COLUMN]) == tuple(COLUMN)
+    assert keep_column([head, *COLUMN]) == tuple(COLUMN)
 
 
 @pytest.mark.parametrize("row_mm", [0.5, 2.0])
@@ -66,5 +66,5 @@ def test_directions_are_judged_in_millimetres(row_mm: float) -> None:
         return replace(one, outlines=one.outlines / (row_mm, 1.0), affine=stack_affine(row_mm))
 
     spines = [body(15 + 30.0 * n, 145 + 3.0 * n, size=12, score=0.7) for n in range(5)]
-    kept = in_column([squeezed(one) for one in (*COLUMN, *spines)])
+    kept = keep_column([squeezed(one) for one in (*COLUMN, *spines)])
     assert [one.score for one in kept] == [0.9] * len(COLUMN)

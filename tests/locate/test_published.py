@@ -128,7 +128,7 @@ def test_painted_bodies_come_back_whatever_their_heat_above_the_threshold(grid, 
 def test_heat_between_the_published_threshold_and_spondyls_own_empties_spondyls_own_decoding():
     corners = torch.as_tensor(column_in(SQUARE)[None], dtype=torch.float32)
     maps = render_targets(corners, torch.ones(1, 5, dtype=torch.bool), (256, 256))[0].numpy() * 0.7
-    own = group_across_slices(vfr.decode(np.repeat(maps, 3, axis=0)), STACK_AFFINE)
+    own = group_across_slices(vfr.decode_maps(np.repeat(maps, 3, axis=0)), STACK_AFFINE)
     assert own == ()
     stack = noisy_stack(**SQUARE)
     assert len(published.detect(stack, KnowingNetwork(stack, column_in(SQUARE), peak=0.7))) == 5

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spondyl.locate.regions import regions
+from spondyl.locate.regions import find_regions
 
 
 def by_scipy(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.int32], int]:
@@ -26,7 +26,7 @@ def by_scipy(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.int3
 )
 def test_regions_are_those_of_scipy_for_any_mask(shape: tuple[int, ...], share: float, seed: int) -> None:
     mask = np.random.default_rng(seed).random(shape) < share
-    pixels, region, count = regions(mask)
+    pixels, region, count = find_regions(mask)
     expected_pixels, expected_region, expected_count = by_scipy(mask)
     np.testing.assert_array_equal(pixels, expected_pixels)
     assert count == expected_count
@@ -45,13 +45,13 @@ def test_regions_are_those_of_scipy_for_any_mask(shape: tuple[int, ...], share: 
     ],
 )
 def test_regions_as_worked_out_on_paper(picture: list[str], count: int) -> None:
-    assert regions(np.array([[sign == "#" for sign in row] for row in picture]))[2] == count
+    assert find_regions(np.array([[sign == "#" for sign in row] for row in picture]))[2] == count
 
 
 def test_pictures_one_above_the_other_do_not_touch() -> None:
-    assert regions(np.ones((4, 3, 5), bool))[2] == 4
+    assert find_regions(np.ones((4, 3, 5), bool))[2] == 4
 
 
 def test_nothing_has_no_region() -> None:
-    pixels, region, count = regions(np.zeros((2, 3, 4), bool))
+    pixels, region, count = find_regions(np.zeros((2, 3, 4), bool))
     assert (len(pixels), len(region), count) == (0, 0, 0)

@@ -15,7 +15,8 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 from spondyl.locate import grouping, vfr
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
-from spondyl.locate.vfr import PAPER_HEAT, batches, decode, detect, detect_in_patches
+from spondyl.locate.vfr import PAPER_HEAT, batches, decode_maps, detect
+from spondyl.locate.vfr_patches import detect_in_patches
 from spondyl.locate.vfr_targets import render_targets
 
 SIZE = 160
@@ -49,7 +50,7 @@ def draw(corners: np.ndarray) -> np.ndarray:
 def test_decoding_rendered_targets_gives_the_polygons_back(count, edge_px, angle_deg, shear):
     corners = column_of_bodies(count=count, edge_px=edge_px, angle_deg=angle_deg, shear=shear)
     inside = ((corners > 4) & (corners < SIZE - 5)).all((1, 2))
-    found = decode(draw(corners))
+    found = decode_maps(draw(corners))
     for expected in corners[inside]:
         # the region above 0.6 is at most 5 pixels wide here, and its ragged rim moves the centroid by less than 0.1
         assert np.abs(found.corners - expected).max((1, 2)).min() < 0.1
@@ -64,7 +65,7 @@ def test_decoding_bears_noise_of_a_tenth_of_the_peak(seed, angle_deg):
     rng = np.random.default_rng(seed)
     noise = ndimage.gaussian_filter(rng.normal(size=maps.shape), (0, 0, 1, 1))  # a network's errors are smooth
     noisy = maps + (0.1 * noise / noise.std()).astype(np.float32)
-    found = decode(noisy)
+    found = decode_maps(noisy)
     for expected in corners[inside]:
         # sigma is 3.7 pixels here: 0.1 of heat is 1.7 pixels' fall from the peak, 1 pixel's at the region's rim
         assert np.abs(found.corners - expected).max((1, 2)).min() < 1.7
@@ -72,7 +73,7 @@ def test_decoding_bears_noise_of_a_tenth_of_the_peak(seed, angle_deg):
 
 def test_a_corner_outside_the_image_is_completed_through_the_centroid():
     corners = np.array([[(60.0, 154.0), (90.0, 172.0), (92.0, 120.0), (61.0, 118.0)]])
-    found = decode(draw(corners))
+    found = decode_maps(draw(corners))
     assert len(found.corners) == 1
     centroid = found.corners[0][[0, 2, 3]]
     np.testing.assert_allclose(centroid, corners[0][[0, 2, 3]], atol=0.1)
@@ -84,8 +85,8 @@ def test_a_corner_outside_the_image_is_completed_through_the_centroid():
 def test_slices_decoded_in_parts_are_as_all_at_once(cuts, angles_deg):
     columns = [column_of_bodies(count=1 + k % 3, edge_px=20, angle_deg=a, shear=0) for k, a in enumerate(angles_deg)]
     maps = np.concatenate([draw(corners) for corners in columns])
-    whole = decode(maps)
-    parts = [decode(maps[a:b], first_slice=a) for a, b in pairwise([0, *sorted(set(cuts) - {0, 5}), 5])]
+    whole = decode_maps(maps)
+    parts = [decode_maps(maps[a:b], first_slice=a) for a, b in pairwise([0, *sorted(set(cuts) - {0, 5}), 5])]
     for name in ("slices", "corners", "scores"):
         np.testing.assert_array_equal(np.concatenate([getattr(part, name) for part in parts]), getattr(whole, name))
 
@@ -105,21 +106,21 @@ def test_of_too_many_centroids_in_a_slice_the_hottest_count(monkeypatch):
     for place, (row, column) in enumerate(corners.mean(1).round().astype(int)):
         maps[0, 4, row - 8 : row + 9, column - 8 : column + 9] *= (1.0, 0.7, 0.9, 0.8)[place]
     monkeypatch.setattr(vfr, "_MAX_CENTROIDS", 2)
-    np.testing.assert_allclose(np.sort(decode(maps).corners[:, 0, 0]), np.sort(corners[[0, 2], 0, 0]), atol=0.1)
+    np.testing.assert_allclose(np.sort(decode_maps(maps).corners[:, 0, 0]), np.sort(corners[[0, 2], 0, 0]), atol=0.1)
 
 
 def test_a_body_with_two_corners_missing_is_dropped():
     maps = draw(column_of_bodies(count=1, edge_px=24, angle_deg=0, shear=0))
     maps[:, :2] = 0
-    assert len(decode(maps).corners) == 0
+    assert len(decode_maps(maps).corners) == 0
 
 
 def test_a_faint_corner_counts_where_its_arrow_leads_to_a_sure_centroid():
     corners = column_of_bodies(count=1, edge_px=24, angle_deg=0, shear=0)
     maps = draw(corners)
     maps[:, 1] *= 0.4
-    np.testing.assert_allclose(decode(maps).corners, corners, atol=0.1)
-    as_published = decode(maps, corner_heat=PAPER_HEAT, centroid_heat=PAPER_HEAT)
+    np.testing.assert_allclose(decode_maps(maps).corners, corners, atol=0.1)
+    as_published = decode_maps(maps, corner_heat=PAPER_HEAT, centroid_heat=PAPER_HEAT)
     completed = as_published.corners[0, 1]
     assert np.abs(completed - corners[0, 1]).max() > 0.5
 
@@ -128,11 +129,11 @@ def test_an_arrow_that_points_elsewhere_does_not_join():
     maps = draw(column_of_bodies(count=1, edge_px=24, angle_deg=0, shear=0))
     maps[:, 5:7] += 30
     maps[:, 9:11] += 30
-    assert len(decode(maps).corners) == 0
+    assert len(decode_maps(maps).corners) == 0
 
 
 def test_empty_maps_give_no_bodies():
-    assert len(decode(np.zeros((3, 13, 32, 32), np.float32)).corners) == 0
+    assert len(decode_maps(np.zeros((3, 13, 32, 32), np.float32)).corners) == 0
     empty = SliceOutlines(slices=np.empty(0, np.intp), corners=np.empty((0, 4, 2)), scores=np.empty(0))
     assert group_across_slices(empty, STACK_AFFINE) == ()
 

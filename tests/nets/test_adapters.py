@@ -116,7 +116,7 @@ def test_a_checkpoint_without_a_state_is_refused(tmp_path: Path) -> None:
 def test_two_files_of_one_network_are_refused(tmp_path: Path) -> None:
     for name in ("a.pt", "b.pt"):
         checkpoint(tmp_path / name, Context().state_dict())
-    with pytest.raises(WeightsError, match="both hold the network 'context'"):
+    with pytest.raises(WeightsError, match="both contain the network 'context'"):
         import_spinenet(tmp_path, tmp_path / "store")
 
 
@@ -262,7 +262,7 @@ def test_a_tensor_that_is_no_weight_is_refused_and_nothing_is_written(
     state = published_state("context")
     spoil(state)
     save_published(published, "context", state)
-    with pytest.raises(WeightsError, match=rf"context/ckpt16\.pt holds .*{said}.*; give a folder"):
+    with pytest.raises(WeightsError, match=rf"context/ckpt16\.pt contains .*{said}.*; give a folder"):
         import_spinenet(published, tmp_path / "store")
     assert not (tmp_path / "store").exists()
 

@@ -15,7 +15,7 @@ from spondyl.nets.cards import Card, find_card, list_cards, read_card
 from spondyl.nets.context import Context
 from spondyl.nets.places import cache_folder, shipped_weights_folder, user_weights_folder
 from spondyl.nets.presets import NETWORKS, build, network_entry
-from spondyl.nets.weights import difference, expected_shapes, load, load_card, save
+from spondyl.nets.weights import describe_difference, expected_shapes, load, load_card, save
 
 CARD = Card(
     name="context-test",
@@ -144,7 +144,7 @@ def test_a_damaged_card_is_refused_with_its_fault(tmp_path: Path, old: str, new:
 
 @pytest.mark.parametrize("name", ["", "../context", "Context", "a b"])
 def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
-    with pytest.raises(WeightsError, match="named with small letters"):
+    with pytest.raises(WeightsError, match="must consist of small letters"):
         replace(CARD, name=name)
 
 
@@ -173,7 +173,7 @@ def test_a_difference_names_the_first_tensors_of_each_kind() -> None:
     expected = expected_shapes("context", "spinenet")
     state = {key: torch.empty(shape) for key, shape in expected.items() if not key.startswith("conv1")}
     state |= {"extra": torch.empty(1), "conv8.bias": torch.empty(2)}
-    said = difference(state, expected)
+    said = describe_difference(state, expected)
     assert "2 tensors missing (conv1.weight, conv1.bias)" in said
     assert "1 tensors unknown (extra)" in said
     assert "conv8.bias (2,) instead of (1,)" in said

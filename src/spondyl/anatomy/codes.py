@@ -40,7 +40,7 @@ TOTAL_SEGMENTATOR_SACRUM = 25
 
 
 class Structure(StrEnum):
-    """What a code of the SPIDER data set stands for."""
+    """The kind of structure that a code of the SPIDER data set names."""
 
     VERTEBRA = "vertebra"
     PARTIAL_VERTEBRA = "partial vertebra"
@@ -49,7 +49,7 @@ class Structure(StrEnum):
 
 
 class Subregion(StrEnum):
-    """A part of a vertebra or of its surroundings, as masks of subregions tell them apart.
+    """A part of a vertebra or of its surroundings, as masks of subregions distinguish them.
 
     Coccyx, rib and implant have no code in `SUBREGIONS`.
     """
@@ -76,7 +76,7 @@ class Subregion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpiderCode:
-    """A SPIDER code read: a structure and its place counted from the lowest one, 1 upwards (0 for the canal)."""
+    """A decoded SPIDER code: a structure and its place counted upwards from the lowest, 1 (0 for the canal)."""
 
     structure: Structure
     place: int
@@ -135,7 +135,7 @@ SUBREGIONS: Mapping[int, Subregion] = MappingProxyType(
 )
 """Subregions of SPINEPS (Moeller et al. 2024, doi 10.1007/s00330-024-11155-y) and TPTBox, left and right the patient's.
 
-They know discs as a whole, 100; here that is the annulus, and 101, which they do not use, the nucleus.
+They label a disc as a whole, 100; here 100 is the annulus, and 101, which they do not use, the nucleus.
 """
 
 
@@ -155,7 +155,7 @@ def disc_code(disc: Disc) -> int:
 
 
 def level_of(code: int, scheme: Mapping[int, Level]) -> Level:
-    """Read a code.
+    """Return the level that a code names.
 
     Raises:
         SettingError: the scheme has no such vertebra.
@@ -166,7 +166,7 @@ def level_of(code: int, scheme: Mapping[int, Level]) -> Level:
 
 
 def read_spider(code: int) -> SpiderCode:
-    """Read a SPIDER code: vertebrae 1 to 25 counted from the lowest, partly visible ones 100 more, discs 200 more.
+    """Decode a SPIDER code: vertebrae 1 to 25 counted from the lowest, partly visible ones 100 more, discs 200 more.
 
     Raises:
         SettingError: SPIDER has no such code.

@@ -1,4 +1,4 @@
-"""Intervertebral discs, named by the two vertebrae that they join."""
+"""Intervertebral discs, named by the two vertebrae that they lie between."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ class Disc:
 
 
 def discs_of(numbering: Numbering = REGULAR) -> tuple[Disc, ...]:
-    """Every disc of a column from head to foot, C2/C3 to S1/S2."""
+    """List every disc of a column from head to foot, C2/C3 to S1/S2."""
     return tuple(Disc(upper, lower) for upper, lower in pairwise(numbering.levels) if upper is not Level.C1)

@@ -1,4 +1,4 @@
-"""Levels that fix the numbering of a column, and what a scan must show for a numbering variant to be identifiable."""
+"""Levels that fix the numbering of a column, and the levels that a scan must show to identify a variant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spondyl.anatomy.numbering import REGULAR, Numbering
 __all__ = ["ANCHORS", "DETECTED", "LANDMARKS", "is_detected", "variant_is_identifiable"]
 
 LANDMARKS = (Level.C1, Level.C2, Level.C3, Level.S1, Level.S2)
-"""Levels that show the dens or the sacrum: an error that a network makes throughout a patient never applies to them."""
+"""Levels that show the dens or the sacrum: a patient-wide shift of the numbering never applies to them."""
 
 ANCHORS = frozenset({Level.C1, Level.C2, Level.S1, Level.S2})
 """Levels from which the others can be counted."""
@@ -22,16 +22,16 @@ _REGULAR_THORACIC = sum(level.region is Region.THORACIC for level in REGULAR.lev
 
 
 def is_detected(level: Level) -> bool:
-    """Say whether detectors are trained to find the body of a level."""
+    """Tell whether detectors are trained to find the body of a level."""
     return DETECTED[0].rank <= level.rank <= DETECTED[1].rank
 
 
 def variant_is_identifiable(numbering: Numbering, levels: Iterable[Level | None]) -> bool:
-    """Say whether a scan that shows these levels can tell the numbering from others.
+    """Tell whether a scan that shows these levels distinguishes the numbering from others.
 
     Lumbar vertebrae are those between the last ribs and the sacrum, so both must be in view; they identify a regular
-    column as well. Thoracic vertebrae can only be counted from C2 to the last ribs: seen from below, a column with one
-    more or fewer looks regular.
+    column as well. Thoracic vertebrae can only be counted from C2 to the last ribs: without C2 in view, a column with
+    one more or fewer looks regular.
     """
     seen = set(levels)
     thoracic, lumbar = (

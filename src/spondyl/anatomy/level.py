@@ -54,11 +54,11 @@ class Level(StrEnum):
 
     @cached_property
     def rank(self) -> int:
-        """Position from the head, 0 for C1; two levels compare by rank, never by name."""
+        """The position from the head, 0 for C1; two levels compare by rank, never by name."""
         return list(Level).index(self)
 
     @cached_property
     def region(self) -> Region:
-        """The region that the name's letter says."""
+        """The region, by the first letter of the name."""
         letters = {"C": Region.CERVICAL, "T": Region.THORACIC, "L": Region.LUMBAR, "S": Region.SACRAL}
         return letters[self.value[0]]

@@ -12,7 +12,7 @@ __all__ = ["VID", "PairSpacing", "SpacingTable"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSpacing:
-    """Distance of two neighbouring centroids over patients, mm."""
+    """The distance between two neighbouring centroids, its mean and deviation over patients, mm."""
 
     upper: Level
     lower: Level
@@ -109,7 +109,7 @@ VID = SpacingTable(
 (ImFusion, CC BY-SA 4.0), measured for this project.
 
 C2/C3 lies between VID (24.2: its point is in the dens) and VerSe20 (18.5: in the body) and is wide accordingly.
-What stays of a deviation once the patient's median ratio is divided out is 0.54 to 0.75, by pair.
+Once the patient's median ratio is divided out, 0.54 to 0.75 of a deviation remains, by pair.
 On MR exams with segmented bodies (13 T2, 30 gradient echo) every pair T11 to L5 is 1.02 to 1.08 times this table,
 with the same factor within 3 % inside each set; against VerSe20, an older cohort, the factor drifts from 1.07 to 1.20.
 """

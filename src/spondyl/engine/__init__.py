@@ -1,5 +1,5 @@
-"""Inference engines: ways of running a network, all held to eager PyTorch by one contract.
+"""Inference engines, which run a network and agree with eager PyTorch within the tolerances of one contract.
 
-This room stands beside `nets`, not in it: a network says what is computed and stays pure torch, an engine says by
-which machinery, and may need OpenVINO, a cache folder or no torch at all. It imports `nets` and errors only.
+This folder is separate from `nets`: a network is pure torch and defines the computation, an engine performs it, and
+may need OpenVINO, a cache folder or no torch at all. It imports only `nets`, types and errors.
 """

@@ -1,4 +1,4 @@
-"""Choosing an engine: the one place that knows which runs where."""
+"""The choice of an engine for a device."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from spondyl.engine.contract import Engine
 from spondyl.errors import SettingError, requiring
-from spondyl.nets.cards import Card, find_card, verified
+from spondyl.nets.cards import Card, find_card, verify
 from spondyl.nets.presets import network_entry
 
 __all__ = ["EngineKind", "make_engine"]
 
 
 class EngineKind(StrEnum):
-    """What runs a network."""
+    """The engine that runs a network."""
 
     AUTO = "auto"
     TORCH = "torch"
@@ -30,19 +30,19 @@ def make_engine(
     threads: int | None = None,
     folders: tuple[Path, ...] | None = None,
 ) -> Engine:
-    """The engine for the weights of that name.
+    """Make the engine for the weights of a name.
 
     Args:
         name: of a card.
         kind: "auto" is PyTorch on CUDA and OpenVINO on a CPU.
         device: "auto" (CUDA where PyTorch has it, unless the kind is OpenVINO), "cpu", "cuda" or "cuda:N".
-        bfloat16: None leaves it to the engine: where the hardware has it and the network tolerates it.
+        bfloat16: whether to compute in bfloat16; None: where the hardware has it and the network tolerates it.
         threads: of the CPU, for OpenVINO; None: as many as this process may use.
-        folders: where to look for the card; the package's and the user's own weights when None.
+        folders: searched for the card; the package's and the user's own weights when None.
 
     Raises:
-        SettingError: an unknown kind or device, CUDA asked of OpenVINO, or CUDA that is not there.
-        WeightsError: no such weights, or they are damaged or of another network.
+        SettingError: the kind or device is unknown, or CUDA is requested of OpenVINO or not available.
+        WeightsError: the weights are missing, damaged or of another network.
         MissingExtraError: the kind is "torch" or the device CUDA, and PyTorch is not installed.
     """
     if kind not in set(EngineKind):
@@ -59,7 +59,7 @@ def _uses_cuda(device: str) -> bool:
     if device != "auto":
         return device.startswith("cuda")
     if not any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")):
-        return False  # answered without importing torch, which takes a second or two
+        return False  # without importing torch, which takes a second or two
     try:
         import torch
     except ImportError:
@@ -85,7 +85,7 @@ def _openvino(card: Card, device: str, bfloat16: bool | None, threads: int | Non
 
     from spondyl.engine.openvino_engine import OpenVinoEngine
 
-    state = safetensors.numpy.load_file(verified(card).weights_path)
+    state = safetensors.numpy.load_file(verify(card).weights_path)
     return OpenVinoEngine(
         card.network, card.preset, state, bfloat16=bfloat16, threads=threads, weights_sha256=card.sha256
     )

@@ -1,7 +1,7 @@
-"""Files in our cache that are checked before use: a damaged, exchanged or outdated one is as good as none.
+"""Files in the cache that are checked before use: a damaged, exchanged or outdated one is ignored.
 
-A file begins with the sha256 of its key and its content. The key names all that the content was made from, so that
-what was made from anything else has another digest. Nothing here raises: a cache that cannot be used costs time only.
+A file begins with the sha256 of its key and its content. The key states all inputs of the content, so that content
+from other inputs has another digest. Nothing here raises: without a usable cache, everything only takes longer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from spondyl.nets.places import cache_folder
 __all__ = ["MAX_FOLDER_BYTES", "read_cached", "write_cached"]
 
 MAX_FOLDER_BYTES = 512 * 2**20
-"""Of each folder; beyond it the files used longest ago go. The compiled networks of one set of weights are 25 MB."""
+"""The limit of each folder, beyond which the least recently used files are removed; a set of weights takes 25 MB."""
 
 _LOG = logging.getLogger(__name__)
 _DIGEST_BYTES = 32
@@ -28,18 +28,18 @@ _ENDING, _PARTIAL = ".blob", ".partial"
 
 
 def read_cached(folder: str, name: str, key: str) -> bytes | None:
-    """Read what was written under a name and a key; None where that is not there, whole and unchanged.
+    """Read the content that was written under a name and a key; None if it is missing or damaged.
 
     Args:
-        folder: a folder of the cache, of one kind of content.
-        name: how the file's name begins.
-        key: all that the content depends on.
+        folder: a folder of the cache, for one kind of content.
+        name: first part of the file's name.
+        key: all inputs of the content.
     """
     path = _path(folder, name, key)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FOLDER_BYTES:
-            return None  # opening a pipe would wait for ever
+            return None  # opening a pipe would block
         with path.open("rb") as file:
             digest, content = file.read(_DIGEST_BYTES), file.read()
     except OSError:
@@ -52,13 +52,13 @@ def read_cached(folder: str, name: str, key: str) -> bytes | None:
 
 
 def write_cached(folder: str, name: str, key: str, content: bytes) -> None:
-    """Write content for `read_cached`, atomically, in the place of what is there; warn where that cannot be done.
+    """Write content for `read_cached`, atomically, replacing earlier content; log a warning on failure.
 
     Args:
-        folder: a folder of the cache, of one kind of content; files used long ago are removed from it.
-        name: how the file's name begins.
-        key: all that the content depends on.
-        content: at most `MAX_FOLDER_BYTES`, or it will not stay.
+        folder: a folder of the cache, for one kind of content; files that were not used recently are removed from it.
+        name: first part of the file's name.
+        key: all inputs of the content.
+        content: at most `MAX_FOLDER_BYTES`, or it is removed at once.
     """
     path = _path(folder, name, key)
     try:
@@ -75,7 +75,7 @@ def _path(folder: str, name: str, key: str) -> Path:
 
 
 def _digest(key: str, content: bytes) -> bytes:
-    digest = hashlib.sha256(hashlib.sha256(key.encode()).digest())  # of fixed length, so that key and content part
+    digest = hashlib.sha256(hashlib.sha256(key.encode()).digest())  # of fixed length, to separate key and content
     digest.update(content)
     return digest.digest()
 
@@ -93,7 +93,7 @@ def _replace(path: Path, *parts: bytes) -> None:
 
 
 def _remove_oldest(folder: Path) -> None:
-    """Keep the files used last that fit, those of earlier versions and of killed processes counted."""
+    """Keep the most recently used files that fit; those of earlier versions and killed processes count as well."""
     with suppress(OSError), os.scandir(folder) as entries:
         ours = [entry for entry in entries if entry.name.endswith((_ENDING, _PARTIAL)) and not entry.is_dir()]
         known = sorted(((_status(entry), entry) for entry in ours), key=lambda item: -item[0].st_mtime_ns)
@@ -101,7 +101,7 @@ def _remove_oldest(folder: Path) -> None:
         for status, entry in known:
             total += status.st_size
             if total > MAX_FOLDER_BYTES:
-                with suppress(OSError):  # another process removes too
+                with suppress(OSError):  # another process may remove it too
                     Path(entry).unlink()
 
 
@@ -111,5 +111,5 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result:
 
 @cache
 def _warn(folder: Path, reason: str) -> None:
-    """Say once per process and folder that every start will take longer."""
+    """Log once per process and folder that every start takes longer."""
     _LOG.warning("the cache %s cannot be written, so each start takes longer: %s", folder, reason)

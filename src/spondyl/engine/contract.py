@@ -1,4 +1,4 @@
-"""What every engine is, and what they share: padding to the network's multiples and bounded batches."""
+"""The interface of all engines, and their common code: padding to the network's multiples and bounded batches."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from spondyl.types import Float32
 
 __all__ = ["VALUES_PER_RUN", "Engine", "run_padded"]
 
-# What runs at once: 16 slices of 256 x 256. More gains no speed and costs memory in proportion.
 VALUES_PER_RUN = 2**20
+"""The number of values that run at once, 16 slices of 256 x 256; more needs more memory and is no faster."""
 
 
 class Engine(Protocol):
@@ -22,7 +22,7 @@ class Engine(Protocol):
 
     Attributes:
         name: "torch" or "openvino", with the device.
-        precision: "float32" or "bfloat16", in which most of the arithmetic is done.
+        precision: "float32" or "bfloat16", of most of the arithmetic.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Engine(Protocol):
 
 
 def run_padded(run: Callable[[Float32], Float32], batch: Float32, multiples: tuple[int, ...], axes: int) -> Float32:
-    """Pad with zeros to what the network can halve, run in parts of bounded size, crop back.
+    """Pad a batch with zeros to the multiples of the network, run it in parts of bounded size, and crop the result.
 
     Args:
         run: the network, (N, C, *spatial) to (N, ...).
         batch: (N, C, *spatial).
-        multiples: what each spatial axis must be a multiple of; empty where the spatial size is fixed.
-        axes: how many axes the network's input has.
+        multiples: of which each spatial axis must be a multiple; empty where the spatial size is fixed.
+        axes: number of axes of the network's input.
 
     Raises:
         SettingError: another number of axes, or an axis of length 0.
@@ -61,14 +61,14 @@ def run_padded(run: Callable[[Float32], Float32], batch: Float32, multiples: tup
     if any(after for _, after in margins):
         batch = np.pad(batch, [(0, 0), (0, 0), *margins])
     count = batch.shape[0]
-    if count == 0:  # nothing to compute, but the shape of nothing must be known
+    if count == 0:  # run one item to know the shape of the empty result
         batch = np.zeros((1, *batch.shape[1:]), np.float32)
-    out = np.concatenate([run(part) for part in _parts(np.ascontiguousarray(batch, dtype=np.float32))])[:count]
+    out = np.concatenate([run(part) for part in _split(np.ascontiguousarray(batch, dtype=np.float32))])[:count]
     kept: list[EllipsisType | slice] = [..., *(slice(n) for n in size)]
     return np.ascontiguousarray(out[tuple(kept)]) if multiples else out
 
 
-def _parts(batch: Float32) -> list[Float32]:
-    """The batch in parts of nearly equal length, at least one item each."""
+def _split(batch: Float32) -> list[Float32]:
+    """Split the batch into parts of nearly equal length, of at least one item each."""
     values = int(np.prod(batch.shape[1:]))
     return np.array_split(batch, min(-(-batch.shape[0] * values // VALUES_PER_RUN), batch.shape[0]))

@@ -26,12 +26,14 @@ from spondyl.types import Float32
 
 __all__ = ["OpenVinoEngine", "processor_has_bfloat16"]
 
-# Compiled models of big networks are not cached: reading hundreds of megabytes back is no quicker than compiling.
 _MAX_CACHED_BYTES = 100e6
-# What a compiled network depends on; the other lines of /proc/cpuinfo change from one moment or processor to the next.
+"""The size up to which compiled networks are cached; reading hundreds of megabytes is no quicker than compiling."""
+
 _PROCESSOR = {"vendor_id", "cpu family", "model", "model name", "cache size", "flags", "Features", "CPU part"}
-# Kernels are made for each shape; its own 5000 of them are half a gigabyte after 150 scans of different sizes.
+"""The lines of /proc/cpuinfo on which a compiled network depends; the others change with time and processor."""
+
 _KEPT_KERNELS = 100
+"""The number of cached kernels, one for each shape; OpenVINO's 5000 take half a gigabyte after 150 scans."""
 
 
 class OpenVinoEngine:
@@ -39,14 +41,14 @@ class OpenVinoEngine:
 
     Args:
         network: a key of `presets.NETWORKS`.
-        preset: which size of it.
+        preset: its size.
         state: its tensors by name, any float type.
         bfloat16: whether to compute in bfloat16; None: where the processor has it and the network tolerates it.
-        threads: at most so many; None: as many as this process may use.
+        threads: largest number of threads; None: as many as this process may use.
         weights_sha256: of the file that holds the tensors; the compiled network is cached under it, or not when None.
 
     Raises:
-        WeightsError: no such network, or a tensor is missing or of another shape.
+        WeightsError: the network is unknown, or a tensor is missing or of another shape.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class OpenVinoEngine:
         self.precision = "bfloat16" if halved else "float32"
 
     def __call__(self, batch: Float32) -> Float32:
-        """See `contract.Engine`."""
+        """Run the network, see `contract.Engine`."""
         if batch.ndim == self._axes and (batch.shape[1] != 1 or batch.shape[1:] != (self._fixed or batch.shape[1:])):
             raise SettingError(f"the network takes (N, *{self._fixed or (1, '…')}), got shape {batch.shape}")
         return run_padded(self._run, batch, self._multiples, self._axes)
@@ -92,7 +94,7 @@ class OpenVinoEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Graph:
-    """What is compiled: a topology, the tensors for it and the shape of its input, -1 where any length is taken."""
+    """The input of the compiler: a topology, its tensors, and its input's shape, -1 where any length is allowed."""
 
     name: str
     xml: bytes
@@ -106,7 +108,7 @@ def _settings(halved: bool, threads: int) -> dict[str, Any]:
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
         "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
-        "ENABLE_HYPER_THREADING": True,  # a virtual processor may be half a core; all that we may use count
+        "ENABLE_HYPER_THREADING": True,  # a virtual processor may be half a core; use all
     }
 
 
@@ -118,17 +120,17 @@ def _compile(graph: _Graph, settings: dict[str, Any]) -> openvino.CompiledModel:
 
 @cache
 def _core() -> openvino.Core:
-    """The one core of this process, never ended.
+    """Return the only core of this process, which is never closed.
 
-    A core's CPU plugin sets an alternate stack for signals and restores the one before when it ends. Of several cores
-    that end in another order than they began, a stack is left that no longer exists, and the next signal (Ctrl-C)
+    The CPU plugin of a core sets an alternate stack for signals and restores the previous one at its end. If several
+    cores end in another order than they began, a stack remains that no longer exists, and the next signal (Ctrl-C)
     crashes the process.
     """
     return openvino.Core()
 
 
 def _compile_cached(graph: _Graph, settings: dict[str, Any], weights_sha256: str) -> openvino.CompiledModel:
-    """Compile, or import what was compiled of the same; OpenVINO's own cache does not check what it reads."""
+    """Compile, or import a cached result of the same input; OpenVINO's own cache does not check what it reads."""
     source = hashlib.sha256(graph.xml).hexdigest()
     key = "\n".join(map(str, (openvino.get_version(), _processor(), settings, graph.shape, source, weights_sha256)))
     content = read_cached("openvino", graph.name, key)
@@ -144,7 +146,7 @@ def _compile_cached(graph: _Graph, settings: dict[str, Any], weights_sha256: str
 
 @cache
 def _processor() -> str:
-    """The model of this processor and what it can do, as far as the system says."""
+    """Describe this processor and its instruction sets, as far as the system tells."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
     except OSError:
@@ -154,10 +156,10 @@ def _processor() -> str:
 
 
 def processor_has_bfloat16() -> bool:
-    """Whether products of bfloat16 are native here: AVX512-BF16 or AMX; False where the system does not say."""
+    """Tell whether the processor has native bfloat16 products, AVX512-BF16 or AMX; False where that is unknown."""
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor().split())
 
 
 def _usable_processors() -> int:
-    """The processors that this process may run on, which containers and `taskset` restrict."""
+    """Count the processors that this process may use, which containers and `taskset` restrict."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

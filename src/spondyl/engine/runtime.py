@@ -1,9 +1,9 @@
-"""The OpenVINO runtime, imported without its telemetry; every use of OpenVINO in Spondyl imports it from here.
+"""The OpenVINO runtime without its telemetry; all of Spondyl imports OpenVINO from here.
 
 `import openvino` also imports `openvino_telemetry`, where that is installed: it is on by default, looks up a host on
-the network and writes a client id to `~/intel`. While it cannot be imported, OpenVINO uses a stub of its own that
-sends nothing, for the whole life of the process. Only a program that imported OpenVINO before Spondyl keeps what it
-loaded.
+the network and writes a client id to `~/intel`. If it cannot be imported, OpenVINO uses a stub of its own that
+sends nothing, for the lifetime of the process. Only a program that imported OpenVINO before Spondyl keeps the
+telemetry.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["openvino"]
 
 @contextmanager
 def _without(module: str) -> Iterator[None]:
-    """Make a module unimportable for a while; a program that has it keeps it."""
+    """Make a module unimportable for the duration of the block; a program that has imported it keeps it."""
     absent = object()
     before = sys.modules.get(module, absent)
-    sys.modules[module] = None  # type: ignore[assignment]  # how Python marks what cannot be imported
+    sys.modules[module] = None  # type: ignore[assignment]  # Python's mark of a module that cannot be imported
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
-"""A network's graph without its weights, so that OpenVINO can run a network where importing torch would cost seconds.
+"""The graphs of networks without weights, with which OpenVINO runs a network without importing torch.
 
 A topology is OpenVINO's own XML of the graph that its PyTorch front end makes, before any folding: every constant is
-still one tensor of the state, by name. Bound to the tensors of a `.safetensors` file it is a model. It depends on
-the preset, not on the weights; those of all presets are shipped here (a few kilobytes each) and made anew, into the
-user's cache, when the network's source has changed since. `python -m spondyl.engine.topology` writes the shipped ones.
+still a tensor of the state, by name. Bound to the tensors of a `.safetensors` file it is a model. It depends on
+the preset, not on the weights; those of all presets are shipped (a few kilobytes each) and recorded again, into the
+user's cache, if the source of the network has changed. `python -m spondyl.engine.topology` writes the shipped ones.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TYPES = {"f32": np.float32}
 
 
 def topology(network: str, preset: str) -> bytes:
-    """The XML of a network's graph: shipped, cached, or recorded now (which imports torch) and cached.
+    """Return the XML of a network's graph: shipped, cached, or recorded now (which imports torch) and cached.
 
     Raises:
         WeightsError: no network or preset of that name.
@@ -59,7 +59,7 @@ def topology(network: str, preset: str) -> bytes:
 
 
 def source_digest(network: str, preset: str) -> str:
-    """The sha256 of the file that defines the network; a topology holds for one such file.
+    """Compute the sha256 of the file that defines the network; a topology is valid for one such file.
 
     Raises:
         WeightsError: no network or preset of that name.
@@ -68,10 +68,10 @@ def source_digest(network: str, preset: str) -> str:
 
 
 def bind(xml: bytes, state: Mapping[str, NDArray[Any]]) -> openvino.Model:
-    """A topology with its tensors.
+    """Bind a topology to its tensors.
 
     Args:
-        xml: as `topology` gives it.
+        xml: as `topology` returns it.
         state: the network's tensors by name; any float type, used as float32.
 
     Raises:
@@ -94,10 +94,10 @@ def bind(xml: bytes, state: Mapping[str, NDArray[Any]]) -> openvino.Model:
 
 
 def record(network: str, preset: str) -> bytes:
-    """Make the topology of a network from its torch module.
+    """Record the topology of a network from its torch module.
 
     Raises:
-        WeightsError: no network or preset of that name, or its graph holds tensors that its state does not.
+        WeightsError: no network or preset of that name, or its graph lacks tensors of its state.
     """
     from spondyl.engine.runtime import openvino
 
@@ -112,27 +112,27 @@ def record(network: str, preset: str) -> bytes:
             _name_content(layer.get("name", ""), data, blob, known)
     used = {data.get("tensor") for _, data in _constants(root)} - {None}
     if used != known:
-        raise WeightsError(f"the graph of {network} ({preset}) leaves out tensors: {sorted(known - used)[:3]}")
+        raise WeightsError(f"the graph of {network} ({preset}) lacks tensors: {sorted(known - used)[:3]}")
     root.set("source", source_digest(network, preset))
     return ET.tostring(root)
 
 
 def _front_end_model(module: Any, network: str, preset: str) -> openvino.Model:
-    """What `openvino.convert_model` begins with, before it folds batch normalisation into the convolutions."""
+    """Make the model of OpenVINO's PyTorch front end, before batch normalisation is folded into the convolutions."""
     import torch
     from openvino.frontend import FrontEndManager  # after `runtime`, which `record` imports
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     entry = network_entry(network, preset)
     with torch.inference_mode(), warnings.catch_warnings():
-        # OpenVINO's front end takes a trace, which torch calls deprecated but keeps in the pinned version
+        # the front end needs a trace, which the pinned version of torch still has, but deprecates
         warnings.simplefilter("ignore", DeprecationWarning)
-        # without the check, which runs the network again and imports half of torch for a second
+        # without the check, which runs the network again and takes a second
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             module, torch.zeros(entry.example_shape[preset]), check_trace=False
         )
     front_end = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchScriptPythonDecoder(traced)  # kept in a name: the front end borrows it
+    decoder = TorchScriptPythonDecoder(traced)  # the front end holds no reference of its own
     loaded = front_end.load(decoder)
     return front_end.convert(loaded)
 
@@ -145,7 +145,7 @@ def _constants(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:
 
 
 def _name_content(name: str, data: ET.Element, blob: NDArray[np.uint8], known: set[str]) -> None:
-    """Put a tensor's name, or the few bytes of any other constant, in the place of an offset."""
+    """Replace an offset by the name of a tensor, or by the few bytes of any other constant."""
     start, size = int(data.attrib.pop("offset")), int(data.attrib.pop("size"))
     tensor = name.removeprefix(_PREFIX)
     if tensor in known:
@@ -160,7 +160,7 @@ def _content(data: ET.Element, state: Mapping[str, NDArray[Any]]) -> NDArray[Any
         return np.frombuffer(bytes.fromhex(data.get("hex", "")), np.uint8)
     shape = tuple(int(n) for n in data.get("shape", "").split(",") if n.strip())
     if name not in state or state[name].shape != shape:
-        raise WeightsError(f"the network needs tensor {name} of shape {shape}, which the weights do not hold")
+        raise WeightsError(f"the network needs tensor {name} of shape {shape}, which the weights lack")
     return np.ascontiguousarray(state[name], dtype=_TYPES[data.get("element_type", "")])
 
 

@@ -16,17 +16,17 @@ _LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 class TorchEngine:
-    """A module run as it is, channels last; float32 on the CPU, bfloat16 on CUDA unless told otherwise.
+    """A module in eager mode, channels last; in float32 on the CPU and bfloat16 on CUDA unless set otherwise.
 
     Args:
         module: changed in place: moved, put into evaluation mode.
-        axes: how many axes its input has, 4 or 5.
-        multiples: what its spatial axes must be multiples of; empty where their size is fixed.
+        axes: number of axes of its input, 4 or 5.
+        multiples: of which its spatial axes must be multiples; empty where their size is fixed.
         device: "cpu", "cuda" or "cuda:N".
         bfloat16: whether to compute in bfloat16; None: on CUDA only.
 
     Raises:
-        SettingError: CUDA is asked for and not there.
+        SettingError: CUDA is requested and not available.
     """
 
     def __init__(
@@ -40,7 +40,9 @@ class TorchEngine:
     ) -> None:
         self._device = torch.device(device)
         if self._device.type == "cuda" and not torch.cuda.is_available():
-            raise SettingError("device 'cuda' was asked for, but this machine or this build of torch has none")
+            raise SettingError(
+                "device 'cuda' was requested, but this machine or this build of torch has none; choose device cpu"
+            )
         halved = self._device.type == "cuda" if bfloat16 is None else bfloat16
         self._dtype = torch.bfloat16 if halved else torch.float32
         self._axes, self._multiples = axes, multiples
@@ -49,7 +51,7 @@ class TorchEngine:
         self.precision = "bfloat16" if halved else "float32"
 
     def __call__(self, batch: Float32) -> Float32:
-        """See `contract.Engine`."""
+        """Run the network, see `contract.Engine`."""
         return run_padded(self._run, batch, self._multiples, self._axes)
 
     def _run(self, part: Float32) -> Float32:

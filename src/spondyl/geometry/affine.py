@@ -46,12 +46,12 @@ class Affine:
 
     @property
     def spacing_mm(self) -> Annotated[Float, "3"]:
-        """Distance of neighbouring voxels along i, j and k, (3,)."""
+        """The distance between neighbouring voxels along i, j and k, (3,)."""
         return np.asarray(np.linalg.norm(self.matrix[:3, :3], axis=0))
 
     @property
     def directions(self) -> Annotated[Float, "3 3"]:
-        """Unit vectors in RAS of the index axes, as columns, (3, 3)."""
+        """The unit vectors in RAS of the index axes, as columns, (3, 3)."""
         return self.matrix[:3, :3] / self.spacing_mm
 
     def __matmul__(self, index_map: ArrayLike) -> Affine:
@@ -59,16 +59,16 @@ class Affine:
         return Affine(self.matrix @ np.asarray(index_map, dtype=np.float64))
 
     def to_world(self, indices: ArrayLike) -> Annotated[Float, "*points 3"]:
-        """Indices (..., 3) in voxels to world points (..., 3) in RAS mm."""
+        """Map indices (..., 3) in voxels to world points (..., 3) in RAS mm."""
         return np.asarray(np.asarray(indices, dtype=np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3])
 
     def to_index(self, points_ras_mm: ArrayLike) -> Annotated[Float, "*points 3"]:
-        """World points (..., 3) in RAS mm to continuous indices (..., 3) in voxels."""
+        """Map world points (..., 3) in RAS mm to continuous indices (..., 3) in voxels."""
         offset = np.asarray(points_ras_mm, dtype=np.float64) - self.matrix[:3, 3]
         return np.asarray(offset @ np.linalg.inv(self.matrix[:3, :3]).T)
 
 
 def _is_invertible(matrix: Float) -> bool:
-    """Whether the columns span space, whatever their lengths: voxels of a micron are wrong, but no plane."""
+    """Tell whether the columns span space, whatever their lengths: tiny voxels still span it."""
     longest = np.abs(matrix).max(axis=0)
     return bool((longest > 0).all() and abs(np.linalg.det(matrix / longest)) > 1e-9)

@@ -1,4 +1,4 @@
-"""A grid of voxels in space, without the voxels: targets of resampling, crops and overlays need no more."""
+"""A grid of voxels in space without the voxels, as the target of a resampling, a crop or an overlay."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Grid:
 
     @property
     def spacing_mm(self) -> Annotated[Float, "3"]:
-        """Distance of neighbouring voxels along i, j and k, (3,)."""
+        """The distance between neighbouring voxels along i, j and k, (3,)."""
         return self.affine.spacing_mm
 
     @property
     def corners_ras_mm(self) -> Annotated[Float, "8 3"]:
-        """Centres of the eight corner voxels, (8, 3) RAS mm."""
+        """The centres of the eight corner voxels, (8, 3) RAS mm."""
         return self.affine.to_world(_CORNERS * (np.array(self.shape) - 1))
 
     def contains(self, points_ras_mm: ArrayLike) -> Mask:

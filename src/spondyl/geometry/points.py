@@ -14,7 +14,7 @@ __all__ = ["Landmarks"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landmarks:
-    """Points that were detected, such as the middles of discs.
+    """Detected points, such as the centres of discs.
 
     Args:
         points_ras_mm: (n, 3).

@@ -1,7 +1,7 @@
-"""From any grid to the sagittal order in which networks read a scan.
+"""Resampling of a volume on any grid to the sagittal order in which networks take it.
 
 Wherever possible voxels are only permuted and flipped, so that the affine stays exact and nothing is interpolated.
-Only a volume none of whose axes runs from right to left is interpolated.
+A volume is interpolated only when none of its axes runs from right to left.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from spondyl.types import Float32
 __all__ = ["left_right_obliquity_deg", "sagittal_axes", "to_sagittal"]
 
 MAX_OBLIQUITY_DEG = 30.0
-"""Above this angle between left-right and the nearest voxel axis, a slice is no longer a sagittal view."""
+"""The largest angle between left-right and the nearest voxel axis at which slices still count as sagittal."""
 
 THIN_SLICE_MM = 2.0
 """Slices thinner than this are averaged into slabs."""
 
 SLAB_MM = 3.0
-"""Aimed thickness of a slab; clinical sagittal MR has slices of 3 to 5 mm, the body's midplane is wider than that."""
+"""The target thickness of a slab; clinical sagittal MR has slices of 3 to 5 mm, and bodies are wider than that."""
 
 MAX_RESAMPLED_VOXELS = 50_000_000
-"""The slabs of a turned volume have at most so many voxels, 0.2 GB, or as many as the volume itself."""
+"""The slabs of an oblique volume have at most this many voxels, 0.2 GB, or as many as the volume itself."""
 
 MAX_COARSENING = 2.0
-"""Where they would have more, their pixels may grow by this factor; beyond it linear interpolation skips voxels."""
+"""The largest factor by which pixels may grow to stay below that limit; beyond it interpolation skips voxels."""
 
 _LIP_SIGNS = np.array([-1.0, -1.0, -1.0])
 _LIP_ROWS = (0, 2, 1)
@@ -51,11 +51,11 @@ def to_sagittal(
         slab_mm: slices thinner than 2 mm are averaged to about this thickness; 0 keeps them as they are.
 
     Returns:
-        The stack, and one sentence for each thing that was interpolated or averaged.
+        The stack, and one sentence for each interpolation or averaging.
 
     Raises:
-        InputError: the grid is none that a scanner gives, or cannot be viewed from the side, as `require_viewable` and
-            the size of the grid to which a turned volume is interpolated say; judged before anything is allocated.
+        InputError: `require_viewable` refuses the grid, or an oblique volume would be interpolated to too many voxels;
+            checked before anything is allocated.
     """
     axes = sagittal_axes(affine)
     require_viewable(Grid(voxels.shape, affine), axes)
@@ -63,7 +63,7 @@ def to_sagittal(
     angle = left_right_obliquity_deg(affine)
     if angle > MAX_OBLIQUITY_DEG:
         voxels, affine, count = _resample_aligned(voxels, affine, slab_mm)
-        warnings += (f"the slices are turned {angle:.0f} degrees from sagittal and were interpolated to sagittal ones",)
+        warnings += (f"the slices are {angle:.0f} degrees oblique to the sagittal plane and were resampled to it",)
         voxels, affine = _reorder(voxels, affine, sagittal_axes(affine))
     else:
         voxels, affine = _reorder(voxels, affine, axes)
@@ -76,7 +76,7 @@ def to_sagittal(
 
 
 def sagittal_axes(affine: Affine) -> tuple[int, int, int]:
-    """The voxel axes that run mainly along left-right, head-foot and front-back, in this order.
+    """Find the voxel axes that run mainly along left-right, head-foot and front-back, in this order.
 
     The choice maximises the product of the cosines; an invertible matrix has a choice for which none is zero.
     """
@@ -85,7 +85,7 @@ def sagittal_axes(affine: Affine) -> tuple[int, int, int]:
 
 
 def left_right_obliquity_deg(affine: Affine) -> float:
-    """Angle between the world's left-right axis and the voxel axis nearest to it, degrees."""
+    """Compute the angle between the world's left-right axis and the nearest voxel axis, degrees."""
     nearest = float(np.abs(affine.directions[0]).max())
     return float(np.degrees(np.arccos(min(1.0, nearest))))
 
@@ -111,7 +111,7 @@ def _slab_count(slices: int, slice_mm: float, slab_mm: float) -> int:
 
 
 def _average_slabs(voxels: Float32, affine: Affine, count: int) -> tuple[Float32, Affine]:
-    """Mean of each run of `count` slices; what does not fill a slab is left off evenly at both sides."""
+    """Average each run of `count` slices; slices that do not fill a slab are dropped evenly at both sides."""
     slabs = voxels.shape[0] // count
     first = (voxels.shape[0] - slabs * count) // 2
     kept = voxels[first : first + slabs * count].reshape(slabs, count, *voxels.shape[1:])
@@ -119,7 +119,7 @@ def _average_slabs(voxels: Float32, affine: Affine, count: int) -> tuple[Float32
 
 
 def _slab_affine(affine: Affine, first: int, count: int) -> Affine:
-    """The affine of slabs of `count` slices, the first of which begins at this slice."""
+    """Return the affine of slabs of `count` slices, of which the first slab begins at slice `first`."""
     index_map = np.diag([float(count), 1, 1, 1])
     index_map[0, 3] = first + (count - 1) / 2
     return affine @ index_map
@@ -129,15 +129,15 @@ def _resample_aligned(voxels: Float32, affine: Affine, slab_mm: float) -> tuple[
     """Interpolate linearly onto a grid along the world's axes that covers the whole volume, slab by slab.
 
     Returns:
-        Slabs, their affine, and how many interpolated slices each is the mean of.
+        The slabs, their affine, and the number of interpolated slices in each.
     """
     from scipy.ndimage import affine_transform  # costs a second, and hardly any scan needs it
 
     grid = _aligned_grid(Grid(voxels.shape, affine), slab_mm)
     slices, *plane = grid.shape
     count = _slab_count(slices, float(grid.spacing_mm[0]), slab_mm)
-    left_off = slices % count
-    first = left_off - left_off // 2
+    surplus = slices % count
+    first = surplus - surplus // 2
     index_map = np.linalg.inv(affine.matrix) @ grid.affine.matrix
     lowest = float(voxels.min())
     slabs = np.empty((slices // count, *plane), np.float32)
@@ -149,7 +149,7 @@ def _resample_aligned(voxels: Float32, affine: Affine, slab_mm: float) -> tuple[
 
 
 def _aligned_grid(grid: Grid, slab_mm: float) -> Grid:
-    """The grid along the world's axes, as fine as the volume unless its slabs would have too many voxels.
+    """Return the grid along the world's axes, as fine as the volume unless its slabs would have too many voxels.
 
     Raises:
         InputError: they would have too many even at twice the spacing.
@@ -164,8 +164,8 @@ def _aligned_grid(grid: Grid, slab_mm: float) -> Grid:
     coarsening = max(1.0, float(np.sqrt(excess)))
     if coarsening > MAX_COARSENING:
         raise InputError(
-            f"the slices are turned {left_right_obliquity_deg(grid.affine):.0f} degrees from sagittal, and "
-            f"interpolated to sagittal ones they would fill a grid of {excess:.0f} times the size that is allowed; "
+            f"the slices are {left_right_obliquity_deg(grid.affine):.0f} degrees oblique to the sagittal "
+            f"plane, and the sagittal grid would have {excess:.0f} times the allowed number of voxels; "
             "give a sagittal series, or cut the scan to the spine"
         )
     spacing_mm[1:] *= coarsening

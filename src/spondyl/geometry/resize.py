@@ -11,7 +11,7 @@ from spondyl.types import Float, Float32, Index
 __all__ = ["resize_slices"]
 
 _BLOCK = 1024
-"""Columns that enter one matrix product; for more, its weights would be dense, and all but a few of them zero."""
+"""The number of columns in one matrix product; more would only add zero weights."""
 
 
 def resize_slices(
@@ -22,7 +22,7 @@ def resize_slices(
     Args:
         slices: (n, rows, columns).
         pixel_mm: (2,) spacing of rows and columns.
-        target_mm: wanted spacing; what comes out differs by the rounding of the image's edge to whole pixels.
+        target_mm: wanted spacing; the actual one differs because the image has a whole number of pixels.
 
     Returns:
         (n, new rows, new columns), and scale (2,): new index x lies at old index (x + 0.5) * scale - 0.5.
@@ -34,7 +34,7 @@ def resize_slices(
 
 
 def _mix_rows(slices: Float32, new: int) -> Float32:
-    """(n, old, columns) to (n, new, columns)."""
+    """Resample the rows: (n, old, columns) to (n, new, columns)."""
     old_rows, weights = _taps(slices.shape[1], new)
     mixed = np.zeros((len(slices), new, slices.shape[2]), np.float32)
     for rows, weight in zip(old_rows.T, weights.T, strict=True):
@@ -43,7 +43,7 @@ def _mix_rows(slices: Float32, new: int) -> Float32:
 
 
 def _mix_columns(rows: Float32, new: int) -> Float32:
-    """(n, old) to (n, new), by a product with the old columns that each block of new ones reaches."""
+    """Resample the columns: (n, old) to (n, new), by a matrix product for each block of new columns."""
     old_columns, weights = _taps(rows.shape[1], new)
     mixed = np.empty((len(rows), new), np.float32)
     size = max(1, _BLOCK * new // rows.shape[1])
@@ -57,10 +57,9 @@ def _mix_columns(rows: Float32, new: int) -> Float32:
 
 
 def _taps(old: int, new: int) -> tuple[Index, Float32]:
-    """The old pixels that each new one mixes, (new, reach), and their weights, which sum to 1.
+    """Compute the old pixels that contribute to each new one, (new, reach), and their weights, which sum to 1.
 
-    Interpolation is linear, widened to a triangle of the new spacing where pixels grow. Beyond the first and last
-    pixel's centre the image is continued by its edge.
+    Interpolation is linear; where pixels grow, the kernel is a triangle of the new spacing. The border is repeated.
     """
     scale = old / new
     width = max(1.0, scale)

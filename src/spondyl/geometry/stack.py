@@ -1,4 +1,4 @@
-"""The one orientation in which networks see a scan: sagittal slices, head up, face to the left.
+"""The orientation in which networks take a scan: sagittal slices, head up, anterior to the left.
 
 Index order is (slice, row, column): slices run from the patient's right to left, rows from superior to inferior,
 columns from anterior to posterior; nibabel would call it "LIP".
@@ -19,7 +19,7 @@ __all__ = ["SagittalStack"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SagittalStack:
-    """Pixels in sagittal order with the affine of that order.
+    """A scan in sagittal order with the affine of that order.
 
     Args:
         voxels: (slices, rows, columns), float32.
@@ -45,12 +45,12 @@ class SagittalStack:
 
     @property
     def pixel_mm(self) -> Annotated[Float, "2"]:
-        """Spacing of rows and columns, (2,), mm."""
+        """The spacing of rows and columns, (2,), mm."""
         return self.affine.spacing_mm[1:]
 
     @property
     def slice_mm(self) -> float:
-        """Distance of neighbouring slices, mm."""
+        """The distance between neighbouring slices, mm."""
         return float(self.affine.spacing_mm[0])
 
 

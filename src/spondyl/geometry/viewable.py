@@ -1,4 +1,4 @@
-"""Which grids can be seen from the side: judged before a voxel is moved."""
+"""Checks that a grid can be viewed from the side, made before any voxel is moved."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MIN_SPACING_MM = 0.05
 """No clinical scanner stores finer voxels: MR is interpolated to 0.2 mm, CT of the inner ear to 0.1 mm."""
 
 MAX_IN_PLANE_MM = 5.0
-"""Coarser than this along head-foot or front-back, a disc (6 to 12 mm high) can no longer be told from a body."""
+"""The coarsest spacing along head-foot or front-back at which a disc (6 to 12 mm high) stands out from a body."""
 
 MAX_SLICE_MM = 50.0
-"""Slices farther apart than this cannot show one vertebral body twice: it is at most that wide."""
+"""The largest distance of slices; a vertebral body is at most this wide."""
 
 MIN_EXTENT_MM = 20.0
-"""Less than this along head-foot or front-back holds no vertebral body."""
+"""The smallest extent along head-foot or front-back that can hold a vertebral body."""
 
 MAX_EXTENT_MM = 3000.0
 """No scanner's table travels farther; whole-body scans cover 2 m."""
@@ -30,7 +30,7 @@ MAX_POSITION_MM = 1e5
 """NIfTI stores positions in single precision, which farther from the origin than this rounds to 0.01 mm."""
 
 MAX_SHEAR_DEG = 30.0
-"""Gantries tilt by this much at most; axes farther off right angles come from a damaged header or a registration."""
+"""The largest gantry tilt; axes farther from right angles come from a damaged header or a registration."""
 
 _ROUNDING = 1 + 1e-3
 """Spacings are often stored with a few digits: 5 mm as 5.0004."""
@@ -40,24 +40,24 @@ def require_viewable(grid: Grid, axes: tuple[int, int, int]) -> None:
     """Refuse a grid in which no spine can be seen from the side.
 
     Args:
-        grid: the scan's.
+        grid: of the scan.
         axes: the voxel axes that run mainly along left-right, head-foot and front-back.
 
     Raises:
-        InputError: voxels, extent or position that no scanner gives, axes that do not meet at right angles, or an
-            axial or coronal stack that is too thick or too short.
+        InputError: the voxels, extent or position are implausible, the axes do not meet at right angles, or an axial
+            or coronal stack is too thick or too short.
     """
-    _refuse_false_spacing(grid, axes)
+    _refuse_implausible_spacing(grid, axes)
     _refuse_shear(grid)
     _refuse_thick(grid, axes)
     _refuse_far(grid)
 
 
-def _refuse_false_spacing(grid: Grid, axes: tuple[int, int, int]) -> None:
+def _refuse_implausible_spacing(grid: Grid, axes: tuple[int, int, int]) -> None:
     finest_mm, slice_mm = float(grid.spacing_mm.min()), float(grid.spacing_mm[axes[0]])
     if finest_mm < MIN_SPACING_MM / _ROUNDING:
         raise InputError(
-            f"the voxels are {finest_mm:.2g} mm apart along one axis, finer than any scanner's "
+            f"the voxels are {finest_mm:.2g} mm apart along one axis, finer than any scanner "
             f"({MIN_SPACING_MM} mm); correct the spacing in the header"
         )
     if slice_mm > MAX_SLICE_MM * _ROUNDING:

@@ -1,7 +1,7 @@
 """The evidence of the appearance network, from which every method of identification starts.
 
-A method is an `AppearanceIdentifier` with a `Namer` of its own: the images end here, and what names bodies sees
-logits, places and scores only, so that it runs on simulated columns as well.
+A method is an `AppearanceIdentifier` with a `Namer` of its own. A namer takes only logits, positions and scores, not
+images, so that it runs on simulated columns as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["AppearanceIdentifier", "AppearanceSettings", "BodyEvidence", "Namer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyEvidence:
-    """What is known of n detected bodies before they have names, from head to foot.
+    """The evidence about n detected bodies that have no names yet, from head to foot.
 
     Args:
         logits: (n, columns) of the appearance network, columns as `OFFICIAL_COLUMNS`.
@@ -52,7 +52,7 @@ class BodyEvidence:
 
 
 Namer = Callable[[BodyEvidence], Labelling[Level]]
-"""Names at least one body."""
+"""A function that names bodies, at least one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class AppearanceSettings:
 
     @property
     def costs(self) -> OrderCosts:
-        """The ordered decoder's settings where it reads this network."""
+        """The settings of the ordered decoder for this network."""
         return OrderCosts(
             temperature=self.temperature,
             landmark_temperature=self.landmark_temperature,
@@ -97,7 +97,7 @@ class AppearanceIdentifier:
 
     Args:
         appearance: crops (n, 1, size, size, slices) to logits (n, columns).
-        crops: size and reach of the crops, as the network was trained.
+        crops: size and extent of the crops, as the network was trained.
         namer: names the bodies.
         trained_levels: the uppermost and the lowest level that the network was trained on.
     """
@@ -133,12 +133,12 @@ def open_appearance(networks: Mapping[str, LoadedNetwork]) -> Callable[[Namer], 
     """Make an identifier from the appearance network of a plan once its namer is known.
 
     Raises:
-        WeightsError: the network's card lacks a setting, or its preset has no crops.
+        WeightsError: the card of the network lacks a setting, or its preset has no crops.
     """
     network = networks["appearance"]
     settings = read_settings(network.card, AppearanceSettings)
     if network.card.preset not in CROPS:
-        raise WeightsError(f"the crops of appearance networks of preset {network.card.preset!r} are not known")
+        raise WeightsError(f"no crops are known for appearance networks of preset {network.card.preset!r}")
 
     def identifier(namer: Namer) -> AppearanceIdentifier:
         return AppearanceIdentifier(
@@ -177,7 +177,7 @@ def body_evidence(
 
 
 def _reorder(labelling: Labelling[Level], places: Index) -> Labelling[Level]:
-    """The same answer with candidate `places[i]` at place i."""
+    """Put candidate `places[i]` of a labelling at place i."""
     sequences = tuple(
         MarkSequence(levels=tuple(s.levels[i] for i in places), log_probability=s.log_probability)
         for s in labelling.sequences

@@ -1,7 +1,7 @@
-"""The recurrent baseline: levels of a sequence of detections by a bi-directional LSTM, each by its own argmax.
+"""The recurrent baseline: levels of a sequence of detections by the argmax of a bi-directional LSTM.
 
 Windsor et al. 2022, section 5.1: "takes features extracted from each vertebra by the appearance network [...] and
-outputs a label for each vertebra". Nothing keeps its labels in order, and it knows no numbering variant.
+outputs a label for each vertebra". Its labels need not be in order, and it has no numbering variants.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from spondyl.types import Float32
 __all__ = ["recurrent_levels", "sequence_features"]
 
 _FLOOR_NATS = -10.0
-"""Log-probabilities below count as this: nothing that a network says is surer than one in twenty thousand."""
+"""The lower limit of log-probabilities: no prediction is trusted beyond one in twenty thousand."""
 
 _USUAL_STEP_MM = 30.0
-"""Unit of distances, about that of neighbouring vertebrae, so that all features are of order one."""
+"""The unit of distances, about that of neighbouring vertebrae, so that all features are of order one."""
 
 
 def sequence_features(logits: ArrayLike, positions_mm: ArrayLike) -> Float32:
-    """What the network reads of n detections, (n, columns + 1).
+    """Compute the input of the network for n detections, (n, columns + 1).
 
     Args:
         logits: (n, columns) of the appearance network, top to bottom.
@@ -34,7 +34,7 @@ def sequence_features(logits: ArrayLike, positions_mm: ArrayLike) -> Float32:
 
     Returns:
         Log-probabilities in tens of nats, 0 at most; last the distance from the detection above in units of 30 mm, 0
-        for the first, from which lengths and heights follow.
+        for the first.
 
     Raises:
         SettingError: shapes disagree, or values are not numbers.
@@ -46,9 +46,9 @@ def sequence_features(logits: ArrayLike, positions_mm: ArrayLike) -> Float32:
         )
     if np.isnan(values).any() or not np.isfinite(positions).all():
         raise SettingError("logits and positions must be numbers")
-    said = np.maximum(log_softmax(values), _FLOOR_NATS) / -_FLOOR_NATS
+    log_probabilities = np.maximum(log_softmax(values), _FLOOR_NATS) / -_FLOOR_NATS
     steps = np.linalg.norm(np.diff(positions, axis=0, prepend=positions[:1]), axis=1) / _USUAL_STEP_MM
-    return np.concatenate([said, steps[:, None]], axis=1).astype(np.float32)
+    return np.concatenate([log_probabilities, steps[:, None]], axis=1).astype(np.float32)
 
 
 def recurrent_levels(
@@ -57,7 +57,7 @@ def recurrent_levels(
     network: Network,
     columns: tuple[Level, ...] = OFFICIAL_COLUMNS,
 ) -> Levels:
-    """Name detections, top to bottom; None for one that the network takes for no vertebra.
+    """Name detections, top to bottom; None for one that the network predicts to be no vertebra.
 
     Args:
         logits: (n, columns) of the appearance network.

@@ -1,4 +1,4 @@
-"""The appearance volume of each vertebra: a box around it, upright, with what lies near it.
+"""The appearance volume of each vertebra: an upright box around it and its surroundings.
 
 The in-plane frame of a vertebra has its origin at the middle of its top edge, its first axis along that edge
 (anterior to posterior) and its second down the body, both in mm (Windsor et al. 2022, section 3.2, step 1).
@@ -25,26 +25,26 @@ _POSTERIOR = CORNERS.index("posterior_superior")
 
 
 class BodyWidth(StrEnum):
-    """How wide, from right to left, a body is taken to be."""
+    """The definition of the width of a body from right to left."""
 
     SEEN = "seen"
-    """As the slices in which it is seen, as the paper says."""
+    """The slices in which it was detected, as in the paper."""
     EDGE = "edge"
-    """As the square around it in plane, about its middle slice: much the same, but independent of how many slices a
-    detector, or whoever drew the truth, has found. Where some levels are drawn in few slices, a network could tell them
+    """The edge of the square around it in plane, about its middle slice: similar, but independent of the slices in
+    which it was detected or annotated. If some levels were annotated in few slices only, a network could identify them
     by that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropGrid:
-    """Size and reach of the crops.
+    """The size and extent of the crops.
 
     Args:
         size: rows and columns.
         slices: sagittal planes.
         in_plane_margin: added on each side, in edges of the square around the body (1: a crop of three edges).
         through_plane_margin: added on each side, in widths of the body; None takes the whole stack.
-        body_width: what the width of the body is.
+        body_width: definition of the width of a body.
 
     Raises:
         SettingError: a number is outside its range.
@@ -63,7 +63,7 @@ class CropGrid:
 
 COMPACT = CropGrid(size=64, slices=8, body_width=BodyWidth.EDGE)
 OFFICIAL = CropGrid(size=224, slices=16, through_plane_margin=None)
-"""As the reference code feeds the published weights: all slices of the scan, whatever the width of the body."""
+"""The crops of the published weights in the reference code: all slices of the scan, whatever the width of the body."""
 
 CROPS = {"compact": COMPACT, "spinenet": OFFICIAL}
 """The crops that each preset of the appearance network takes."""
@@ -71,11 +71,11 @@ CROPS = {"compact": COMPACT, "spinenet": OFFICIAL}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frames:
-    """Where n crops lie in a stack.
+    """The positions of n crops in a stack.
 
     Args:
-        origins_mm: (n, 2) first corner of the square as (row, column).
-        edges_mm: (n,) of the square.
+        origins_mm: (n, 2) first corners of the squares as (row, column).
+        edges_mm: (n,) of the squares.
         across: (n, 2) unit vectors (row, column) along the top edge, anterior to posterior.
         slices: (n, 2) first and last plane, slice indices, outer faces of the crop.
     """
@@ -89,17 +89,17 @@ class _Frames:
 def appearance_crops(
     stack: SagittalStack, instances: Sequence[VertebraInstance], grid: CropGrid = COMPACT
 ) -> Annotated[Float32, "n size size slices"]:
-    """Cut every vertebra out of a scan; those of about one size in one resampling.
+    """Crop every vertebra from a scan; those of similar size are resampled together.
 
-    Interpolation is trilinear, on voxels averaged to about the crop's own resolution, where the reference code is
-    bicubic in plane: alike where a crop magnifies, and free of aliasing where it does not. Each crop is normalised to
-    (v - min) / P95(v - min); the reference divides by P95(v), which depends on the scanner's offset. What lies outside
-    the scan has the scan's lowest value.
+    Interpolation is trilinear, on voxels averaged to about the resolution of the crop, where the reference code is
+    bicubic in plane: similar where a crop magnifies, and free of aliasing where it does not. Each crop is normalised to
+    (v - min) / P95(v - min); the reference divides by P95(v), which depends on the scanner's offset. Voxels
+    outside the scan have its lowest value.
 
     Args:
         stack: the scan.
         instances: n vertebrae in its index space.
-        grid: size and reach.
+        grid: size and extent.
 
     Returns:
         (n, size, size, slices) float32; rows down the body, columns anterior to posterior, slices right to left.
@@ -113,8 +113,8 @@ def appearance_crops(
     lowest = float(stack.voxels.min())
     for kind, factors in enumerate(kinds):
         chosen = kind_of.reshape(-1) == kind
-        crops[chosen] = _sampled(stack.voxels, lowest, factors, plane[chosen], through[chosen])
-    return _normalised(crops)
+        crops[chosen] = _sample(stack.voxels, lowest, factors, plane[chosen], through[chosen])
+    return _normalise(crops)
 
 
 def _frames(stack: SagittalStack, instances: Sequence[VertebraInstance], grid: CropGrid) -> _Frames:
@@ -152,7 +152,7 @@ def _slice_range(
 
 
 def _sample_indices(stack: SagittalStack, frames: _Frames, grid: CropGrid) -> tuple[Float32, Float32]:
-    """In-plane indices (n, size, size, 2) and slice indices (n, slices) of the crops' voxel centres."""
+    """Compute in-plane indices (n, size, size, 2) and slice indices (n, slices) of the crops' voxel centres."""
     steps = (np.arange(grid.size) + 0.5) / grid.size
     across = frames.across[:, None, None]
     below = np.stack([frames.across[:, 1], -frames.across[:, 0]], axis=-1)[:, None, None]
@@ -164,30 +164,30 @@ def _sample_indices(stack: SagittalStack, frames: _Frames, grid: CropGrid) -> tu
 
 
 def _factors(stack: SagittalStack, frames: _Frames, grid: CropGrid) -> Index:
-    """Voxels (n, 3) along each axis of the stack that one voxel of each crop spans, rounded, at least 1."""
+    """Count the voxels (n, 3) of the stack that one voxel of each crop spans along each axis, at least 1."""
     step_mm = frames.edges_mm / grid.size
     step_slices = (frames.slices[:, 1] - frames.slices[:, 0]) / grid.slices
     spans = np.column_stack([step_slices, step_mm / stack.pixel_mm[0], step_mm / stack.pixel_mm[1]])
     return np.clip(np.floor(spans + 0.25), 1, stack.voxels.shape).astype(np.intp)
 
 
-def _sampled(voxels: Float32, lowest: float, factors: Index, plane: Float32, through: Float32) -> Float32:
-    """Values above `lowest` at the crops' voxels, from blocks of `factors` voxels counted from the stack's corner."""
+def _sample(voxels: Float32, lowest: float, factors: Index, plane: Float32, through: Float32) -> Float32:
+    """Sample values above `lowest` at the voxels of the crops, from blocks of `factors` voxels of the stack."""
     low = np.array([through.min(), *plane.min(axis=(0, 1, 2))]) / factors
     high = np.array([through.max(), *plane.max(axis=(0, 1, 2))]) / factors
     last = -(-np.array(voxels.shape) // factors)
     start = np.clip(np.floor(low).astype(int) - 1, 0, last - 1)
     stop = np.clip(np.ceil(high).astype(int) + 2, start + 1, last)
-    blocks = _block_means(
+    blocks = _average_blocks(
         voxels[tuple(slice(a, b) for a, b in zip(start * factors, stop * factors, strict=True))], factors
     )
     blocks -= np.float32(lowest)
     offset = start * factors + (factors - 1) / 2
-    return _interpolated(blocks, (plane - offset[1:]) / factors[1:], (through - offset[0]) / factors[0])
+    return _interpolate(blocks, (plane - offset[1:]) / factors[1:], (through - offset[0]) / factors[0])
 
 
-def _block_means(voxels: Float32, factors: Index) -> Float32:
-    """Means over blocks; a block that sticks out of the stack repeats the stack's last voxels."""
+def _average_blocks(voxels: Float32, factors: Index) -> Float32:
+    """Average blocks; a block that extends beyond the stack repeats the last voxels."""
     for axis in np.flatnonzero(factors > 1):
         factor = int(factors[axis])
         missing = -voxels.shape[axis] % factor
@@ -199,11 +199,11 @@ def _block_means(voxels: Float32, factors: Index) -> Float32:
     return np.array(voxels, dtype=np.float32, order="C")
 
 
-def _interpolated(voxels: Float32, plane: Float, through: Float) -> Float32:
-    """Trilinear values (n, size, size, slices) at in-plane and slice indices, 0 outside.
+def _interpolate(voxels: Float32, plane: Float, through: Float) -> Float32:
+    """Interpolate trilinear values (n, size, size, slices) at in-plane and slice indices, 0 outside.
 
-    A crop's planes have their in-plane indices in common: those are interpolated once, in all slices, and the slices
-    are then mixed by one product.
+    The planes of a crop share their in-plane indices: these are interpolated once, in all slices, and the slices are
+    then combined by one matrix product.
     """
     n, size, _, _ = plane.shape
     framed = np.pad(voxels, ((0, 0), (1, 1), (1, 1))).transpose(1, 2, 0)  # a frame of zeros
@@ -216,22 +216,22 @@ def _interpolated(voxels: Float32, plane: Float, through: Float) -> Float32:
         corner = np.minimum(at.astype(np.intp), (rows - 2, columns - 2))
         down, right = np.hsplit((at - corner).astype(np.float32), 2)
         first = corner[:, 0] * columns + corner[:, 1]
-        upper = _between(pixels.take(first, 0), pixels.take(first + 1, 0), right)
-        lower = _between(pixels.take(first + columns, 0), pixels.take(first + columns + 1, 0), right)
-        np.matmul(_between(upper, lower, down), mixing[crop], out=values[crop])
+        upper = _mix(pixels.take(first, 0), pixels.take(first + 1, 0), right)
+        lower = _mix(pixels.take(first + columns, 0), pixels.take(first + columns + 1, 0), right)
+        np.matmul(_mix(upper, lower, down), mixing[crop], out=values[crop])
     return values.reshape(n, size, size, -1)
 
 
-def _between(a: Float32, b: Float32, share: Float32) -> Float32:
-    """a + share * (b - a), in the memory of b."""
+def _mix(a: Float32, b: Float32, share: Float32) -> Float32:
+    """Compute a + share * (b - a) in the memory of b."""
     b -= a
     b *= share
     b += a
     return b
 
 
-def _normalised(crops: Float32) -> Float32:
-    """Each crop as (v - min) / P95(v - min); a constant crop becomes 0."""
+def _normalise(crops: Float32) -> Float32:
+    """Normalise each crop to (v - min) / P95(v - min); a constant crop becomes 0."""
     flat = crops.reshape(len(crops), -1)
     flat = flat - flat.min(axis=1, keepdims=True)
     at = int(np.ceil(0.95 * (flat.shape[1] - 1)))

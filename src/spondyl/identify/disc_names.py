@@ -1,4 +1,4 @@
-"""Names of discs from those of the vertebrae between which they lie."""
+"""Naming of discs by the vertebrae above and below them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from spondyl.types import Float
 __all__ = ["DISCS", "name_discs"]
 
 DISCS = tuple(dict.fromkeys(disc for numbering in NUMBERINGS for disc in discs_of(numbering)))
-"""Every disc of every numbering variant."""
+"""The discs of all numbering variants."""
 
 
 def name_discs(discs: Candidates, bodies: Candidates | None, vertebrae: Labelling[Level] | None) -> Labelling[Disc]:
-    """Name each disc by the two neighbouring vertebrae that enclose it; a disc that none enclose is rejected.
+    """Name each disc by the two neighbouring vertebrae that enclose it; a disc that no two enclose is rejected.
 
     The probability of a name is proportional to the product of the probabilities of its two levels, and all names
     together have that of the less probable of the two vertebrae.
 
     Args:
         discs: n candidates.
-        bodies: the candidates for vertebrae, in the order of `vertebrae`; None where nothing looked for them.
+        bodies: the candidates for vertebrae, in the order of `vertebrae`; None where no method located them.
         vertebrae: their names; None where there are none.
     """
     names: list[Disc | None] = [None] * len(discs)
@@ -46,7 +46,7 @@ def name_discs(discs: Candidates, bodies: Candidates | None, vertebrae: Labellin
 
 
 def _neighbours(bodies: Candidates, vertebrae: Labelling[Level]) -> list[tuple[Float, Float, Disc, Float]]:
-    """Centres (3,) of each two neighbouring vertebrae, the disc between them, and the probability of every disc."""
+    """List the centres (3,) of neighbouring vertebrae, the disc between them, and the probability of every disc."""
     named = [(i, level) for i, level in enumerate(vertebrae.levels) if level is not None]
     named.sort(key=lambda item: -bodies.centres_ras_mm[item[0], 2])
     return [
@@ -65,7 +65,7 @@ def _joint(vertebrae: Labelling[Level], upper: int, lower: int) -> Float:
 
 
 def _encloses(upper: Float, lower: Float, point: Float) -> bool:
-    """Whether a point lies between two others, (3,) each, along the line that joins them."""
+    """Tell whether a point lies between two others, (3,) each, along the line that joins them."""
     along = lower - upper
     share = float((point - upper) @ along / (along @ along))
     return 0 < share < 1

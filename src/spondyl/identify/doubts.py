@@ -1,4 +1,4 @@
-"""Sentences on what a reader must know before trusting the levels of a labelling."""
+"""Warnings about the levels of a labelling."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ NO_ANCHOR = (
     "neither the sacrum nor C2 is in view: levels were inferred from appearance and spacing alone, and all may be off "
     "by one"
 )
-_SURE_ANCHOR = 0.5
-"""An anchor whose level has a lower probability does not count."""
+_MIN_ANCHOR_PROBABILITY = 0.5
+"""The probability that the level of an anchor must have to count."""
 
-_NOTABLE_VARIANT = 0.2
-"""From this probability on a reader should know that the column may be numbered otherwise."""
+_MIN_VARIANT_PROBABILITY = 0.2
+"""The probability from which a numbering variant is reported."""
 
 
 def find_doubts(labelling: Labelling[Level]) -> tuple[str, ...]:
-    """List what casts doubt on the levels: untrained levels, no anchor in view, a likely numbering variant."""
+    """List the reasons to doubt the levels: untrained levels, no anchor in view, a likely numbering variant."""
     return (*_untrained(labelling), *_unanchored(labelling), *_variants(labelling))
 
 
@@ -32,22 +32,22 @@ def _untrained(labelling: Labelling[Level]) -> Iterator[str]:
         return
     first, last = labelling.trained_levels
     levels = dict.fromkeys(level for level in labelling.levels if level is not None)
-    strange = [level for level in levels if not first.rank <= STAND_INS.get(level, level).rank <= last.rank]
-    if strange:
+    untrained = [level for level in levels if not first.rank <= STAND_INS.get(level, level).rank <= last.rank]
+    if untrained:
         yield (
-            f"{', '.join(strange)}: the weights were trained on no level outside {first} to {last}, "
+            f"{', '.join(untrained)}: the weights were trained on no level outside {first} to {last}, "
             "so these levels rest on the distances between vertebrae alone"
         )
 
 
 def _unanchored(labelling: Labelling[Level]) -> Iterator[str]:
     named = [(level, p) for level, p in zip(labelling.levels, labelling.level_probability, strict=True) if level]
-    if named and not any(level in ANCHORS and p >= _SURE_ANCHOR for level, p in named):
+    if named and not any(level in ANCHORS and p >= _MIN_ANCHOR_PROBABILITY for level, p in named):
         yield NO_ANCHOR
 
 
 def _variants(labelling: Labelling[Level]) -> Iterator[str]:
     for name, probability in labelling.numberings.items():
-        if name != "regular" and probability >= _NOTABLE_VARIANT:
+        if name != "regular" and probability >= _MIN_VARIANT_PROBABILITY:
             verb = "seems to" if probability >= 0.5 else "may"
             yield f"the column {verb} have {name}, probability {probability:.2f}"

@@ -1,4 +1,4 @@
-"""What a network says about each candidate, as log-likelihood ratios over all levels."""
+"""Conversion of a network's output for each candidate into log-likelihood ratios over all levels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["OFFICIAL_COLUMNS", "STAND_INS", "level_evidence", "log_softmax"]
 OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(
     level for level in REGULAR.levels[::-1] if level not in (Level.C1, Level.S2)
 )
-"""Order of the 24 outputs of SpineNetV2's networks: S1, L5 ... L1, T12 ... T1, C7 ... C2 (reference code)."""
+"""The order of the 24 outputs of SpineNetV2's networks: S1, L5 ... L1, T12 ... T1, C7 ... C2 (reference code)."""
 
 STAND_INS: dict[Level, Level] = {Level.T13: Level.T12, Level.L6: Level.L5, Level.S2: Level.S1}
-"""Whose column speaks for a level that the networks do not know: the last ribs, the last above the sacrum, and the
-paper's "double S1". None speaks for C1, which has no body that a detector of bodies could find."""
+"""The level whose output is used for a level that the networks do not have: the last ribs, the last above the sacrum,
+and the paper's "double S1". C1 has none, since it has no body that a detector could find."""
 
 
 def log_softmax(logits: Annotated[Float, "*rows n"]) -> Annotated[Float, "*rows n"]:
@@ -45,18 +45,18 @@ def level_evidence(
     """Turn network outputs into log p(appearance | level) - log p(appearance | any level).
 
     Args:
-        log_probabilities: (n, columns), nats; logits do as well, rows are normalised after division by `temperature`.
+        log_probabilities: (n, columns), nats; or logits, since rows are normalised after division by `temperature`.
         columns: the level of each column.
-        temperature: above 1 trusts the network less in telling levels of one region apart.
-        landmark_temperature: the same in telling regions, and `LANDMARKS` from them and from each other, by the ribs,
-            the sacrum and the dens; as `temperature` when None.
-        outlier_probability: chance that the network is wrong without knowing it; bounds the evidence from below.
-        beyond_cost: subtracted for S2 where it borrows another's column, nats: detectors are not taught to find it.
-        shift: by how many levels, downwards, the network errs throughout this patient, but for `LANDMARKS`.
+        temperature: above 1 gives the network less weight in distinguishing levels of one region.
+        landmark_temperature: the same in distinguishing regions and `LANDMARKS`, by the ribs, the sacrum and the dens;
+            as `temperature` when None.
+        outlier_probability: probability that the network is confidently wrong; bounds the evidence from below.
+        beyond_cost: subtracted for S2 where it uses the output of S1, nats: detectors are not trained to find it.
+        shift: number of levels, downwards, by which the network errs throughout this patient, except for `LANDMARKS`.
 
     Returns:
-        (n, 28) in the order of `Level`, nats; 0 everywhere for a network that says nothing. A level without column
-        and without stand-in gets minus infinity.
+        (n, 28) in the order of `Level`, nats; 0 everywhere for uniform predictions. A level with neither a column nor a
+        stand-in gets minus infinity.
 
     Raises:
         SettingError: shapes disagree, or values are not numbers.
@@ -66,41 +66,42 @@ def level_evidence(
         raise SettingError(f"log-probabilities must be (n, {len(columns)}), one column per level, got {values.shape}")
     if np.isnan(values).any() or not np.isfinite(values.max(axis=1, initial=-np.inf)).all():
         raise SettingError("log-probabilities must be numbers, with at least one finite value per candidate")
-    said = _tempered(
+    predicted = _tempered(
         values, columns, temperature, temperature if landmark_temperature is None else landmark_temperature
     )
-    mixed = (1 - outlier_probability) * said * len(columns) + outlier_probability
-    return _spread(mixed, columns, beyond_cost, shift)
+    mixed = (1 - outlier_probability) * predicted * len(columns) + outlier_probability
+    return _spread_over_levels(mixed, columns, beyond_cost, shift)
 
 
 def _tempered(logits: Float, columns: tuple[Level, ...], temperature: float, landmark_temperature: float) -> Float:
-    """Probabilities (n, columns): which region or end at one temperature, which level of the region at another."""
+    """Compute probabilities (n, columns): of regions and landmarks at one temperature, within a region at another."""
     result = np.exp(log_softmax(logits / landmark_temperature))
     if temperature == landmark_temperature:
         return result
-    for _, levels in groupby(_inner(columns), key=lambda level: level.region):
-        of = [columns.index(level) for level in levels]
-        result[:, of] = result[:, of].sum(axis=1, keepdims=True) * np.exp(log_softmax(logits[:, of] / temperature))
+    for _, levels in groupby(_list_inner_levels(columns), key=lambda level: level.region):
+        members = [columns.index(level) for level in levels]
+        within = np.exp(log_softmax(logits[:, members] / temperature))
+        result[:, members] = result[:, members].sum(axis=1, keepdims=True) * within
     return result
 
 
-def _inner(columns: tuple[Level, ...]) -> list[Level]:
-    """The levels of a regular column that have a column and are no end, head to foot."""
+def _list_inner_levels(columns: tuple[Level, ...]) -> list[Level]:
+    """List the levels of a regular spine that have a column and are no landmarks, head to foot."""
     return [level for level in REGULAR.levels if level in columns and level not in LANDMARKS]
 
 
-def _spread(likelihoods: Float, columns: tuple[Level, ...], beyond_cost: float, shift: int) -> Float:
+def _spread_over_levels(likelihoods: Float, columns: tuple[Level, ...], beyond_cost: float, shift: int) -> Float:
     result = np.zeros((len(likelihoods), len(Level)))
     for level in Level:
         alike = level if level in columns else STAND_INS.get(level)
         if alike in columns:
             discount = np.exp(-beyond_cost) if level is Level.S2 and alike is not level else 1.0
-            result[:, level.rank] = likelihoods[:, columns.index(_mistaken(alike, shift, columns))] * discount
+            result[:, level.rank] = likelihoods[:, columns.index(_shift_level(alike, shift, columns))] * discount
     with np.errstate(divide="ignore"):
         return np.log(result)
 
 
-def _mistaken(level: Level, shift: int, columns: tuple[Level, ...]) -> Level:
-    """The level for which a network takes one whose patient it misjudges by so many levels, ends apart."""
-    inner = _inner(columns)
+def _shift_level(level: Level, shift: int, columns: tuple[Level, ...]) -> Level:
+    """Return the level that a network predicts for another where it errs by `shift` levels, except for landmarks."""
+    inner = _list_inner_levels(columns)
     return inner[min(max(inner.index(level) + shift, 0), len(inner) - 1)] if level in inner else level

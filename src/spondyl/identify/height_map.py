@@ -1,4 +1,4 @@
-"""The height-probability map: a picture of what is known at each height, for the context network to refine.
+"""The height-probability map: an image of the level probabilities at each height, which the context network refines.
 
 Rows are millimetres down from the top of the scan, columns the levels of the network (Windsor et al. 2022, section
 3.2, steps 3 to 5).
@@ -21,22 +21,22 @@ __all__ = ["HeightMapSettings", "HeightSpan", "height_map", "padded_rows", "read
 
 
 class HeightSpan(StrEnum):
-    """Which part of a detection's height carries its probabilities."""
+    """The part of a detection's height on which its probabilities are drawn."""
 
     FULL = "full"
-    """From its upper to its lower edge, as the paper says."""
+    """All from its upper to its lower edge, as in the paper."""
     CENTRAL = "central"
     """The central half, as the reference code does and the published weights expect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeightMapSettings:
-    """How the map is drawn.
+    """The settings of the map.
 
     Args:
         span: the part of a detection that is drawn.
-        temperature: divides the appearance logits before the softmax. 10 in section 3.2 and in the reference code;
-            section 4.4.2's 0.1 would sharpen, against the word "recalibrated" beside it.
+        temperature: divisor of the appearance logits before the softmax. 10 in section 3.2 and in the reference code;
+            the 0.1 of section 4.4.2 would sharpen, which contradicts the word "recalibrated" beside it.
         multiple: the height is padded with zeros to a multiple of this.
 
     Raises:
@@ -63,13 +63,13 @@ def height_map(
 
     Args:
         logits: (n, columns) of the appearance network.
-        tops_mm: (n,) upper edges, mm down from the scan's top; a detection that sticks out is cut.
+        tops_mm: (n,) upper edges, mm down from the scan's top; a detection that extends beyond it is cut.
         bottoms_mm: (n,) lower edges.
         height_mm: of the scan.
-        settings: how it is drawn.
+        settings: of the map.
 
     Returns:
-        (rows, columns) float32, rows of 1 mm, zero where nothing is detected. Where detections overlap, their mean.
+        (rows, columns) float32, rows of 1 mm, zero where nothing is detected; the mean where detections overlap.
 
     Raises:
         SettingError: the numbers of logits and edges disagree, or an edge lies above its upper one.
@@ -89,24 +89,24 @@ def height_map(
 
 
 def padded_rows(height_mm: float, multiple: int) -> int:
-    """Rows of a map for a scan of this height: whole millimetres, rounded up to the multiple."""
+    """Count the rows of a map for a scan of this height: whole millimetres, rounded up to the multiple."""
     return int(np.ceil(max(np.ceil(height_mm), 1) / multiple)) * multiple
 
 
 def rows_at(heights_mm: Annotated[Float, "*heights"], rows: int) -> Annotated[Index, "*heights"]:
-    """The row in which each height lies; heights outside belong to the first or last row."""
+    """Find the row of each height; heights outside belong to the first or last row."""
     return np.clip(np.floor(heights_mm), 0, rows - 1).astype(np.intp)
 
 
 def read_rows(
     refined: Annotated[NDArray[np.floating], "rows columns"], centroids_mm: Annotated[Float, "n"]
 ) -> Annotated[Float, "n columns"]:
-    """Rows of a refined map (rows, columns) at the detections' centroids, (n, columns)."""
+    """Read the rows of a refined map (rows, columns) at the detections' centroids, (n, columns)."""
     return np.asarray(refined[rows_at(centroids_mm, len(refined))], dtype=np.float64)
 
 
 def _covered(tops_mm: Float, bottoms_mm: Float, rows: int, span: HeightSpan) -> Mask:
-    """Which rows each detection is drawn on, (n, rows): those whose middle it spans, at least the one at its centre."""
+    """Find the rows on which each detection is drawn, (n, rows): those whose middle it spans, at least its centre's."""
     centre, half = (tops_mm + bottoms_mm) / 2, (bottoms_mm - tops_mm) / 2
     half = half / 2 if span is HeightSpan.CENTRAL else half
     middles = np.arange(rows) + 0.5

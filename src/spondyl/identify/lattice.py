@@ -1,9 +1,9 @@
-"""Sums and maxima over all ways to give ordered candidates levels; arrays in, arrays out.
+"""Sums and maxima over all assignments of levels to ordered candidates; arrays in, arrays out.
 
-A state is (candidate i, tree node u, size g): candidate i is accepted as node u in a patient of size g. A way visits
+A state is (candidate i, tree node u, size g): candidate i is accepted as node u in a patient of size g. A path visits
 states of increasing i and descending u with one g; candidates that it passes over are rejected. All weights are
 relative to rejecting every candidate, so a rejected candidate contributes nothing and an accepted one its evidence plus
-what its rejection would have cost. Reductions run over leading axes, which numpy does several times faster.
+the cost of its rejection. Reductions run over leading axes, which numpy does several times faster.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from spondyl.anatomy.level import Level
 from spondyl.identify.level_tree import LevelTree
 from spondyl.types import Float, Index
 
-__all__ = ["Lattice", "Posterior", "Way", "best_scores", "best_ways", "log_weight", "posterior", "triangle"]
-
-Way = tuple[tuple[int, int], ...]
-"""Accepted (candidate, node) pairs, top to bottom."""
+LevelPath = tuple[tuple[int, int], ...]
+"""The accepted (candidate, node) pairs of a path, top to bottom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,25 +29,25 @@ class Lattice:
 
     Args:
         tree: the levels.
-        gains: log-weight of accepting a candidate as a node over rejecting it, (n, N).
+        accept_scores: log-weight of accepting a candidate as a node over rejecting it, (n, N).
         starts: log-weight of starting at a node in a patient of some size, (N, G).
         steps: per candidate i, log-weights (i, K, N, G) of a step to a node from an earlier candidate, k + 1 levels up.
     """
 
     tree: LevelTree
-    gains: Float
+    accept_scores: Float
     starts: Float
     steps: tuple[Float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posterior:
-    """What holds over all ways.
+    """Sums and probabilities over all paths.
 
     Args:
-        log_total: log of the summed weight of all ways, relative to rejecting every candidate.
+        log_total: log of the summed weight of all paths, relative to rejecting every candidate.
         nodes: probability that a candidate is accepted as a node, (n, N).
-        last: probability that a way ends at a node, (N,); the rest is the way that rejects everything.
+        last: probability that a path ends at a node, (N,); the rest is the path that rejects everything.
         scales: probability of each size, (G,), given that something is accepted; zero if nothing can be.
     """
 
@@ -59,8 +57,8 @@ class Posterior:
     scales: Float
 
 
-def posterior(lattice: Lattice) -> Posterior:
-    """Forward-backward over the lattice."""
+def forward_backward(lattice: Lattice) -> Posterior:
+    """Run the forward-backward algorithm over the lattice."""
     reached, parts = _forward(lattice)
     flat = np.concatenate([[0.0], reached.ravel()])
     top = flat.max()
@@ -72,67 +70,67 @@ def posterior(lattice: Lattice) -> Posterior:
     return Posterior(log_total=log_total, nodes=nodes, last=last, scales=scales / max(scales.sum(), 1e-300))
 
 
-def triangle(n: int, shape: tuple[int, ...]) -> list[Float]:
-    """Empty arrays (i, *shape) for i below n, in one block: one by one, each would be mapped and faulted in anew."""
+def triangular_buffers(n: int, shape: tuple[int, ...]) -> list[Float]:
+    """Allocate arrays (i, *shape) for i below n, in one block: singly, each would be mapped and faulted in anew."""
     block = np.empty((n * (n - 1) // 2, *shape))
     return [block[i * (i - 1) // 2 : i * (i + 1) // 2] for i in range(n)]
 
 
 def _forward(lattice: Lattice) -> tuple[Float, list[tuple[Float, Float]]]:
-    """Log-weight of all ways that end in a state, (n, N, G), and per i what comes in.
+    """Compute the log-weight of all paths that end in a state, (n, N, G), and for each i the incoming weights.
 
-    That is the weights of the steps (i, K, N, G) and the total (N, G) that they are parts of, on the state's own scale.
+    These are the weights of the steps (i, K, N, G) and their total (N, G), on the scale of the state.
     """
     ancestors = lattice.tree.ancestors.T
-    reached = np.empty((len(lattice.gains), *lattice.starts.shape))
+    reached = np.empty((len(lattice.accept_scores), *lattice.starts.shape))
     parts = []
-    room = triangle(len(reached), (*ancestors.shape, reached.shape[-1]))
-    for i, (steps, terms) in enumerate(zip(lattice.steps, room, strict=True)):
+    out = triangular_buffers(len(reached), (*ancestors.shape, reached.shape[-1]))
+    for i, (steps, terms) in enumerate(zip(lattice.steps, out, strict=True)):
         reached[:i].take(ancestors, axis=1, out=terms, mode="clip")  # other modes go through a copy
         terms += steps
         top = np.maximum(lattice.starts, terms.max(axis=(0, 1), initial=-np.inf))
         terms -= top
         np.exp(terms, out=terms)
         total = np.exp(lattice.starts - top) + terms.sum(axis=(0, 1))
-        reached[i] = top + np.log(total) + lattice.gains[i][:, None]
+        reached[i] = top + np.log(total) + lattice.accept_scores[i][:, None]
         parts.append((terms, total))
     return reached, parts
 
 
 def _backward(tree: LevelTree, ends: Float, parts: list[tuple[Float, Float]]) -> Float:
-    """Probability of each state summed over sizes, (n, N), from the last candidate up."""
+    """Compute the probability of each state summed over sizes, (n, N), from the last candidate up."""
     states = ends.copy()
     ancestors = tree.ancestors.T.ravel()
     edges = np.flatnonzero(tree.log_choice.T.ravel() > -np.inf)
     edges = edges[np.argsort(ancestors[edges], kind="stable")]
     found, first = np.unique(ancestors[edges], return_index=True)
-    room = np.empty((len(states), len(edges), states.shape[-1]))
+    out = np.empty((len(states), len(edges), states.shape[-1]))
     for i in range(len(states) - 1, 0, -1):
         weights, total = parts[i]
         weights *= states[i] / total
-        flow = weights.reshape(i, -1, states.shape[-1]).take(edges, axis=1, out=room[:i], mode="clip")
+        flow = weights.reshape(i, -1, states.shape[-1]).take(edges, axis=1, out=out[:i], mode="clip")
         states[:i, found] += np.add.reduceat(flow, first, axis=1)
     return np.asarray(states.sum(axis=2))
 
 
 def best_scores(lattice: Lattice) -> Float:
-    """Log-weight of the best way that ends in each state, (n, N, G)."""
+    """Compute the log-weight of the best path that ends in each state, (n, N, G)."""
     ancestors = lattice.tree.ancestors.T
-    best = np.empty((len(lattice.gains), *lattice.starts.shape))
-    room = np.empty((len(best), *ancestors.shape, best.shape[-1]))
+    best = np.empty((len(lattice.accept_scores), *lattice.starts.shape))
+    out = np.empty((len(best), *ancestors.shape, best.shape[-1]))
     for i, steps in enumerate(lattice.steps):
-        terms = best[:i].take(ancestors, axis=1, out=room[:i], mode="clip")
+        terms = best[:i].take(ancestors, axis=1, out=out[:i], mode="clip")
         terms += steps
         top = terms.max(axis=(0, 1), initial=-np.inf)
-        best[i] = np.maximum(lattice.starts, top) + lattice.gains[i][:, None]
+        best[i] = np.maximum(lattice.starts, top) + lattice.accept_scores[i][:, None]
     return best
 
 
-def best_ways(lattice: Lattice) -> Iterator[tuple[float, Way]]:
-    """Yield (log-weight, way) of single ways, best first; a way recurs for every size g.
+def best_paths(lattice: Lattice) -> Iterator[tuple[float, LevelPath]]:
+    """Yield (log-weight, path) of single paths, best first; a path recurs for every size g.
 
     Best-first search from the end, with the scores of `best_scores` as exact estimate of what remains: each popped
-    entry lies on a way of the reported weight, so the first ways cost about their length each.
+    entry lies on a path of the reported weight, so the first paths cost about their length each.
     """
     search = _Search(lattice, best_scores(lattice))
     ticket = count()
@@ -146,7 +144,7 @@ def best_ways(lattice: Lattice) -> Iterator[tuple[float, Way]]:
     push(_Partial((), None, 0.0, 0))
     while heap:
         negative, _, partial = heapq.heappop(heap)
-        push(_Partial(partial.tail, partial.state, partial.gain, partial.choice + 1))
+        push(_Partial(partial.tail, partial.state, partial.score, partial.choice + 1))
         extended = search.extend(partial)
         if extended is None:
             yield -negative, partial.tail
@@ -156,16 +154,16 @@ def best_ways(lattice: Lattice) -> Iterator[tuple[float, Way]]:
 
 @dataclass(frozen=True, slots=True)
 class _Partial:
-    """The lower end of a way, and the rank of the choice by which it is to go on upwards from `state`."""
+    """The lower end of a path, and the rank of the choice by which it continues upwards from `state`."""
 
-    tail: Way
+    tail: LevelPath
     state: tuple[int, int, int] | None
-    gain: float
+    score: float
     choice: int
 
 
 class _Search:
-    """Ranks the ways in which a partial way can go on; each state is ranked once."""
+    """Ranks the continuations of partial paths; each state is ranked once."""
 
     def __init__(self, lattice: Lattice, best: Float) -> None:
         self.lattice = lattice
@@ -173,12 +171,12 @@ class _Search:
         self.ranked: dict[tuple[int, int, int] | None, tuple[Float, Index]] = {}
 
     def weight(self, partial: _Partial) -> float:
-        """Log-weight of the best way that makes the partial's choice; -inf when the choices are used up."""
+        """Return the log-weight of the best path with this choice; -inf when the choices are used up."""
         scores, _ = self._rank(partial.state)
-        return partial.gain + float(scores[partial.choice]) if partial.choice < len(scores) else -np.inf
+        return partial.score + float(scores[partial.choice]) if partial.choice < len(scores) else -np.inf
 
     def extend(self, partial: _Partial) -> _Partial | None:
-        """Make the choice; None when it is to begin the way here."""
+        """Make the choice; return None if the path begins here."""
         scores, order = self._rank(partial.state)
         chosen = int(order[partial.choice])
         if chosen == 0:
@@ -186,7 +184,9 @@ class _Search:
         state = self._source(partial.state, chosen - 1)
         i, u, _ = state
         step = float(scores[partial.choice] - self.best[state])
-        return _Partial(((i, u), *partial.tail), state, partial.gain + step + float(self.lattice.gains[i, u]), 0)
+        return _Partial(
+            ((i, u), *partial.tail), state, partial.score + step + float(self.lattice.accept_scores[i, u]), 0
+        )
 
     def _rank(self, state: tuple[int, int, int] | None) -> tuple[Float, Index]:
         if state not in self.ranked:
@@ -196,7 +196,7 @@ class _Search:
         return self.ranked[state]
 
     def _options(self, state: tuple[int, int, int] | None) -> Float:
-        """Scores of the choices: first to begin here, then each state that can come before."""
+        """Compute the scores of the choices: first to begin here, then each possible previous state."""
         if state is None:
             return np.concatenate([[0.0], self.best.ravel()])
         i, u, g = state
@@ -213,21 +213,21 @@ class _Search:
 
 
 def log_weight(lattice: Lattice, levels: tuple[Level | None, ...]) -> float:
-    """Log of the summed weight of every way that gives the candidates these levels, over variants and sizes."""
+    """Compute the log of the summed weight, over variants and sizes, of the paths that give these levels."""
     accepted = [(i, level) for i, level in enumerate(levels) if level is not None]
     if not accepted:
         return 0.0
-    ways = [way for node in lattice.tree.nodes_of(accepted[-1][1]) for way in _climb(lattice.tree, accepted, node)]
-    if not ways:
+    paths = [path for node in lattice.tree.nodes_of(accepted[-1][1]) for path in _climb(lattice.tree, accepted, node)]
+    if not paths:
         return -np.inf
-    weights = np.array([_way_weights(lattice, way) for way in ways]).ravel()
+    weights = np.array([_path_weights(lattice, path) for path in paths]).ravel()
     top = weights.max()
     return float(top + np.log(np.exp(weights - top).sum())) if top > -np.inf else -np.inf
 
 
 def _climb(tree: LevelTree, accepted: list[tuple[int, Level]], node: int) -> list[list[tuple[int, int, int]]]:
-    """The way (candidate, node, descent) that ends at the node, if there is one; a list of none or one."""
-    way: list[tuple[int, int, int]] = []
+    """Find the path (candidate, node, descent) that ends at the node; a list of none or one."""
+    path: list[tuple[int, int, int]] = []
     for (i, _), (_, above) in zip(accepted[:0:-1], accepted[-2::-1], strict=True):
         matches = [
             k
@@ -236,15 +236,15 @@ def _climb(tree: LevelTree, accepted: list[tuple[int, Level]], node: int) -> lis
         ]
         if not matches:
             return []
-        way.append((i, node, matches[0]))
+        path.append((i, node, matches[0]))
         node = int(tree.ancestors[node, matches[0]])
-    return [[*way, (accepted[0][0], node, -1)]]
+    return [[*path, (accepted[0][0], node, -1)]]
 
 
-def _way_weights(lattice: Lattice, way: list[tuple[int, int, int]]) -> Float:
-    """Log-weights (G,) of one way, given from its lower end."""
-    first, top_node, _ = way[-1]
-    total = lattice.starts[top_node] + lattice.gains[first, top_node]
-    for (i, u, k), (p, _, _) in pairwise(way):
-        total = total + lattice.steps[i][p, k, u] + lattice.gains[i, u]
+def _path_weights(lattice: Lattice, path: list[tuple[int, int, int]]) -> Float:
+    """Compute the log-weights (G,) of one path, given from its lower end."""
+    first, top_node, _ = path[-1]
+    total = lattice.starts[top_node] + lattice.accept_scores[first, top_node]
+    for (i, u, k), (p, _, _) in pairwise(path):
+        total = total + lattice.steps[i][p, k, u] + lattice.accept_scores[i, u]
     return np.asarray(total)

@@ -1,8 +1,8 @@
-"""All numbering variants in one tree: variants share the part of the column in which they do not differ.
+"""A tree of all numbering variants, which share the part of the column in which they do not differ.
 
 Every variant starts at C1, so the variants form a tree that branches where they first disagree (after T11, T12, L4 and
-L5). A node is a level in some of the variants; the way from the root to it is unique, hence so are the vertebra
-`skips + 1` above it and the expected distance to that one. Summing over the tree's paths, weighted by each node's share
+L5). A node is a level in some of the variants; the path from the root to it is unique, hence so are the vertebra
+`skips + 1` above it and the expected distance to it. Summing over the tree's paths, weighted by each node's share
 of the priors, is the same as summing over the variants one by one, at a third of the cost.
 """
 
@@ -46,7 +46,7 @@ class LevelTree:
     sd_mm: Float
 
     def nodes_of(self, level: Level) -> list[int]:
-        """The nodes at which a level occurs."""
+        """List the nodes at which a level occurs."""
         return [node for node, known in enumerate(self.levels) if known is level]
 
 
@@ -82,7 +82,7 @@ def _prefixes(numberings: tuple[Numbering, ...]) -> list[tuple[Level, ...]]:
 
 
 def _steps(prefixes: list[tuple[Level, ...]], spacing: SpacingTable, reach: int) -> tuple[Index, Float, Float]:
-    """Ancestor, expected distance and variance (N, reach); NaN distances where there is no ancestor."""
+    """Compute ancestor, expected distance and variance (N, reach); NaN distances where there is no ancestor."""
     index = {prefix: node for node, prefix in enumerate(prefixes)}
     ancestors = np.zeros((len(prefixes), reach), dtype=np.intp)
     distance = np.full((len(prefixes), reach), np.nan)

@@ -1,6 +1,6 @@
-"""The exact ordered decoder: from evidence about each candidate to levels that descend, with probabilities.
+"""The exact ordered decoder, which converts evidence about each candidate into descending levels with probabilities.
 
-One probabilistic model, summed and maximised exactly by dynamic programming. A scan's explanation is a numbering
+It sums and maximises one probabilistic model exactly by dynamic programming. An explanation of a scan is a numbering
 variant, the patient's size, and for each candidate either rejection or a level, levels descending without repetition.
 Its log-weight is the sum of
 
@@ -10,8 +10,8 @@ Its log-weight is the sum of
 - per pair of accepted neighbours, the log-density of their distance (Student t, so that a fracture or slip is
   tolerated) around the published one times the size, through the skipped levels, minus a cost per skipped level.
 
-Networks err alike on all vertebrae of a patient, whose build misleads them; what they say of each is no independent
-witness. So an explanation also holds by how many levels they are shifted in this patient, none being the likeliest.
+The errors of networks on the vertebrae of a patient are correlated, not independent. So an explanation also includes
+the number of levels by which their predictions are shifted in this patient; no shift is the most probable.
 
 The first and last levels are free: fields of view begin and end anywhere.
 """
@@ -32,7 +32,7 @@ from spondyl.anatomy.numbering import NUMBERINGS, Numbering, total_prior
 from spondyl.anatomy.spacing import VID, SpacingTable
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
-from spondyl.identify.lattice import Lattice, Way, best_ways, log_weight, posterior, triangle
+from spondyl.identify.lattice import Lattice, LevelPath, best_paths, forward_backward, log_weight, triangular_buffers
 from spondyl.identify.level_tree import LevelTree, level_tree
 from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
 from spondyl.types import Float
@@ -40,34 +40,34 @@ from spondyl.types import Float
 __all__ = ["OrderCosts", "build_lattice", "decode"]
 
 STUDENT_DEGREES = 4.0
-"""Degrees of freedom of the distance's density: near a normal for the usual, forgiving beyond three deviations."""
+"""The degrees of freedom of the distance's density: nearly normal, but tolerant beyond three deviations."""
 
 REFERENCE_SD_MM = 2.0
-"""Unit of the distance's density; a perfect distance of that deviation weighs nothing."""
+"""The unit of the distance's density; the expected distance at that deviation has log-weight 0."""
 
-MOST_SHIFT = 2
-RAREST_SHIFT = float(np.log(1e-4))
-"""Shifts beyond two levels, and those rarer than this, are left out."""
+MAX_SHIFT = 2
+MIN_LOG_SHIFT = float(np.log(1e-4))
+"""The lowest log-probability of a shift; rarer ones, and those beyond `MAX_SHIFT` levels, are ignored."""
 
-MOST_WAYS = 4000
-"""Ways looked at when the best answers are listed; far beyond what real scans need (tens)."""
+MAX_PATHS = 4000
+"""The number of paths that are examined to list the best answers; real scans need tens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderCosts:
-    """What the decoder holds against an explanation, in nats.
+    """Penalties of the ordered decoder, in nats.
 
     Args:
-        temperature: divides the networks' log-probabilities; above 1 trusts them less.
-        landmark_temperature: divides them where the regions and the landmark levels (`anatomy.landmarks`) are told
-            apart; as `temperature` when None. Ribs, sacrum and dens are seen, the levels between them estimated.
-        outlier_probability: chance that a network is confidently wrong about a candidate.
+        temperature: divisor of the networks' log-probabilities; above 1 gives them less weight.
+        landmark_temperature: divisor where regions and landmark levels (`anatomy.landmarks`) are distinguished; as
+            `temperature` when None. Ribs, sacrum and dens are visible, the levels between them are estimated.
+        outlier_probability: probability that a network is confidently wrong about a candidate.
         shift_sd: deviation, in levels, of an error that the networks make throughout a patient; 0 for none.
-        beyond: for S2, which lies past what detectors are taught to find; about one in eight is found all the same.
-        skip: per level between two accepted neighbours that no candidate fills.
-        max_skipped: most such levels between two neighbours.
+        beyond: for S2, which detectors are not trained to find; about one in eight is found nevertheless.
+        skip: for each level without a candidate between two accepted neighbours.
+        max_skipped: largest number of such levels between two neighbours.
         rejection: for rejecting a candidate of detection score 0.5.
-        rejection_per_logit: added per unit of the score's logit, the score taken within 0.02 to 0.98.
+        rejection_per_logit: added per unit of the score's logit, with the score clipped to 0.02 to 0.98.
         spacing: weight of the distances; 0 ignores them.
         localisation_mm: error of the distance between two detected centroids.
         sizes: patient's sizes relative to the spacing table.
@@ -108,15 +108,15 @@ class OrderCosts:
             raise SettingError("skip, spacing, beyond, max_skipped and shift_sd must not be negative")
 
     def shifts(self) -> dict[int, float]:
-        """Log-probability of each shift of the networks, in levels, as far as it matters."""
+        """Compute the log-probability of each shift of the networks, in levels, that is not negligible."""
         if self.shift_sd == 0:
             return {0: 0.0}
-        weights = {shift: -0.5 * (shift / self.shift_sd) ** 2 for shift in range(-MOST_SHIFT, MOST_SHIFT + 1)}
+        weights = {shift: -0.5 * (shift / self.shift_sd) ** 2 for shift in range(-MAX_SHIFT, MAX_SHIFT + 1)}
         total = np.log(sum(np.exp(weight) for weight in weights.values()))
-        return {shift: float(weight - total) for shift, weight in weights.items() if weight - total > RAREST_SHIFT}
+        return {shift: float(weight - total) for shift, weight in weights.items() if weight - total > MIN_LOG_SHIFT}
 
     def rejections(self, scores: Annotated[Float, "n"]) -> Annotated[Float, "n"]:
-        """Cost of rejecting candidates of these detection scores, (n,)."""
+        """Compute the cost of rejecting candidates of these detection scores, (n,)."""
         clipped = np.clip(scores, 0.02, 0.98)
         return np.asarray(self.rejection + self.rejection_per_logit * np.log(clipped / (1 - clipped)))
 
@@ -139,14 +139,14 @@ def decode(
         scores: (n,) detection scores in [0, 1].
         positions_mm: (n, 3) centroids, mm, in any frame, top to bottom.
         columns: the level of each column of `log_probabilities`.
-        numberings: the variants that are told apart; priors need not sum to 1.
+        numberings: the variants that are distinguished; priors need not sum to 1.
         spacing: expected distances.
         costs: the decoder's settings.
-        best: how many answers to list.
+        best: number of answers to list.
 
     Returns:
-        The answers and probabilities. Listed are those with the best single explanations (a size, and the variants that
-        agree down to the lowest level given), in the order of their probability, which sums over explanations.
+        The answers and probabilities. Those with the best single explanations (a size, and the variants that agree down
+        to the lowest level given) are listed in the order of their probability, which sums over explanations.
 
     Raises:
         SettingError: shapes disagree, or values are not numbers.
@@ -156,11 +156,11 @@ def decode(
         raise SettingError(f"at least one answer must be asked for, got {best}")
     shifts = settings.shifts()
     evidence = [_evidence(log_probabilities, columns, settings, shift) for shift in shifts]
-    scores, positions = _checked(scores, positions_mm, len(evidence[0]))
+    scores, positions = _check(scores, positions_mm, len(evidence[0]))
     tree = level_tree(numberings, spacing, settings.max_skipped)
     lattice = build_lattice(tree, evidence[0], scores, positions, settings, spacing.within_patient)
-    gains = [each[:, tree.ranks] + settings.rejections(scores)[:, None] for each in evidence]
-    lattices = [replace(lattice, gains=each) for each in gains]
+    accept_scores = [each[:, tree.ranks] + settings.rejections(scores)[:, None] for each in evidence]
+    lattices = [replace(lattice, accept_scores=each) for each in accept_scores]
     return _labelling(lattices, np.array(list(shifts.values())), numberings, settings, best)
 
 
@@ -176,7 +176,7 @@ def _evidence(log_probabilities: ArrayLike, columns: tuple[Level, ...], costs: O
     )
 
 
-def _checked(scores: ArrayLike, positions_mm: ArrayLike, n: int) -> tuple[Float, Float]:
+def _check(scores: ArrayLike, positions_mm: ArrayLike, n: int) -> tuple[Float, Float]:
     values = np.asarray(scores, dtype=np.float64)
     positions = np.asarray(positions_mm, dtype=np.float64)
     if values.shape != (n,) or positions.shape != (n, 3):
@@ -196,7 +196,7 @@ def build_lattice(
     costs: OrderCosts,
     within_patient: float,
 ) -> Lattice:
-    """Weigh every state and step; see the module for the model, `decode` for the arguments."""
+    """Compute the weights of every state and step; see the module for the model, `decode` for the arguments."""
     sizes = np.array(costs.sizes)
     log_prior = -0.5 * ((np.log(sizes) - costs.size_mean) / costs.size_sd) ** 2
     log_prior -= np.log(np.exp(log_prior).sum())
@@ -206,27 +206,27 @@ def build_lattice(
     skipped = np.arange(len(expected))[:, None, None]
     fixed = tree.log_choice.T[:, :, None] - costs.skip * skipped - costs.spacing * np.log(sd / REFERENCE_SD_MM)
     distances = np.linalg.norm(positions_mm[:, None] - positions_mm[None], axis=-1)
-    steps = triangle(len(distances), expected.shape)
-    for i, room in enumerate(steps):
-        _weigh_steps(room, distances[i, :i], expected, sd, fixed, costs.spacing)
+    steps = triangular_buffers(len(distances), expected.shape)
+    for i, out in enumerate(steps):
+        _weigh_steps(out, distances[i, :i], expected, sd, fixed, costs.spacing)
     return Lattice(
         tree=tree,
-        gains=evidence[:, tree.ranks] + costs.rejections(scores)[:, None],
+        accept_scores=evidence[:, tree.ranks] + costs.rejections(scores)[:, None],
         starts=tree.log_mass[:, None] + log_prior,
         steps=tuple(steps),
     )
 
 
-def _weigh_steps(room: Float, distances: Float, expected: Float, sd: Float, fixed: Float, weight: float) -> None:
-    """Fill `room` (i, K, N, G) with the log-weights of the steps over these distances (i,); the bulk of the work."""
+def _weigh_steps(out: Float, distances: Float, expected: Float, sd: Float, fixed: Float, weight: float) -> None:
+    """Fill `out` (i, K, N, G) with the log-weights of the steps over these distances (i,); most of the work."""
     scale = 1 / (sd * np.sqrt(STUDENT_DEGREES))
-    np.multiply(distances[:, None, None, None], scale, out=room)
-    room -= expected * scale
-    room *= room
-    room += 1
-    np.log(room, out=room)  # vectorised, which log1p is not
-    room *= -weight * (STUDENT_DEGREES + 1) / 2
-    room += fixed
+    np.multiply(distances[:, None, None, None], scale, out=out)
+    out -= expected * scale
+    out *= out
+    out += 1
+    np.log(out, out=out)  # vectorised, which log1p is not
+    out *= -weight * (STUDENT_DEGREES + 1) / 2
+    out += fixed
 
 
 def _labelling(
@@ -236,19 +236,19 @@ def _labelling(
     costs: OrderCosts,
     best: int,
 ) -> Labelling[Level]:
-    """The answer over all shifts, of which each has its lattice and its prior."""
-    summed = [posterior(lattice) for lattice in lattices]
-    weights = log_shifts + [one.log_total for one in summed]
+    """Combine all shifts, each with its lattice and its prior, into one labelling."""
+    posteriors = [forward_backward(lattice) for lattice in lattices]
+    weights = log_shifts + [each.log_total for each in posteriors]
     log_total = float(np.logaddexp.reduce(weights))
     shares = np.exp(weights - log_total)
     tree = lattices[0].tree
-    last = np.einsum("s,sN->N", shares, [one.last for one in summed])
-    accepted = shares * [one.last.sum() for one in summed]
-    scales = np.einsum("s,sG->G", accepted, [one.scales for one in summed])
+    last = np.einsum("s,sN->N", shares, [each.last for each in posteriors])
+    accepted = shares * [each.last.sum() for each in posteriors]
+    scales = np.einsum("s,sG->G", accepted, [each.scales for each in posteriors])
     priors = np.array([numbering.prior for numbering in numberings]) / total_prior(numberings)
     variants = last @ tree.shares + (1 - last.sum()) * priors
-    marginals = np.zeros((len(lattices[0].gains), len(Level)))
-    np.add.at(marginals.T, tree.ranks, np.einsum("s,snN->Nn", shares, [one.nodes for one in summed]))
+    marginals = np.zeros((len(lattices[0].accept_scores), len(Level)))
+    np.add.at(marginals.T, tree.ranks, np.einsum("s,snN->Nn", shares, [each.nodes for each in posteriors]))
     return Labelling(
         sequences=_answers(lattices, log_shifts, log_total, best),
         marks=LEVELS,
@@ -263,9 +263,9 @@ def _answers(
     lattices: Sequence[Lattice], log_shifts: Float, log_total: float, best: int
 ) -> tuple[MarkSequence[Level], ...]:
     found: dict[Levels, float] = {}
-    for way in islice(_best_ways(lattices, log_shifts), MOST_WAYS):
-        levels: list[Level | None] = [None] * len(lattices[0].gains)
-        for candidate, node in way:
+    for path in islice(_best_paths(lattices, log_shifts), MAX_PATHS):
+        levels: list[Level | None] = [None] * len(lattices[0].accept_scores)
+        for candidate, node in path:
             levels[candidate] = lattices[0].tree.levels[node]
         sequence = tuple(levels)
         if sequence not in found:
@@ -277,11 +277,11 @@ def _answers(
     return tuple(MarkSequence(levels=levels, log_probability=value) for levels, value in ordered)
 
 
-def _best_ways(lattices: Sequence[Lattice], log_shifts: Float) -> Iterator[Way]:
-    """The ways through any of the lattices, best first."""
-    streams = map(_weighed_ways, lattices, log_shifts.tolist())
-    return (way for _, way in heapq.merge(*streams, key=lambda item: -item[0]))
+def _best_paths(lattices: Sequence[Lattice], log_shifts: Float) -> Iterator[LevelPath]:
+    """List the paths through any of the lattices, best first."""
+    streams = map(_weighted_paths, lattices, log_shifts.tolist())
+    return (path for _, path in heapq.merge(*streams, key=lambda item: -item[0]))
 
 
-def _weighed_ways(lattice: Lattice, log_shift: float) -> Iterator[tuple[float, Way]]:
-    return ((weight + log_shift, way) for weight, way in best_ways(lattice))
+def _weighted_paths(lattice: Lattice, log_shift: float) -> Iterator[tuple[float, LevelPath]]:
+    return ((weight + log_shift, path) for weight, path in best_paths(lattice))

@@ -1,7 +1,7 @@
-"""Levels as the published SpineNetV2 program gives them, for the published weights.
+"""Identification as the published SpineNetV2 program does it, for the published weights.
 
 Crops, appearance network, height map, context network and beam search (Windsor et al. 2022, section 3.2, and the
-published code where it is more exact). That program gives no probabilities; those here are of Spondyl's decoder.
+published code where it is more exact). That program gives no probabilities; those here are from Spondyl's decoder.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from spondyl.types import Float, Float32
 __all__ = ["context_logits", "label", "published_height_map"]
 
 TEMPERATURE = 10.0
-"""Divides the logits of either network before the softmax."""
+"""The divisor of the logits of both networks before the softmax."""
 
 MULTIPLE = 256
-"""The height map is padded at its end to a multiple of so many rows."""
+"""The number of rows to a multiple of which the height map is padded at its end."""
 
 MAX_BATCH = 8
-"""Crops that pass the network together; it bounds the memory."""
+"""The number of crops that pass the network together; it bounds the memory."""
 
 
 def label(
@@ -75,7 +75,7 @@ def _with_log_probability(levels: Levels, decoded: Labelling[Level]) -> MarkSequ
 def context_logits(
     stack: SagittalStack, instances: Sequence[VertebraInstance], appearance: Network, context: Network
 ) -> Float:
-    """Logits (n, 24) of the context network at the vertebrae; arguments as for `label`."""
+    """Compute the logits (n, 24) of the context network at the vertebrae; arguments as for `label`."""
     if not instances:
         return np.zeros((0, len(OFFICIAL_COLUMNS)))
     pixel_mm = float(stack.pixel_mm.mean())
@@ -87,7 +87,7 @@ def context_logits(
 
 
 def _level_probabilities(stack: SagittalStack, instances: Sequence[VertebraInstance], appearance: Network) -> Float:
-    """The appearance network's probabilities (n, 24); none at all for an empty crop."""
+    """Predict the appearance network's probabilities (n, 24); all 0 for an empty crop."""
     probabilities = np.zeros((len(instances), len(OFFICIAL_COLUMNS)))
     for start in range(0, len(instances), MAX_BATCH):
         batch = slice(start, start + MAX_BATCH)
@@ -101,7 +101,7 @@ def _level_probabilities(stack: SagittalStack, instances: Sequence[VertebraInsta
 def published_height_map(probabilities: Float, rows_mm: Float, height_mm: int) -> Float32:
     """Draw the map: one row a millimetre, each vertebra's probabilities over the central half of its height.
 
-    Millimetres are cut to whole ones, and a vertebra covers what another has drawn before it.
+    Millimetres are truncated to whole ones, and a vertebra overwrites those drawn before it.
 
     Args:
         probabilities: (n, columns) of vertebrae from head to foot.

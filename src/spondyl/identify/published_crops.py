@@ -2,8 +2,8 @@
 
 The scan is rotated about the middle of the top edge of a vertebra's mean outline, so that the edge is level, and a
 square of three edges is cut in whole pixels (Windsor et al. 2022, section 3.2, step 1, and the published code). That
-program's slips are kept, because the networks were trained with them: the angle is tanh of the slope, and the
-percentile that scales a crop is taken before the minimum is taken off.
+program's errors are kept, because the networks were trained with them: the angle is tanh of the slope, and the
+percentile that scales a crop is computed before the minimum is subtracted.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ __all__ = ["published_crops"]
 
 SIZE = 224
 PLANES = 16
-"""Rows, columns and sagittal planes of a crop."""
+"""The rows, columns and sagittal planes of a crop."""
 
 _ANTERIOR = CORNERS.index("anterior_superior")
 _POSTERIOR = CORNERS.index("posterior_superior")
 
 
 def published_crops(stack: SagittalStack, instances: Iterable[VertebraInstance]) -> Float32:
-    """Cut vertebrae out of a scan.
+    """Crop vertebrae from a scan.
 
-    A crop that rises above the scan is zero there; one that leaves it on another side is smaller before it is resized,
-    also where the program, for want of an index, shows the network nothing at all: on the anterior side, and above and
-    behind at once. A crop of which nothing lies in the scan is zero.
+    A crop that extends above the scan is zero there; one that leaves it on another side is smaller before it is
+    resized, even where the program, by an indexing error, returns an empty crop: on the anterior side, and above and
+    behind at once. A crop that is completely outside the scan is zero.
 
     Args:
         stack: the scan.
@@ -61,7 +61,7 @@ def _crop(voxels: Float32, outline: Float) -> Float32:
     box, origin = _box(voxels, source)
     cut = sample_bicubic(_planes(box), source[..., 0] - origin[0], source[..., 1] - origin[1])
     cut[rows < 0] = 0
-    return _scaled(resize_bicubic(cut, (SIZE, SIZE)))
+    return _scale(resize_bicubic(cut, (SIZE, SIZE)))
 
 
 def _box(voxels: Float32, points: Float) -> tuple[Float32, tuple[int, int]]:
@@ -73,9 +73,9 @@ def _box(voxels: Float32, points: Float) -> tuple[Float32, tuple[int, int]]:
 
 
 def _planes(voxels: Float32) -> Float32:
-    """Planes at i/16 of the slices, linear between two of them, (rows, columns, 16).
+    """Compute planes at i/16 of the slices, linear between two of them, (rows, columns, 16).
 
-    The program cuts and resizes every slice before it mixes them; both are linear, so the order does not matter.
+    The program crops and resizes every slice before it combines them; both are linear, so the order does not matter.
     """
     at = np.arange(PLANES) * len(voxels) / PLANES
     low = at.astype(np.intp)
@@ -87,12 +87,12 @@ def _planes(voxels: Float32) -> Float32:
 
 
 def _turn(down: float, along: float) -> Float:
-    """Matrix (2, 2) that takes (row, column) of the scan to those of the rotated scan."""
+    """Compute the matrix (2, 2) that maps (row, column) of the scan to those of the rotated scan."""
     with np.errstate(divide="ignore", invalid="ignore"):
         angle = np.nan_to_num(np.tanh(np.divide(down, along)))
     return np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
 
 
-def _scaled(crop: Float32) -> Float32:
-    """(v - minimum) / (95th percentile of v + 1e-6)."""
+def _scale(crop: Float32) -> Float32:
+    """Scale a crop to (v - minimum) / (95th percentile of v + 1e-6)."""
     return np.asarray((crop - crop.min()) / (np.percentile(crop, 95) + 1e-6), dtype=np.float32)

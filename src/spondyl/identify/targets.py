@@ -1,4 +1,4 @@
-"""What the appearance and the context network are taught."""
+"""Training targets of the appearance and the context network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spondyl.types import Float, Float32
 __all__ = ["IGNORED", "ContextExample", "context_example", "level_classes"]
 
 IGNORED = -100
-"""Class of what is not supervised; the number that torch's cross entropy leaves out by default."""
+"""The class of unsupervised rows, which the cross entropy of torch ignores by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class ContextExample:
 
     Args:
         heights: (1, rows, columns) float32, its input.
-        classes: (rows,) int64, the column to be found at each row, `IGNORED` where nothing is known.
+        classes: (rows,) int64, the column to be found at each row, `IGNORED` where the truth is unknown.
     """
 
     heights: Float32
@@ -34,7 +34,7 @@ class ContextExample:
 
 
 def level_classes(levels: Sequence[Level | None], columns: tuple[Level, ...] = OFFICIAL_COLUMNS) -> NDArray[np.int64]:
-    """Column of each level, (n,); `IGNORED` for an unknown level and for one without a column."""
+    """Find the column of each level, (n,); `IGNORED` for an unknown level and for one without a column."""
     found = [columns.index(level) if level in columns else IGNORED for level in levels]
     return np.array(found, dtype=np.int64)
 
@@ -52,7 +52,7 @@ def context_example(
     columns: tuple[Level, ...] = OFFICIAL_COLUMNS,
     settings: HeightMapSettings | None = None,
 ) -> ContextExample:
-    """Draw the input map without some detections, and the classes at every vertebra, the left out ones included.
+    """Draw the input map without some detections, and the classes at every vertebra, including those.
 
     Args:
         logits: (n, columns) of the appearance network for each true vertebra; a row of NaN for one that was not
@@ -60,12 +60,12 @@ def context_example(
         tops_mm: (n,) upper edges, mm down from the scan's top.
         bottoms_mm: (n,) lower edges.
         height_mm: of the scan.
-        levels: the truth; None where it is not known, which is drawn, not supervised.
-        rng: decides which detections are left out.
-        dropout: probability of leaving one out (0.1 in section 4.4.2 of the paper).
-        whole_span: supervise every row from edge to edge instead of the centroid's row alone (the reference code).
+        levels: the truth; None where it is unknown, which is drawn, not supervised.
+        rng: decides which detections are dropped.
+        dropout: probability of dropping one (0.1 in section 4.4.2 of the paper).
+        whole_span: supervise every row from edge to edge instead of only the centroid's row (the reference code).
         columns: the level of each column.
-        settings: how the map is drawn.
+        settings: of the map.
 
     Raises:
         SettingError: numbers of vertebrae disagree, or `dropout` is not a probability.

@@ -1,7 +1,7 @@
-"""The files of a folder, a zip or an upload as streams; nothing of an archive is ever written to disk.
+"""The files of a folder, a zip or an upload as streams; no file of an archive is ever written to disk.
 
-A message says which file it is about by its place among all of them. Its name may hold a patient's: it serves only to
-recognise what Spondyl itself wrote, and never leaves the reader.
+A message names a file by its place among all of them. A file name may contain a patient's name: it is used only to
+recognise files that Spondyl wrote, and never leaves the reader.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from typing import BinaryIO, cast
 from spondyl.errors import InputError
 from spondyl.imaging.limits import MAX_RATIO, RATIO_COUNTS_FROM_BYTES
 
-__all__ = ["Member", "file_member", "folder_members", "numbered", "opened_zip"]
+__all__ = ["Member", "file_member", "folder_members", "number_members", "open_zip"]
 
 MAX_UNPACKED_BYTES = 4 * 2**30
-"""Twice a scan of 10^9 voxels of 16 bits."""
+"""The limit of all files of a zip together, twice a scan of 10^9 voxels of 16 bits."""
 
 MAX_FILES = 200_000
+"""The largest studies have some 20,000 slices."""
 
 MAX_DIRECTORY_BYTES = 50 * 2**20
 """The directory of a zip of `MAX_FILES` files whose names have 200 characters."""
 
-_DAMAGED_ZIP = "the zip is damaged, or packed in a way that is not read"
+_DAMAGED_ZIP = "the zip is damaged, or its compression is not supported"
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -51,9 +52,9 @@ class Member:
 
     Args:
         open: opens it anew as a stream of bytes; InputError where it cannot be read.
-        stored_bytes: how many bytes really stand for it on disk or in the archive, however long it claims to be.
+        stored_bytes: its actual size on disk or in the archive, whatever length it claims.
         name: path below its folder or in its archive, with slashes; not to be shown.
-        place: which of how many files it is, as messages show it; empty where it is the only one.
+        place: its place among the files, as messages show it; empty where it is the only one.
         is_packed: whether seeking backwards unpacks it anew.
     """
 
@@ -65,12 +66,12 @@ class Member:
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str = "") -> Member:
-        """Make a member of what is in memory, such as a file that was uploaded."""
+        """Make a member from bytes in memory, such as an uploaded file."""
         return cls(open=lambda: io.BytesIO(content), stored_bytes=lambda: len(content), name=name)
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """Open the file for as long as the block runs; errors in the block say which file they are about.
+        """Open the file for the duration of the block; errors raised in it name the file.
 
         Raises:
             InputError: the file cannot be opened or read, or the block raised it.
@@ -86,13 +87,13 @@ class Member:
             raise InputError(f"{self.place}: {sentence}" if self.place else sentence) from error
 
     def head(self, count: int) -> bytes:
-        """The first bytes, fewer where the file is shorter."""
+        """Read the first bytes, fewer where the file is shorter."""
         with self.opened() as stream:
             return stream.read(count)
 
 
-def numbered(members: Sequence[Member]) -> list[Member]:
-    """Tell the members their places, in the order given."""
+def number_members(members: Sequence[Member]) -> list[Member]:
+    """Set the places of the members, in the order given."""
     if len(members) == 1:
         return list(members)
     return [
@@ -107,12 +108,12 @@ def _ordinal(number: int) -> str:
 
 
 def file_member(path: Path, name: str = "") -> Member:
-    """A file on disk."""
+    """Make a member from a file on disk."""
     return Member(open=lambda: _open_file(path), stored_bytes=lambda: _stored_bytes(path), name=name)
 
 
 def _open_file(path: Path) -> BinaryIO:
-    """Open without waiting, as a pipe that took the file's place would have us do."""
+    """Open without blocking, in case the file has been replaced by a pipe."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
@@ -121,11 +122,11 @@ def _open_file(path: Path) -> BinaryIO:
     if S_ISREG(os.fstat(descriptor).st_mode):
         return stream
     stream.close()
-    raise InputError("a file of the scan is no regular file")
+    raise InputError("a file of the scan is not a regular file")
 
 
 def _stored_bytes(path: Path) -> int:
-    """Bytes of a file without its holes, where the file system tells them; counting stops where it is dense enough."""
+    """Count the bytes of a file without its holes, where the file system reports them; stop once it is dense enough."""
     with _open_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size <= RATIO_COUNTS_FROM_BYTES or not hasattr(os, "SEEK_DATA"):
@@ -142,7 +143,7 @@ def _stored_bytes(path: Path) -> int:
 
 
 def folder_members(folder: Path) -> list[Member]:
-    """All regular files below a folder, in the order of their names; links to folders are not followed.
+    """List all regular files below a folder, in the order of their names; links to folders are not followed.
 
     Raises:
         InputError: the folder cannot be listed, or holds too many files.
@@ -155,7 +156,7 @@ def folder_members(folder: Path) -> list[Member]:
             (pending if is_folder else names).append((*parts, name))
             if len(names) + len(pending) > MAX_FILES:
                 raise InputError(f"the folder holds more than {MAX_FILES} files; give the folder of one study")
-    return numbered([file_member(folder.joinpath(*parts), "/".join(parts)) for parts in sorted(names)])
+    return number_members([file_member(folder.joinpath(*parts), "/".join(parts)) for parts in sorted(names)])
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
@@ -172,15 +173,15 @@ def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:  # a link in a circle, or to where nobody may look
+    except OSError:  # a circular link, or one to a place without access
         return False
 
 
 @contextmanager
-def opened_zip(member: Member) -> Iterator[list[Member]]:
-    """All files in a zip, in the order of their names, judged by its directory before one is unpacked.
+def open_zip(member: Member) -> Iterator[list[Member]]:
+    """List all files in a zip, in the order of their names, checked by its directory before one is unpacked.
 
-    The archive is open, and its members can be read, for as long as the block runs.
+    The archive is open, and its members can be read, for the duration of the block.
 
     Raises:
         InputError: not a zip, encrypted, with paths that lead out of it, or unpacking to more than a scan can hold.
@@ -194,11 +195,11 @@ def opened_zip(member: Member) -> Iterator[list[Member]]:
         with archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             _refuse_unsafe(infos, member.stored_bytes())
-            yield numbered([_zip_member(archive, info) for info in sorted(infos, key=lambda info: info.filename)])
+            yield number_members([_zip_member(archive, info) for info in sorted(infos, key=lambda info: info.filename)])
 
 
 def _require_short_directory(stream: BinaryIO) -> None:
-    """Refuse a zip by the size of its directory, which is read whole before anything else can be known.
+    """Refuse a zip whose directory, which must be read whole before anything else, is too large.
 
     Source: APPNOTE.TXT 4.3.14 to 4.3.16, where the end records of a zip hold that size.
     """

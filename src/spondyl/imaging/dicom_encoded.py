@@ -1,4 +1,4 @@
-"""Encoded DICOM frames, judged by their own headers before a decoder takes memory for what they claim.
+"""Checks of encoded DICOM frames by their own headers, before a decoder allocates the memory that they claim.
 
 Sources: PS3.5, annex G (RLE); ITU-T T.81, B.2.2 and T.87, C.2.2 (JPEG and JPEG-LS, frame header); ITU-T T.800, A.5.1
 (JPEG 2000, image and tile size).
@@ -17,23 +17,23 @@ _JPEG_START = b"\xff\xd8"
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
 _SCAN, _HUFFMAN_TABLES, _JPEG_LS = 0xDA, 0xC4, 0xF7
 _FRAME_HEADERS = {*range(0xC0, 0xD0), _JPEG_LS} - {_HUFFMAN_TABLES, 0xC8, 0xCC}
-"""Markers that begin a frame header, without those of tables."""
+"""The markers that begin a frame header, without those of tables."""
 
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 
 
 def max_encoded_bytes(raw_bytes: int) -> int:
-    """The greatest length of an encoded frame: no codec needs twice the raw size, but for its headers."""
+    """Return the largest plausible length of an encoded frame: twice the raw size, plus its headers."""
     return 2 * raw_bytes + 2**16
 
 
 def require_claimed_size(encoded: bytes, rows: int, columns: int, bits: int) -> None:
-    """Refuse a frame that would be decoded to something else than the image that its DICOM header states.
+    """Refuse a frame that does not decode to the image that its DICOM header states.
 
     Args:
         encoded: a whole frame, in any of the encodings.
         rows, columns: of the image; one sample a pixel.
-        bits: room for a pixel.
+        bits: allocated for a pixel.
 
     Raises:
         InputError: the frame's own header gives another size or several components, or cannot be read.
@@ -50,9 +50,9 @@ def require_claimed_size(encoded: bytes, rows: int, columns: int, bits: int) -> 
 
 
 def _jpeg_size(encoded: bytes, bits: int) -> tuple[int, int, int] | None:
-    """Rows, columns and components, if the segments up to the scan follow one another and a pixel has room.
+    """Read rows, columns and components, if the segments up to the scan are contiguous and a pixel fits its bits.
 
-    Where they do not, decoders look for the next one; some of them crash for want of a table or of room.
+    Otherwise decoders search for the next segment, and some of them crash on a missing table or buffer.
     """
     at, has_tables = 2, False
     size: list[int] = []
@@ -70,7 +70,7 @@ def _jpeg_size(encoded: bytes, bits: int) -> tuple[int, int, int] | None:
 
 
 def _jpeg_2000_size(encoded: bytes, at: int) -> tuple[int, int, int] | None:
-    """Rows, columns and components."""
+    """Read rows, columns and components."""
     if len(encoded) < at + 42:
         return None
     width, height, left, top, *_, components = struct.unpack_from(">8IH", encoded, at + 8)
@@ -81,6 +81,6 @@ def _require_short_segments(encoded: bytes, pixels: int) -> None:
     """Refuse run-length encoded bytes that would unpack to far more than an image's pixels."""
     count, *offsets = struct.unpack_from("<16I", encoded.ljust(64, b"\0"))
     bounds = [*offsets[: min(count, 15)], len(encoded)]
-    longest = max((stop - start for start, stop in pairwise(bounds)), default=0)
-    if longest > pixels + pixels // 64 + 2**10:  # where nothing repeats, 129 bytes stand for 128
-        raise InputError("a DICOM file holds more data than its image needs")
+    max_segment = max((stop - start for start, stop in pairwise(bounds)), default=0)
+    if max_segment > pixels + pixels // 64 + 2**10:  # incompressible data takes 129 bytes for 128
+        raise InputError("a DICOM file contains more data than its image needs")

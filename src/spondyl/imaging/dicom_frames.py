@@ -1,4 +1,4 @@
-"""The headers of DICOM files as frames: single images and the frames of enhanced objects in one shape.
+"""The headers of DICOM files as frames, in one form for single images and the frames of enhanced objects.
 
 Only the elements named in `_KEYWORDS` are read, so that no frame holds a patient's name, number or date.
 """
@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 
 from spondyl.imaging.archive import Member
-from spondyl.imaging.dicom_stream import bounded_header, opened_dicom
+from spondyl.imaging.dicom_stream import bounded_header, open_dicom
 from spondyl.imaging.limits import MAX_COORDINATE_MM
 from spondyl.types import Float
 
 __all__ = ["Frame", "frames_of", "is_dicom"]
 
 Dataset = Any
-"""pydicom's Dataset; its elements are attributes that no type checker knows."""
+"""A pydicom Dataset; its elements are attributes that no type checker knows."""
 
 Elements = dict[str, Any]
-"""Values by keyword."""
+"""The values of elements by keyword."""
 
 NEAR_UNIT = 0.01
-"""By how much direction cosines may miss being orthonormal; headers are rounded."""
+"""The largest deviation of direction cosines from orthonormality; headers are rounded."""
 
 _KEYWORDS = (
     "SOPClassUID",
@@ -75,7 +75,7 @@ _GROUPS = (
 """The functional groups of enhanced objects that matter for geometry, values and the choice of a stack."""
 
 _FIRST_ELEMENTS = (b"\x08\x00", b"\x02\x00")
-"""Group 0008 or 0002, little endian: how a data set without the 128-byte preamble starts."""
+"""The first bytes of a data set without the 128-byte preamble: group 0008 or 0002, little endian."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +91,9 @@ class Frame:
         position_lps_mm: (3,), centre of the first pixel.
         axes_lps: (2, 3), unit directions along a row and down a column.
         pixel_mm: (2,), distance of neighbouring rows, of neighbouring columns.
-        slice_mm: distance of slices or their thickness as stated, nan where neither is.
+        slice_mm: the stated distance between slices, or their thickness; nan where neither is stated.
         rescale: slope and intercept from stored to real values.
-        contrast: what tells apart the images of one place, most telling first.
+        contrast: properties that distinguish the images at one position, the most distinctive first.
     """
 
     member: int
@@ -121,18 +121,18 @@ class Frame:
 
     @property
     def normal_lps(self) -> Float:
-        """Unit normal of the image plane, (3,), right-handed with `axes_lps`."""
+        """The unit normal of the image plane, (3,), right-handed with `axes_lps`."""
         (a, b, c), (d, e, f) = self.axes_lps.tolist()  # numpy.cross takes twenty times as long
         return np.array([b * f - c * e, c * d - a * f, a * e - b * d])
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file's first 132 bytes look like DICOM, with or without its preamble."""
+    """Tell whether a file's first 132 bytes look like DICOM, with or without its preamble."""
     return head[128:132] == b"DICM" or head[:2] in _FIRST_ELEMENTS
 
 
 def frames_of(member: Member, number: int) -> list[Frame]:
-    """All frames of a file that have a place in space; none for reports, pictures in colour and the like.
+    """Read all frames of a file that have a position in space; none for reports, colour images and the like.
 
     Args:
         member: the file.
@@ -140,7 +140,7 @@ def frames_of(member: Member, number: int) -> list[Frame]:
     """
     from pydicom import dcmread
 
-    with opened_dicom(member) as stream, warnings.catch_warnings():
+    with open_dicom(member) as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
         try:
             header = dcmread(bounded_header(stream), force=True, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
@@ -151,7 +151,7 @@ def frames_of(member: Member, number: int) -> list[Frame]:
 
 
 def _elements_of_frames(header: Dataset) -> Iterator[Elements]:
-    """For each frame its elements that have a value, those of the frame before shared ones before the object's own."""
+    """Yield the elements of each frame that have a value: its own override shared ones, which override the object's."""
     own = _values(header)
     shared = own | _flatten(header.get("SharedFunctionalGroupsSequence") or [])
     per_frame = header.get("PerFrameFunctionalGroupsSequence")
@@ -176,7 +176,7 @@ def _values(elements: Dataset) -> Elements:
 
 
 def _is_plausible(frame: Frame) -> bool:
-    """Whether a place in space is one: finite, near the origin, with unit axes at right angles."""
+    """Tell whether the geometry of a frame is plausible: finite, near the origin, with orthonormal axes."""
     numbers = (*frame.position_lps_mm, *frame.axes_lps.flat, *frame.pixel_mm, *frame.rescale)
     (a, b, c), (d, e, f) = frame.axes_lps.tolist()
     products = (a * a + b * b + c * c - 1, d * d + e * e + f * f - 1, a * d + b * e + c * f)
@@ -191,11 +191,11 @@ def _is_plausible(frame: Frame) -> bool:
 
 def _parse(elements: Elements, number: int, index: int) -> Frame:
     def get(*keywords: str) -> Any:
-        """The first of the elements that has a value."""
+        """Return the first of the elements that has a value."""
         return next((elements[keyword] for keyword in keywords if keyword in elements), None)
 
     if int(get("SamplesPerPixel") or 1) != 1 or not str(get("PhotometricInterpretation")).startswith("MONOCHROME"):
-        raise ValueError("not a grey image")
+        raise ValueError("not a greyscale image")
     kind = {str(word).upper() for word in _words(get("FrameType", "ImageType"))}
     echo_ms = float(get("EffectiveEchoTime", "EchoTime") or 0)
     return Frame(

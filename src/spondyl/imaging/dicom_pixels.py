@@ -1,6 +1,6 @@
-"""Stored pixels of DICOM frames as real values; what cannot be decoded is refused in one sentence.
+"""Decoding of the stored pixels of DICOM frames to real values.
 
-A frame is read and decoded at a time, after its size has been held against what the header states.
+Frames are read and decoded one at a time, after their size has been compared with what the header states.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from spondyl.errors import InputError
 from spondyl.imaging.archive import Member
 from spondyl.imaging.dicom_encoded import max_encoded_bytes, require_claimed_size
 from spondyl.imaging.dicom_frames import Frame
-from spondyl.imaging.dicom_stream import BoundedStream, bounded_header, opened_dicom
-from spondyl.imaging.quiet import decoders_silenced
+from spondyl.imaging.dicom_stream import BoundedStream, bounded_header, open_dicom
+from spondyl.imaging.quiet import silence_decoders
 from spondyl.types import Float32
 
 __all__ = ["read_pixels"]
@@ -43,7 +43,7 @@ _KEYWORDS = (
 )
 _PIXEL_ELEMENTS = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
 _PLUGINS = ("pylibjpeg", "pyjpegls", "pydicom")
-"""Decoders to be preferred; GDCM crashes on some damaged files, and is left what nothing else decodes."""
+"""The preferred decoders; GDCM crashes on some damaged files and is used only where no other one decodes them."""
 
 _WRONG_SIZE = "the pixels of a DICOM file do not have the size that its header states"
 
@@ -66,10 +66,10 @@ def read_pixels(members: Sequence[Member], frames: Sequence[Frame]) -> Float32:
     for place, frame in enumerate(frames):
         places.setdefault(frame.member, {})[frame.index] = place
     for number, places_by_index in places.items():
-        with opened_dicom(members[number]) as stream, _pydicom_errors():
-            for index, image in _stored_images(stream, sorted(places_by_index)):
+        with open_dicom(members[number]) as stream, _pydicom_errors():
+            for index, image in _decode_images(stream, sorted(places_by_index)):
                 place = places_by_index[index]
-                images[place] = _rescaled(image, frames[place])
+                images[place] = _rescale(image, frames[place])
     if frames[0].is_inverted and frames[0].modality != "CT":  # the rescaled value of CT is HU, however it is shown
         np.subtract(images.min() + images.max(), images, out=images)
     return images
@@ -89,23 +89,23 @@ def _pydicom_errors() -> Iterator[None]:
             raise InputError("the pixels of a DICOM file are damaged, truncated or missing") from error
 
 
-def _rescaled(image: Image, frame: Frame) -> Image:
+def _rescale(image: Image, frame: Frame) -> Image:
     if image.shape != frame.shape:
         raise InputError(_WRONG_SIZE)
     slope, intercept = frame.rescale
-    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, and Volume refuses that
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow becomes infinite, which Volume refuses
         return (image * slope + intercept).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pixels:
-    """The stored form of the pixels of a file.
+    """The storage of the pixels of a file.
 
     Args:
         syntax: the transfer syntax.
         options: for pydicom's decoders.
-        length: of the element that holds them, as it states.
-        bits: of one pixel, significant ones of them, and whether these are signed.
+        length: the stated length of the pixel element.
+        bits: allocated and significant ones of a pixel, and whether these are signed.
     """
 
     syntax: Any
@@ -115,29 +115,29 @@ class _Pixels:
 
     @property
     def frames(self) -> int:
-        """How many the header states."""
+        """The stated number of frames."""
         return int(self.options["number_of_frames"])
 
     @property
     def frame_bytes(self) -> int:
-        """Length of a frame before compression."""
+        """The length of a frame before compression."""
         return int(self.options["rows"]) * int(self.options["columns"]) * self.bits[0] // 8
 
 
-def _stored_images(stream: BinaryIO, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
-    """Frames of a file with their indices, in the order of the file, which `indices` have."""
+def _decode_images(stream: BinaryIO, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
+    """Yield frames of a file with their indices, in the order of the file, which `indices` must have."""
     pixels = _find_pixels(stream)
     decode = _encapsulated if pixels.syntax.is_encapsulated else _native
     missing = len(indices)
     for index, image in decode(stream, pixels, indices):
         missing -= 1
-        yield index, _significant_bits(image, pixels)
+        yield index, _keep_significant_bits(image, pixels)
     if missing:
         raise EOFError
 
 
 def _find_pixels(stream: BinaryIO) -> _Pixels:
-    """Read the header and go to the first byte behind that of the pixel element."""
+    """Read the header and go to the first byte of the pixel data."""
     from pydicom import dcmread
     from pydicom.pixels.utils import as_pixel_options
 
@@ -158,7 +158,7 @@ def _find_pixels(stream: BinaryIO) -> _Pixels:
 
 
 def _decodable_syntax(header: Any) -> Any:
-    """The transfer syntax; where none is stated, the one that the header was read in."""
+    """Return the transfer syntax; where none is stated, the one in which the header was read."""
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -171,7 +171,7 @@ def _decodable_syntax(header: Any) -> Any:
     except NotImplementedError:
         is_available = False
     if not is_available:
-        is_unknown = str(syntax.name) == str(syntax)  # pydicom has no other name for it
+        is_unknown = str(syntax.name) == str(syntax)  # pydicom has no name for it
         name = "a private or unknown one" if is_unknown else syntax.name
         raise InputError(f"the transfer syntax of the DICOM files cannot be decoded: {name}")
     return syntax
@@ -189,7 +189,7 @@ def _native(stream: BinaryIO, pixels: _Pixels, indices: Sequence[int]) -> Iterat
 
 
 def _is_data(stream: BinaryIO, length: int, padding_bytes: int) -> bool:
-    """Whether the last bytes of an element, which begins here, are more than padding."""
+    """Tell whether the last bytes of the element that begins here are more than padding."""
     start = stream.tell()
     stream.seek(length - padding_bytes, io.SEEK_CUR)
     is_data = any(stream.read(padding_bytes))
@@ -200,9 +200,12 @@ def _is_data(stream: BinaryIO, length: int, padding_bytes: int) -> bool:
 def _encapsulated(stream: BinaryIO, pixels: _Pixels, indices: Sequence[int]) -> Iterator[tuple[int, Image]]:
     from pydicom.encaps import generate_frames
 
-    longest = max_encoded_bytes(pixels.frame_bytes)
+    max_frame = max_encoded_bytes(pixels.frame_bytes)
     offsets = 8 * pixels.frames  # of a table, and the heads of the fragments
-    limits = {"max_read_bytes": max(longest, offsets), "max_bytes": pixels.frames * longest + 4 * offsets}
+    limits = {
+        "max_read_bytes": max(max_frame, offsets),
+        "max_bytes": pixels.frames * max_frame + 4 * offsets,
+    }
     frames = generate_frames(
         cast(BinaryIO, BoundedStream(stream, **limits)),
         number_of_frames=pixels.frames,
@@ -215,7 +218,7 @@ def _encapsulated(stream: BinaryIO, pixels: _Pixels, indices: Sequence[int]) -> 
 
 
 def _decode(encoded: bytes, pixels: _Pixels) -> Image:
-    """Decode one frame that is encoded."""
+    """Decode one encoded frame."""
     from pydicom.encaps import encapsulate
     from pydicom.pixels.decoders.base import get_decoder
 
@@ -225,13 +228,13 @@ def _decode(encoded: bytes, pixels: _Pixels) -> Image:
     content = encapsulate([encoded], has_bot=False)
     decoder = get_decoder(pixels.syntax)
     plugin = next((name for name in _PLUGINS if name in decoder.available_plugins), "")
-    with decoders_silenced():
+    with silence_decoders():
         image, _ = decoder.as_array(content, index=0, raw=True, decoding_plugin=plugin, **options)
     return image
 
 
-def _significant_bits(image: Image, pixels: _Pixels) -> Image:
-    """Keep the low bits that are significant, with their sign; old files carry overlays above them."""
+def _keep_significant_bits(image: Image, pixels: _Pixels) -> Image:
+    """Keep the significant low bits, with their sign; old files store overlays above them."""
     allocated, stored, is_signed = pixels.bits
     if not 0 < stored < allocated or image.dtype.kind not in "iu":
         return image

@@ -1,7 +1,7 @@
-"""From a heap of DICOM frames to stacks of parallel slices, and the choice of the one to analyse.
+"""Grouping of DICOM frames into stacks of parallel slices, and the choice of the stack to analyse.
 
-Slices are ordered by their position along the normal and by nothing else. A stack is described by what it shows
-(plane, slices, extent), never by a description that a person typed.
+Slices are ordered by their position along the normal alone. A stack is described by its plane, slices and extent,
+never by a description that a person typed.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from spondyl.imaging.dicom_frames import Frame
 from spondyl.imaging.volume import Modality
 from spondyl.types import Float
 
-__all__ = ["SAME_PLACE_MM", "ImageStack", "choose", "depths_mm", "stacks_of"]
+__all__ = ["SAME_PLACE_MM", "ImageStack", "choose_stack", "depths_mm", "stacks_of"]
 
 SAME_DIRECTION = 0.01
-"""Largest difference of two direction cosines in one stack, 0.6 degrees; scanners write 6 digits or more."""
+"""The largest difference of direction cosines in one stack, 0.6 degrees; scanners write 6 digits or more."""
 
 SAME_PLACE_MM = 0.02
-"""Slices nearer than this lie at one place; the finest CT slices are 0.2 mm apart."""
+"""Slices nearer than this are at one position; the finest CT slices are 0.2 mm apart."""
 
 SAME_STATION_MM = 20.0
-"""Images shifted in their plane by more from one slice to the next belong to another table position; a tilted gantry
-shifts them by a few mm."""
+"""Images shifted in their plane by more than this from one slice to the next belong to another table position; a
+tilted gantry shifts them by a few mm."""
 
 ENOUGH_SLICES = 5
 """A sagittal localiser has 1 to 3 slices, a spine exam 11 or more."""
 
 THIN_MM = 2.0
-"""A stack of any plane whose slices are no further apart can be viewed from the side."""
+"""The largest distance of slices at which a stack of any plane can be viewed from the side."""
 
 SIMILAR_EXTENT_MM = 20.0
 """Stacks whose extents differ by less show the same spine; then contrast and slices decide."""
 
 MAX_STACKS_OF_SERIES = 500
-"""Radial scans have a direction for each of some dozen images; every further image is compared with all stacks."""
+"""The limit of stacks in a series; radial scans have some dozen directions, and each image is compared with all."""
 
 _PLANES = ("sagittal", "coronal", "axial")
 
@@ -48,7 +48,7 @@ class ImageStack:
     """Parallel frames of one size, ordered along their common normal.
 
     Args:
-        frames: by position along the normal, places may repeat.
+        frames: by position along the normal; positions may repeat.
         series: number of its series among all, from 1.
     """
 
@@ -57,12 +57,12 @@ class ImageStack:
 
     @property
     def depths_mm(self) -> Float:
-        """Positions along the first frame's normal, (n,), increasing."""
+        """The positions along the first frame's normal, (n,), increasing."""
         return depths_mm(self.frames)
 
     @property
     def places(self) -> int:
-        """How many different positions there are."""
+        """The number of different positions."""
         return 1 + int((np.diff(self.depths_mm) > SAME_PLACE_MM).sum())
 
     @property
@@ -72,23 +72,23 @@ class ImageStack:
 
     @property
     def extent_mm(self) -> float:
-        """Head-foot extent of all its pixels."""
+        """The head-foot extent of all its pixels."""
         first, last = self.frames[0], self.frames[-1]
         in_plane = np.abs(first.axes_lps[:, 2]) * first.pixel_mm[::-1] * first.shape[::-1]
         return float(in_plane.sum() + abs(last.position_lps_mm[2] - first.position_lps_mm[2]))
 
     def describe(self) -> str:
-        """What it shows, in a few words without any identifier."""
+        """Describe the stack in a few words without any identifier."""
         return f"series {self.series}, {self.plane}, {self.places} slices, {self.extent_mm:.0f} mm from head to foot"
 
 
 def depths_mm(frames: Sequence[Frame]) -> Float:
-    """Positions of parallel frames along the first one's normal, (n,)."""
+    """Compute the positions of parallel frames along the first one's normal, (n,)."""
     return _positions(frames) @ frames[0].normal_lps
 
 
 def stacks_of(frames: Iterable[Frame]) -> list[ImageStack]:
-    """Group frames by series, size and orientation, and split what holds several images of each place.
+    """Group frames by series, size and orientation, and split groups with several images at each position.
 
     Returns:
         The stacks in a stable order, localisers and further contrasts included.
@@ -103,8 +103,8 @@ def stacks_of(frames: Iterable[Frame]) -> list[ImageStack]:
     return stacks
 
 
-def choose(stacks: list[ImageStack], modality: Modality | None) -> ImageStack | None:
-    """The stack that shows most of the spine from the side.
+def choose_stack(stacks: list[ImageStack], modality: Modality | None) -> ImageStack | None:
+    """Choose the stack that shows most of the spine from the side; None if no stack has the modality.
 
     In this order: the modality asked for (else MR before CT), a sagittal stack of enough slices, then a thin one of any
     plane, then the longest from head to foot; among equals magnitude images, T2, more slices, the first.
@@ -128,7 +128,7 @@ def _merit(stack: ImageStack) -> tuple[float, ...]:
 
 
 def _view(stack: ImageStack) -> int:
-    """How well the spine can be seen from the side, the best is 3."""
+    """Rate how well the spine can be viewed from the side; the best is 3."""
     has_enough = stack.places >= ENOUGH_SLICES
     if stack.plane == "sagittal":
         return 3 if has_enough else 1
@@ -170,7 +170,7 @@ def _by_direction(frames: list[Frame]) -> list[list[Frame]]:
 
 
 def _by_station(frames: list[Frame]) -> list[list[Frame]]:
-    """Tell apart the stations of a long exam: parallel stacks side by side in their own plane."""
+    """Separate the stations of a long exam: parallel stacks side by side in their own plane."""
     ordered = _by_depth(frames)
     places = _positions(ordered) @ frames[0].axes_lps.T
     stations, lasts = [[ordered[0]]], places[:1].copy()
@@ -189,11 +189,11 @@ def _by_station(frames: list[Frame]) -> list[list[Frame]]:
 
 def _require_few(stacks: Sequence[object]) -> None:
     if len(stacks) > MAX_STACKS_OF_SERIES:
-        raise InputError(f"one DICOM series holds more than {MAX_STACKS_OF_SERIES} stacks of images; give one of them")
+        raise InputError(f"a DICOM series holds more than {MAX_STACKS_OF_SERIES} stacks of images; give one of them")
 
 
 def _split_repeats(stack: ImageStack) -> list[ImageStack]:
-    """Split where most places hold several images, by the first property of which each value covers the places."""
+    """Split a stack with several images at most positions, by the first property whose values each cover them."""
     if len(stack.frames) < 1.5 * stack.places:
         return [stack]
     for position in range(len(stack.frames[0].contrast)):

@@ -1,4 +1,4 @@
-"""The bytes of a DICOM file as pydicom may have them: seekable, not deflated, and not more than an image needs."""
+"""Streams of DICOM files for pydicom: seekable, not deflated, and limited to what an image needs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from spondyl.errors import InputError
 from spondyl.imaging.archive import Member
 from spondyl.imaging.packed import DeflatedStream, read_at_most
 
-__all__ = ["BoundedStream", "bounded_header", "opened_dicom"]
+__all__ = ["BoundedStream", "bounded_header", "open_dicom"]
 
 MAX_PACKED_FILE_BYTES = 2**30
-"""A file in a zip is unpacked into memory; one of 2000 CT slices has this size."""
+"""The largest file of a zip that is unpacked into memory; an object of 2000 CT slices has this size."""
 
 MAX_DEFLATED_FILE_BYTES = 2**29
-"""Few write this transfer syntax, and for single images."""
+"""The largest deflated file; this transfer syntax is rare and used for single images."""
 
 MAX_HEADER_VALUE_BYTES = 64 * 2**20
 MAX_HEADER_BYTES = 128 * 2**20
 MAX_READS = 5_000_000
-"""Of one header; an enhanced object with 12,000 frames has 30 MB in 500,000 elements, a slice a few kB."""
+"""The limits of one header; an enhanced object of 12,000 frames has 30 MB in 500,000 elements, a slice a few kB."""
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _EXPLICIT = b"1.2.840.10008.1.2.1"
@@ -37,7 +37,7 @@ class BoundedStream:
 
     Args:
         stream: seekable.
-        max_read_bytes, max_bytes, max_reads: at once, in all, and how often.
+        max_read_bytes, max_bytes, max_reads: limits of one read, of all reads together, and of their number.
     """
 
     def __init__(self, stream: BinaryIO, *, max_read_bytes: int, max_bytes: int, max_reads: int = MAX_READS) -> None:
@@ -45,41 +45,41 @@ class BoundedStream:
         self._max_read_bytes, self._bytes_left, self._reads_left = max_read_bytes, max_bytes, max_reads
 
     def read(self, count: int) -> bytes:
-        """Read up to so many bytes.
+        """Read up to `count` bytes.
 
         Raises:
-            InputError: one of the limits is passed.
+            InputError: one of the limits is exceeded.
         """
         self._bytes_left -= count
         self._reads_left -= 1
         if count > self._max_read_bytes or self._bytes_left < 0 or self._reads_left < 0:
-            raise InputError("a DICOM file holds more data than its image needs")
+            raise InputError("a DICOM file contains more data than its image needs")
         return self._read(count)
 
 
 def bounded_header(stream: BinaryIO) -> BinaryIO:
-    """A stream of which only a header can be read."""
+    """Limit a stream to the length of a header."""
     limits = {"max_read_bytes": MAX_HEADER_VALUE_BYTES, "max_bytes": MAX_HEADER_BYTES}
     return cast(BinaryIO, BoundedStream(stream, **limits))
 
 
 @contextmanager
-def opened_dicom(member: Member) -> Iterator[BinaryIO]:
-    """Open a file that looks like DICOM for as long as the block runs; a deflated data set is inflated.
+def open_dicom(member: Member) -> Iterator[BinaryIO]:
+    """Open a file that looks like DICOM for the duration of the block; a deflated data set is inflated.
 
     Raises:
-        InputError: the file cannot be read, or unpacks to more than an image needs; also see `Member.opened`.
+        InputError: the file cannot be read, or unpacks to more than an image needs; see also `Member.opened`.
     """
     with member.opened() as stream:
         seekable: BinaryIO = stream
         if member.is_packed:
             seekable = read_at_most(stream, MAX_PACKED_FILE_BYTES, member.stored_bytes())
-        yield _inflated(seekable, member)
+        yield _inflate(seekable, member)
 
 
-def _inflated(stream: BinaryIO, member: Member) -> BinaryIO:
-    """The stream itself, or its content as the explicit transfer syntax writes it: PS3.5, A.2 and A.5."""
-    start = _start_of_deflated(stream)
+def _inflate(stream: BinaryIO, member: Member) -> BinaryIO:
+    """Return the stream itself, or its inflated content in the explicit transfer syntax: PS3.5, A.2 and A.5."""
+    start = _find_deflated(stream)
     stream.seek(0)
     if start is None:
         return stream
@@ -92,8 +92,8 @@ def _inflated(stream: BinaryIO, member: Member) -> BinaryIO:
     return io.BytesIO(meta + data_set.getbuffer())
 
 
-def _start_of_deflated(stream: BinaryIO) -> int | None:
-    """Where the data set begins if the file's meta information says that it is deflated: PS3.10, 7.1."""
+def _find_deflated(stream: BinaryIO) -> int | None:
+    """Find the start of the data set if the meta information declares it deflated, else None: PS3.10, 7.1."""
     stream.seek(128)
     is_deflated = False
     if stream.read(4) != b"DICM":

@@ -1,6 +1,6 @@
-"""A label map: which structure each voxel belongs to, as an integer code; read from NIfTI or MetaImage.
+"""Label maps: the structure of each voxel as an integer code, read from NIfTI or MetaImage.
 
-Nothing is guessed: no modality, no frame of several, and no code that the file does not hold.
+Nothing is guessed: no modality, no choice among several frames, no rounding of codes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from spondyl.types import Float32
 __all__ = ["MAX_CODES", "LabelMap", "read_labels"]
 
 MAX_CODES = 128
-"""Vertebrae, discs and endplates are 84 codes at most; a scan of eight bits has about 200 grey values or more."""
+"""The largest number of codes; vertebrae, discs and endplates have 84, an 8-bit scan about 200 grey values."""
 
 _HEAD_BYTES = 540
-"""Length of the longest header by which a format is recognised, NIfTI-2's."""
+"""The length of the longest header by which a format is recognised, that of NIfTI-2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def read_labels(path: Path) -> LabelMap:
         path: NIfTI (.nii, .nii.gz) or MetaImage (.mha); whole numbers in any type, floating point included.
 
     Raises:
-        InputError: the file is missing or damaged, holds several volumes, or holds a scan instead of codes.
+        InputError: the file is missing or damaged, or contains several volumes or a scan instead of codes.
     """
     with file_member(path).open() as stream:
         head = stream.read(_HEAD_BYTES)
@@ -65,23 +65,23 @@ def read_labels(path: Path) -> LabelMap:
         else:
             raise InputError("a label map must be a NIfTI or MetaImage (.mha) file")
     if image.frames != 1:
-        raise InputError(f"a label map must hold one volume, got {image.frames}")
+        raise InputError(f"a label map must contain one volume, got {image.frames}")
     return LabelMap(codes=_codes(image.voxels), affine=image.affine)
 
 
 def _codes(voxels: Float32) -> NDArray[np.uint16]:
-    """The voxels as codes, if they are codes."""
+    """Convert the voxels to codes, refusing values that are not codes."""
     lowest, highest = float(voxels.min()), float(voxels.max())
     if not (lowest >= 0 and highest <= np.iinfo(np.uint16).max):  # NaN included
         raise InputError(f"a label map must hold codes from 0 to 65535, got {lowest:g} to {highest:g}; is it a scan?")
     codes = voxels.astype(np.uint16)
     if not np.array_equal(codes, voxels):
-        raise InputError("a label map must hold whole numbers, got fractions; is it a scan?")
+        raise InputError("a label map must contain whole numbers, got fractions; is it a scan?")
     is_used = np.zeros(2**16, np.bool_)
     for plane in codes:
         is_used[plane] = True
     if is_used.sum() > MAX_CODES:
         raise InputError(
-            f"a label map must hold at most {MAX_CODES} different codes, got {is_used.sum()}; is it a scan?"
+            f"a label map must contain at most {MAX_CODES} different codes, got {is_used.sum()}; is it a scan?"
         )
     return codes

@@ -1,4 +1,4 @@
-"""How much a reader accepts before it looks at a single voxel."""
+"""Limits that a reader applies before it reads a single voxel."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ __all__ = [
 ]
 
 MAX_VOXELS = 10**9
-"""A whole-body CT at 0.7 mm has 4e8 voxels; from here on a file is broken or hostile, and would fill the memory."""
+"""The limit of voxels; a whole-body CT at 0.7 mm has 4e8, and a larger file is damaged or hostile."""
 
 MAX_IMAGE_PIXELS = 4096**2
-"""The largest matrices of MR and CT are 2048 x 2048; decoders take an image at a time."""
+"""The limit of pixels in one image; the largest matrices of MR and CT are 2048 x 2048."""
 
 MAX_RATIO = 100
-"""Scans shrink 2 to 5 times, a scan that is mostly air perhaps 30 times."""
+"""The limit of compression; scans shrink 2 to 5 times, a scan that is mostly air perhaps 30 times."""
 
 RATIO_COUNTS_FROM_BYTES = 100 * 2**20
-"""Small files of zeros are harmless, and tests and phantoms write them."""
+"""Smaller files are exempt from `MAX_RATIO`: small files of zeros are harmless, and tests and phantoms write them."""
 
 LARGE_VOXELS = 3 * 10**8
-"""1.2 GB as they are held in memory; what is larger must be worth it."""
+"""Scans with more voxels, 1.2 GB in memory, must have `MIN_BYTES_PER_VOXEL`."""
 
 MIN_BYTES_PER_VOXEL = 0.05
-"""The noise of a scan alone takes more, even where four fifths of it are empty."""
+"""The noise of a scan alone takes more, even if four fifths of it are empty."""
 
 MAX_DEFLATION = 1032
-"""Nothing deflates further: zlib's technical details."""
+"""The largest ratio that deflating can reach: zlib's technical details."""
 
 MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 50.0
-"""MR microscopy has voxels of 0.02 mm; slices further apart than 50 mm show less than one vertebra in each."""
+"""MR microscopy has voxels of 0.02 mm; slices more than 50 mm apart can miss whole vertebrae."""
 
 MAX_EXTENT_MM = 10_000.0
-"""Five people from head to foot."""
+"""The limit of a scan's extent; whole-body scans cover 2 m."""
 
 MAX_COORDINATE_MM = 100_000.0
-"""Tables move by metres; from here on single precision is coarser than 0.01 mm."""
+"""The largest distance from the origin; beyond it single precision is coarser than 0.01 mm."""
 
 
 def require_readable_shape(shape: Sequence[int]) -> None:
-    """Refuse what is too large, empty or flat, judged from the header.
+    """Refuse a shape that is too large or empty.
 
     Args:
         shape: length of every axis, further frames included.
 
     Raises:
-        InputError: an axis is empty, or the voxels are 10^9 or more.
+        InputError: an axis is empty, or there are 10^9 voxels or more.
     """
     if not shape or min(shape) < 1:
         raise InputError(f"the scan has an empty axis: its header gives the shape {tuple(shape)}")
@@ -67,22 +67,22 @@ def require_readable_shape(shape: Sequence[int]) -> None:
 
 
 def require_backed(shape: Sequence[int], voxel_bytes: int, stored_bytes: int) -> None:
-    """Refuse a scan for which its file is too short, however it is compressed, before any memory is taken.
+    """Refuse a scan whose file is too short for it, however it is compressed, before any memory is allocated.
 
     Args:
         shape: length of every axis, further frames included.
         voxel_bytes: of one voxel before compression.
-        stored_bytes: how many bytes really stand for the scan on disk or in an archive.
+        stored_bytes: actual size of the scan on disk or in an archive.
 
     Raises:
-        InputError: the file cannot hold that many voxels, or holds too little for those of a scan.
+        InputError: the file is too short for that many voxels, or for those of a scan.
     """
     voxels = prod(int(n) for n in shape)
     is_thin = voxels > LARGE_VOXELS and voxels * MIN_BYTES_PER_VOXEL > stored_bytes
     if is_thin or voxels * voxel_bytes > MAX_DEFLATION * (stored_bytes + 1):
         raise InputError(
             f"the scan is damaged or truncated: its header gives the shape {tuple(shape)}, "
-            f"and {stored_bytes / 2**20:.1f} MiB are too little for that"
+            f"and {stored_bytes / 2**20:.1f} MiB are too few for that"
         )
 
 
@@ -91,7 +91,7 @@ def require_plausible_grid(grid: Grid) -> None:
     """Refuse a grid that no scanner makes.
 
     Raises:
-        InputError: the spacing, the extent or the position is out of all proportion.
+        InputError: the spacing, the extent or the position is implausible.
     """
     spacing_mm, counts = grid.spacing_mm, np.array(grid.shape, dtype=np.float64)
     if spacing_mm.min() < MIN_SPACING_MM or spacing_mm.max() > MAX_SPACING_MM:

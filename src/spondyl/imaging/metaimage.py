@@ -1,4 +1,4 @@
-"""MetaImage in one file (.mha), as ITK writes it: a text header, then the voxels, raw or deflated.
+"""Reading of MetaImage in one file (.mha), as ITK writes it: a text header, then the voxels, raw or deflated.
 
 `Offset` is the LPS position of voxel (0, 0, 0) and row n of `TransformMatrix` the LPS direction of index axis n, mm;
 the first axis varies fastest. Source: the MetaIO documentation of ITK.
@@ -44,18 +44,18 @@ _ELEMENT_TYPES = {
 
 
 def is_metaimage(head: bytes) -> bool:
-    """Whether a file's first bytes are those of a MetaImage header."""
+    """Tell whether a file's first bytes are those of a MetaImage header."""
     key, equals, _ = head.partition(b"=")
     return bool(equals) and key.strip() in _FIRST_KEYS
 
 
 def read_metaimage(stream: BinaryIO, *, stored_bytes: int | None = None) -> StoredImage:
-    """Read one MetaImage stream.
+    """Read a MetaImage stream.
 
     Args:
         stream: at its start.
-        stored_bytes: how many bytes stand for it on disk or in an archive, held against what its header claims; None
-            for a label map, of which a few bytes may be enough.
+        stored_bytes: its size on disk or in an archive, which is compared with what its header claims; None for a label
+            map, which may shrink to a few bytes.
 
     Raises:
         InputError: damaged, truncated, of two dimensions, too large, in two files, or without real numbers in it.
@@ -72,12 +72,12 @@ def read_metaimage(stream: BinaryIO, *, stored_bytes: int | None = None) -> Stor
         raise InputError("the MetaImage file is damaged or truncated") from error
     warnings: tuple[str, ...] = ()
     if "TransformMatrix" not in header:
-        warnings += ("no orientation is stored: the axes were taken to point to left, posterior and superior",)
+        warnings += ("no orientation is stored: the axes were assumed to point to left, posterior and superior",)
     return StoredImage(format="metaimage", frames=prod(shape[3:]), voxels=voxels, affine=affine, warnings=warnings)
 
 
 def _read_header(stream: BinaryIO) -> dict[str, str]:
-    """Key to value up to `ElementDataFile`, which the format puts last; synonyms are brought to one name."""
+    """Read keys and values up to `ElementDataFile`, which is the last; synonyms are replaced by one name."""
     synonyms = {
         "Position": "Offset",
         "Origin": "Offset",
@@ -97,7 +97,7 @@ def _read_header(stream: BinaryIO) -> dict[str, str]:
 
 
 def _layout(header: dict[str, str]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    """Shape, further frames included, and type of the voxels."""
+    """Read the shape, further frames included, and the type of the voxels."""
     shape = tuple(int(n) for n in header["DimSize"].split())
     require_readable_shape(shape)
     if len(shape) < 3 or min(shape[:3]) < 2:
@@ -107,9 +107,9 @@ def _layout(header: dict[str, str]) -> tuple[tuple[int, ...], np.dtype[np.generi
     if header["ElementDataFile"].upper() != "LOCAL":
         raise InputError("MetaImage in two files (.mhd and .raw) is not read; convert it to one .mha file")
     if int(header.get("ElementNumberOfChannels", "1")) != 1 or header["ElementType"] not in _ELEMENT_TYPES:
-        raise InputError("the MetaImage file holds colours or vectors, not one real value per voxel")
+        raise InputError("the MetaImage file contains colours or vectors, not one real value per voxel")
     if header.get("BinaryData", "True").lower() != "true":
-        raise InputError("the MetaImage file holds its voxels as text, which is not read")
+        raise InputError("the MetaImage file stores its voxels as text, which is not read")
     is_big_endian = header.get("BinaryDataByteOrderMSB", "False").lower() == "true"
     return shape, np.dtype((">" if is_big_endian else "<") + _ELEMENT_TYPES[header["ElementType"]])
 
@@ -125,7 +125,7 @@ def _first_frame(
         if not (piece := voxel_stream.read(min(rest, 1 << 20))):
             raise EOFError
         rest -= len(piece)
-    if is_packed and voxel_stream.read(1):  # reading on checks the sum at the end as well
+    if is_packed and voxel_stream.read(1):  # reading on also verifies the checksum
         raise ValueError
     return voxels.reshape(shape[:3], order="F")
 

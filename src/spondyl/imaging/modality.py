@@ -1,4 +1,4 @@
-"""How a scan was made; apart from the volume, so that asking for it costs no numpy."""
+"""The modality of a scan, in a file of its own that does not import numpy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Modality"]
 
 
 class Modality(StrEnum):
-    """How a scan was made."""
+    """The modality of a scan."""
 
     MR = "mr"
     CT = "ct"

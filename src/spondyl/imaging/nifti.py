@@ -1,6 +1,6 @@
-"""NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz): from a stream of bytes to a volume.
+"""Reading of NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz).
 
-The header is judged before any voxel is read, and a compressed stream is read to its end so that its checksum counts.
+The header is checked before any voxel is read, and a compressed stream is read to its end to verify its checksum.
 World space is that of the sform, else of the qform, else of the spacing alone (with a warning), as nibabel reads it.
 """
 
@@ -26,39 +26,39 @@ from spondyl.types import Float32
 __all__ = ["GZIP_MAGIC", "is_nifti", "read_nifti"]
 
 Header = Any
-"""nibabel's Nifti1Header or Nifti2Header; nibabel leaves its methods without types."""
+"""A Nifti1Header or Nifti2Header of nibabel, which has no types for their methods."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 _MAGICS = {b"n+1\x00": (344, 348), b"n+2\x00": (4, 540)}
 _PAIR_MAGICS = {b"ni1\x00": 344, b"ni2\x00": 4}
 _SLACK_BYTES = 1 << 20
-"""Writers pad or append little; more than this behind the voxels is no NIfTI."""
+"""The limit of padding behind the voxels."""
 _MAX_GAP_BYTES = 64 << 20
-"""Extensions of a header hold text."""
+"""The limit of the gap before the voxels, in which extensions of the header store text."""
 
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
 _UNIT_NAMES = {1: "metres", 3: "microns"}
 _UNITS_OF_MM = (0, 2)
-"""Unknown, as many writers leave it, and mm. Source: nifti1.h, XYZT_TO_SPACE."""
+"""The codes of units that are read as mm: unknown, as many writers leave it, and mm (nifti1.h, XYZT_TO_SPACE)."""
 
 
 def is_nifti(head: bytes) -> bool:
-    """Whether the first 348 bytes (decompressed) are those of a NIfTI header."""
+    """Tell whether the first 348 bytes (decompressed) are those of a NIfTI header."""
     magics = [(magic, at) for magic, (at, _) in _MAGICS.items()] + list(_PAIR_MAGICS.items())
     return any(head[at : at + 4] == magic for magic, at in magics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layout:
-    """The layout of the voxels behind a header, and their place.
+    """The layout of the voxels as a header states it.
 
     Args:
         shape: length of every axis, further frames included.
-        dtype: as which a voxel is stored.
+        dtype: type of the stored voxels.
         gap_bytes: between the header and the first voxel.
         rescale: slope and intercept from stored to real values.
         affine: (i, j, k) to RAS mm.
-        warnings: what was guessed.
+        warnings: guesses, one sentence each.
     """
 
     shape: tuple[int, ...]
@@ -70,12 +70,12 @@ class _Layout:
 
 
 def read_nifti(stream: BinaryIO, *, stored_bytes: int | None = None) -> StoredImage:
-    """Read one NIfTI stream, gzipped or not.
+    """Read a NIfTI stream, gzipped or not.
 
     Args:
         stream: seekable, at its start.
-        stored_bytes: how many bytes stand for it on disk or in an archive, held against what its header claims; None
-            for a label map, of which a few bytes may be enough.
+        stored_bytes: its size on disk or in an archive, which is compared with what its header claims; None for a label
+            map, which may shrink to a few bytes.
 
     Raises:
         InputError: damaged, truncated, of two dimensions, too large, or without real numbers in it.
@@ -121,7 +121,7 @@ def _parse_header(stream: BinaryIO) -> Header:
 
 
 def _silent_logger() -> logging.Logger:
-    """For nibabel, which would otherwise print what it repairs in a header."""
+    """Return a logger for nibabel, which would otherwise print the repairs that it makes in a header."""
     logger = logging.Logger(__name__)
     logger.addHandler(logging.NullHandler())
     return logger
@@ -133,13 +133,13 @@ def _layout(header: Header) -> _Layout:
         dtype = header.get_data_dtype()
         gap_bytes = max(0, int(header.get_data_offset()) - int(header["sizeof_hdr"]))
         slope, intercept = header.get_slope_inter()
-    except Exception as error:  # nibabel raises many kinds on numbers that are none, or out of range
+    except Exception as error:  # nibabel raises many kinds on invalid numbers
         raise InputError("the header of the NIfTI file is damaged") from error
     require_readable_shape(shape)
     if len(shape) < 3 or min(shape[:3]) < 2:
         raise InputError(f"a scan must have three dimensions, the NIfTI file has the shape {shape}")
     if dtype.kind not in "iuf":
-        raise InputError("the NIfTI file holds colours or complex numbers, not one real value per voxel")
+        raise InputError("the NIfTI file contains colours or complex numbers, not one real value per voxel")
     if gap_bytes > _MAX_GAP_BYTES:
         raise InputError("the header of the NIfTI file is damaged")
     affine, warnings = _world(header)
@@ -158,11 +158,11 @@ def _first_frame(stream: BinaryIO, layout: _Layout) -> Float32:
 
 
 def _drain(stream: BinaryIO, limit: int) -> None:
-    """Read to the end, where gzip keeps its checksum, unless that is further than the header says."""
+    """Read to the end, where gzip stores its checksum, unless that is farther than the header states."""
     while chunk := stream.read(1 << 20):
         limit -= len(chunk)
         if limit < 0:
-            raise InputError("the NIfTI file holds more data than its header says")
+            raise InputError("the NIfTI file contains more data than its header states")
 
 
 @np.errstate(over="ignore", invalid="ignore")  # `Affine` refuses what is not finite
@@ -171,7 +171,7 @@ def _world(header: Header) -> tuple[Affine, tuple[str, ...]]:
     scale = np.diag([*(3 * [_MM_PER_UNIT.get(unit, 1.0)]), 1.0])
     warnings: tuple[str, ...] = ()
     if unit not in (*_MM_PER_UNIT, *_UNITS_OF_MM):
-        warnings += ("the unit of positions is not one of NIfTI's and was taken to be mm",)
+        warnings += ("the unit of positions is unknown to NIfTI and was assumed to be mm",)
     elif unit in _MM_PER_UNIT:
         warnings += (f"positions are stored in {_UNIT_NAMES[unit]} and were converted to mm",)
     for kind in ("sform", "qform"):
@@ -184,5 +184,5 @@ def _world(header: Header) -> tuple[Affine, tuple[str, ...]]:
     try:
         affine = Affine(scale @ header.get_base_affine())
     except Exception as error:  # as above
-        raise InputError("the NIfTI file places its voxels nowhere") from error
+        raise InputError("the NIfTI file gives its voxels no valid position") from error
     return affine, (*warnings, "no orientation is stored (neither sform nor qform): left and right may be swapped")

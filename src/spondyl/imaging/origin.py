@@ -1,4 +1,4 @@
-"""The DICOM origin of a volume: what a segmentation or report that is written for it must refer to and repeat.
+"""The DICOM origin of a volume, which a segmentation or report that is written for it must refer to and repeat.
 
 It identifies a patient, so only the writers of DICOM may read it. It is not shown, printed or logged, and does not
 leave the process: its `repr` is empty, and a pickle or copy of it is None.
@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 
 from spondyl.imaging.archive import Member
-from spondyl.imaging.dicom_stream import bounded_header, opened_dicom
+from spondyl.imaging.dicom_stream import bounded_header, open_dicom
 
 __all__ = ["DicomOrigin", "SourceImage", "read_origin"]
 
@@ -37,7 +37,7 @@ _REPEATED = (
     "PatientSize",
     "PatientWeight",
 )
-"""Of the modules patient, general study and patient study: PS3.3 C.7.1.1, C.7.2.1 and C.7.2.2."""
+"""Elements of the modules patient, general study and patient study: PS3.3 C.7.1.1, C.7.2.1 and C.7.2.2."""
 
 _MAX_CHARACTERS = 1024
 """A person's name in three writings has at most 194; longer values are ignored."""
@@ -97,7 +97,7 @@ def read_origin(member: Member, slices: tuple[tuple[SourceImage, ...], ...]) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
         try:
-            with opened_dicom(member) as stream:
+            with open_dicom(member) as stream:
                 tags = ["SpecificCharacterSet", *_UIDS, *_REPEATED]
                 header = dcmread(bounded_header(stream), force=True, stop_before_pixels=True, specific_tags=list(tags))
             texts = {keyword: _text(header.get(keyword)) for keyword in (*_UIDS, *_REPEATED)}
@@ -118,7 +118,7 @@ def read_origin(member: Member, slices: tuple[tuple[SourceImage, ...], ...]) -> 
 
 
 def _text(value: object) -> str:
-    """The value of an element as a file states it; empty for one that is missing or too long."""
+    """Return the value of an element as text; empty for one that is missing or too long."""
     from pydicom.multival import MultiValue
 
     parts = value if isinstance(value, MultiValue) else [value]

@@ -1,7 +1,7 @@
-"""Recognise what Spondyl wrote into a folder that it now reads: reports, truths of phantoms, and remains of a run.
+"""Recognition of Spondyl's own files in an input folder: reports, the truth of phantoms, and remains of a run.
 
-A report and a truth are recognised by the schema in their JSON, and with them the files that they are written with, so
-that a scan which happens to have such a name is still read.
+A report and a truth are recognised by the schema in their JSON, and with them the files that are written beside them,
+so that a scan that happens to have such a name is still read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from spondyl.imaging.archive import Member
 
-__all__ = ["names_of_own_output"]
+__all__ = ["find_own_output"]
 
 REPORT_FILES = frozenset(
     {
@@ -28,23 +28,23 @@ REPORT_FILES = frozenset(
         "report.dcm",
     }
 )
-"""What `spondyl analyze` writes into one folder."""
+"""The files that `spondyl analyze` writes into one folder."""
 
 _TRUTH = "_truth.json"
 _TRUTH_FILES = ("_seg.nii.gz", "_subregions.nii.gz", _TRUTH)
-"""How `spondyl phantom` names what it writes beside a scan."""
+"""The endings of the files that `spondyl phantom` writes beside a scan."""
 
 _REMAINS = re.compile(r"\.spondyl-[0-9a-f]{8}-(fresh|previous)")
-"""The folders in which output is made; a run that was killed leaves them."""
+"""The temporary folders of output, which remain after a run was killed."""
 
 _SCHEMA = re.compile(rb'\s*\{\s*"schema"\s*:\s*"spondyl\.(findings|phantom)/\d+"')
-"""Spondyl writes the schema before anything else."""
+"""The first element of Spondyl's own JSON files."""
 
 _HEAD_BYTES = 200
 
 
-def names_of_own_output(members: Sequence[Member]) -> set[str]:
-    """Names of those files that Spondyl wrote and that are no scans."""
+def find_own_output(members: Sequence[Member]) -> set[str]:
+    """List the names of files that Spondyl wrote and that are no scans."""
     return {member.name for member in members if _is_remains(member)} | set(_described(members))
 
 

@@ -1,4 +1,4 @@
-"""Voxels and deflated data read in pieces, so that memory grows with what is there and not with what is claimed."""
+"""Reading of voxels and deflated data in pieces, so that memory grows with the data and not with what is claimed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DeflatedStream(io.RawIOBase):
     """The content of a deflated stream, from its present position, unpacked as it is read.
 
     Args:
-        packed: where it is read from.
+        packed: the source.
         wbits: its format, see `zlib.decompressobj`.
 
     Reading raises EOFError where the stream ends before its checksum, and zlib.error where it is damaged.
@@ -32,11 +32,11 @@ class DeflatedStream(io.RawIOBase):
         self._inflater = zlib.decompressobj(wbits)
 
     def readable(self) -> bool:
-        """Always true."""
+        """Return True always."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer as far as the stream goes."""
+        """Fill a buffer up to the end of the stream."""
         content = b""
         while not content and not self._inflater.eof:
             packed = self._inflater.unconsumed_tail or self._packed.read(_PIECE_BYTES)
@@ -54,12 +54,12 @@ def read_voxels(
 
     Args:
         stream: at the first voxel.
-        dtype: as which they are stored.
-        count: how many there are.
+        dtype: type of the stored voxels.
+        count: number of voxels.
         slope, intercept: from stored to real values.
 
     Returns:
-        (count,), in the order of the stream; what single precision cannot hold is infinite.
+        (count,), in the order of the stream; values beyond single precision become infinite.
 
     Raises:
         EOFError: the stream ends before the last.
@@ -77,7 +77,7 @@ def read_voxels(
 
 
 def read_exactly(stream: BinaryIO, count: int) -> bytes:
-    """Read that many bytes.
+    """Read exactly `count` bytes.
 
     Raises:
         EOFError: there are fewer.
@@ -89,15 +89,15 @@ def read_exactly(stream: BinaryIO, count: int) -> bytes:
 
 
 def read_at_most(stream: BinaryIO, limit: int, stored_bytes: int) -> io.BytesIO:
-    """Read to the end, into memory.
+    """Read to the end, into memory, unless there is more than a limit.
 
     Args:
-        stream: what is unpacked as it is read.
-        limit: how many bytes it may have.
-        stored_bytes: from how many it is unpacked.
+        stream: unpacked as it is read.
+        limit: largest number of bytes.
+        stored_bytes: number of bytes before unpacking.
 
     Raises:
-        InputError: there are more, or more than a scan shrinks to.
+        InputError: there are more bytes, or the ratio is more than that of any scan.
     """
     limit = min(limit, max(RATIO_COUNTS_FROM_BYTES, MAX_RATIO * stored_bytes))
     content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The only place where DICOM's and ITK's world space (LPS) becomes the library's (RAS)."""
+"""Conversion between the world space of DICOM and ITK (LPS) and that of the library (RAS), used nowhere else."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from spondyl.types import Float
 __all__ = ["affine_from_lps", "lps_from_affine"]
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""Its own inverse."""
+"""The conversion, which is its own inverse."""
 
 
 def affine_from_lps(steps_mm: ArrayLike, origin_mm: ArrayLike) -> Affine:
-    """Affine to RAS mm from what a file states in LPS mm.
+    """Make an affine to RAS mm from steps and origin in LPS mm.
 
     Args:
         steps_mm: (3, 3), column n is the step from one voxel to the next along index axis n, LPS mm.
@@ -31,6 +31,6 @@ def affine_from_lps(steps_mm: ArrayLike, origin_mm: ArrayLike) -> Affine:
 
 
 def lps_from_affine(affine: Affine) -> tuple[Float, Float]:
-    """What a file must state in LPS mm for an affine to RAS mm: steps (3, 3) and origin (3,), see `affine_from_lps`."""
+    """Convert an affine to RAS mm into steps (3, 3) and origin (3,) in LPS mm, see `affine_from_lps`."""
     matrix = _LPS_TO_RAS @ affine.matrix
     return matrix[:3, :3], matrix[:3, 3]

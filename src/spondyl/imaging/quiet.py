@@ -1,4 +1,4 @@
-"""Keep what the C libraries of decoders print from the user: nobody can act on it, and it may quote the file."""
+"""Suppression of what the C libraries of decoders print: nobody can act on it, and it may quote the file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["decoders_silenced"]
+__all__ = ["silence_decoders"]
 
 _STDERR = 2
 _ONE_AT_A_TIME = threading.Lock()
 
 
 @contextmanager
-def decoders_silenced() -> Iterator[None]:
-    """Lead the process's standard error to nowhere while the block runs, which should decode and do nothing else.
+def silence_decoders() -> Iterator[None]:
+    """Discard the process's standard error for the duration of the block, which should decode and do nothing else.
 
-    Where standard error is closed there is nothing to lead away. Blocks of several threads run one after another.
+    Nothing is done where standard error is closed. Blocks of several threads run one after another.
     """
     with _ONE_AT_A_TIME:
         with suppress(OSError, ValueError, AttributeError):  # closed, or None
@@ -29,9 +29,9 @@ def decoders_silenced() -> Iterator[None]:
             yield
             return
         try:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, _STDERR)
-            os.close(nowhere)
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, _STDERR)
+            os.close(devnull)
             yield
         finally:
             os.dup2(saved, _STDERR)

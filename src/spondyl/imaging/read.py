@@ -1,4 +1,4 @@
-"""One way in: a file, folder, archive or upload becomes one `Volume`; the content decides what it is, not the name."""
+"""Reading of a file, folder, archive or upload as one `Volume`; the content decides its format, not the name."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from spondyl.errors import InputError
-from spondyl.imaging.archive import Member, file_member, folder_members, numbered, opened_zip
+from spondyl.imaging.archive import Member, file_member, folder_members, number_members, open_zip
 from spondyl.imaging.dicom_frames import is_dicom
 from spondyl.imaging.metaimage import is_metaimage, read_metaimage
 from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
-from spondyl.imaging.own_output import names_of_own_output
+from spondyl.imaging.own_output import find_own_output
 from spondyl.imaging.stored import StoredImage
 from spondyl.imaging.volume import Modality, Volume
 
 __all__ = ["read_members", "read_volume"]
 
-_HEAD_BYTES = 540  # the longest of the headers that must be seen, NIfTI-2's
+_HEAD_BYTES = 540  # the length of the longest header, that of NIfTI-2
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -39,8 +39,8 @@ _READERS: dict[_Kind, Callable[..., StoredImage]] = {_Kind.NIFTI: read_nifti, _K
 def read_volume(path: Path, *, modality: Modality | None = None) -> Volume:
     """Read one scan: NIfTI, MetaImage (.mha), a DICOM file, a folder or a zip of any of these.
 
-    Among several DICOM series the sagittal one that shows most of the spine is taken; the others are listed in the
-    volume's warnings. Reports and truths that Spondyl wrote into the folder are ignored.
+    Among several DICOM series the sagittal one that shows most of the spine is chosen; the others are listed in the
+    warnings of the volume. Reports and truths that Spondyl wrote into the folder are ignored.
 
     Args:
         path: the file or folder.
@@ -55,7 +55,7 @@ def read_volume(path: Path, *, modality: Modality | None = None) -> Volume:
 
 
 def read_members(members: Sequence[Member], modality: Modality | None = None) -> Volume:
-    """Read one scan from files that are at hand, as `read_volume` does from a folder or a file.
+    """Read one scan from open files, as `read_volume` does from a folder or a file.
 
     Args:
         members: the files, such as `Member.from_bytes` makes; a single one may be a zip.
@@ -65,9 +65,9 @@ def read_members(members: Sequence[Member], modality: Modality | None = None) ->
         InputError: nothing that can be read as one scan.
     """
     if len(members) == 1 and _kind(members[0]) is _Kind.ZIP:
-        with opened_zip(members[0]) as inside:
+        with open_zip(members[0]) as inside:
             return _read(inside, "zip", modality)
-    return _read(numbered(members), "file" if len(members) == 1 else "input", modality)
+    return _read(number_members(members), "file" if len(members) == 1 else "input", modality)
 
 
 def _is_folder(path: Path) -> bool:
@@ -83,7 +83,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _read(members: Sequence[Member], container: str, modality: Modality | None) -> Volume:
-    own = names_of_own_output(members) if len(members) > 1 else set()
+    own = find_own_output(members) if len(members) > 1 else set()
     others = [member for member in members if member.name not in own]
     kinds = [_kind(member) for member in others]
     dicom = [member for member, kind in zip(others, kinds, strict=True) if kind is _Kind.DICOM]
@@ -93,9 +93,9 @@ def _read(members: Sequence[Member], container: str, modality: Modality | None) 
         ignored += _ignored(len(others) - len(dicom), "files of other kinds")
         return _with_warnings(_read_dicom(dicom, modality), ignored)
     if not single:
-        raise InputError(_why_nothing(container, others, len(members) - len(others)))
+        raise InputError(_explain_refusal(container, others, len(members) - len(others)))
     if len(single) > 1:
-        raise InputError(f"the {container} holds {len(single)} NIfTI or MetaImage files; give one of them")
+        raise InputError(f"the {container} contains {len(single)} NIfTI or MetaImage files; give one of them")
     member, kind = single[0]
     with member.opened() as stream:
         volume = _READERS[kind](stream, stored_bytes=member.stored_bytes()).to_volume(modality)
@@ -116,9 +116,9 @@ def _with_warnings(volume: Volume, warnings: tuple[str, ...]) -> Volume:
     return replace(volume, warnings=(*volume.warnings, *warnings)) if warnings else volume
 
 
-def _why_nothing(container: str, members: Sequence[Member], own: int) -> str:
+def _explain_refusal(container: str, members: Sequence[Member], own: int) -> str:
     if not members:
-        return f"the {container} holds no scan, only what Spondyl wrote" if own else f"the {container} is empty"
+        return f"the {container} contains only files that Spondyl wrote" if own else f"the {container} is empty"
     if container == "file":
         empty = not members[0].head(1)
         return "the file is empty" if empty else "the file is no scan: neither DICOM, NIfTI, MetaImage (.mha) nor zip"
@@ -143,4 +143,4 @@ def _kind_of_gzip(member: Member) -> _Kind:
         try:
             return _Kind.NIFTI if is_nifti(gzip.GzipFile(fileobj=stream).read(_HEAD_BYTES)) else _Kind.OTHER
         except (OSError, EOFError, zlib.error):
-            return _Kind.NIFTI  # whose reader then says that it is damaged
+            return _Kind.NIFTI  # its reader then reports the damage

@@ -1,4 +1,4 @@
-"""The image in a file of one volume, before anybody has said whether it is a scan or a label map."""
+"""The image in a NIfTI or MetaImage file, before it is known to be a scan or a label map."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["StoredImage"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
-    """A NIfTI or MetaImage file as read.
+    """The image in a NIfTI or MetaImage file.
 
     Args:
         format: "nifti" or "metaimage".
-        frames: how many volumes the file holds.
+        frames: number of volumes in the file.
         voxels: the first of them, (i, j, k), float32, rescaled.
         affine: (i, j, k) to RAS mm.
-        warnings: what the reader assumed, one sentence each.
+        warnings: assumptions of the reader, one sentence each.
     """
 
     format: str
@@ -31,12 +31,12 @@ class StoredImage:
     warnings: tuple[str, ...]
 
     def to_volume(self, modality: Modality | None) -> Volume:
-        """The image as a scan; without a modality it is guessed from the values, with a warning.
+        """Convert the image to a scan; a modality that is not given is guessed from the values, with a warning.
 
         Raises:
             InputError: the values are not finite, or all equal.
         """
-        warnings = (f"first of {self.frames} frames taken", *self.warnings) if self.frames > 1 else self.warnings
+        warnings = (f"the first of {self.frames} frames was read", *self.warnings) if self.frames > 1 else self.warnings
         if modality is None:
             modality, guessed = guess_modality(self.voxels)
             warnings += guessed

@@ -1,4 +1,4 @@
-"""A scan as read: voxels, their place in the world, and what the reader had to guess."""
+"""A scan: its voxels, their position in the world, and the guesses of the reader."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spondyl.types import Float32
 __all__ = ["Modality", "Volume", "guess_modality"]
 
 _CT_BELOW_HU = -500.0
-"""Air is near -1000 HU; no MR signal is negative by that much."""
+"""The threshold between MR and CT: air is near -1000 HU, and no MR signal is as negative."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +27,8 @@ class Volume:
         voxels: (i, j, k), float32, finite; rescaled (HU for CT).
         affine: (i, j, k) to RAS mm.
         modality: MR or CT.
-        source: where it came from, as `report.json` shows it under "input"; never identifiers of a patient.
-        warnings: what the reader guessed or ignored, one sentence each.
+        source: description for `report.json`, where it is "input"; never identifiers of a patient.
+        warnings: guesses of the reader and what it ignored, one sentence each.
         origin: the DICOM images that it was read from, for the writers of DICOM alone; None for other formats.
 
     Raises:
@@ -48,7 +48,7 @@ class Volume:
         with np.errstate(invalid="ignore"):
             lowest, highest = self.voxels.min(), self.voxels.max()  # both are NaN where one voxel is
         if not np.isfinite([lowest, highest]).all():
-            raise InputError("the scan holds values that are not numbers (NaN or infinite)")
+            raise InputError("the scan contains values that are not numbers (NaN or infinite)")
         if lowest == highest:
             raise InputError("the scan is constant: every voxel has the same value")
 
@@ -59,6 +59,6 @@ class Volume:
 
 
 def guess_modality(voxels: Float32) -> tuple[Modality, tuple[str, ...]]:
-    """Tell CT from MR by the values, with the sentence that says so."""
+    """Guess the modality from the values, with a warning that says so."""
     guess = Modality.CT if float(voxels.min()) < _CT_BELOW_HU else Modality.MR
-    return guess, (f"modality guessed from the values: {guess.name}",)
+    return guess, (f"the modality was guessed from the values: {guess.name}",)

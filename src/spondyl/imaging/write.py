@@ -1,4 +1,4 @@
-"""Writing NIfTI: the same voxels give the same bytes, and nothing but voxels and their place is stored."""
+"""Writing of NIfTI: equal voxels give equal bytes, and only voxels and their position are stored."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from spondyl.geometry.affine import Affine
 
 __all__ = ["to_nifti_gz"]
 
-_COMPRESSION = 4  # masks shrink a hundredfold at any level; higher ones only cost time
+_COMPRESSION = 4  # masks shrink a hundredfold at any level; higher levels only take longer
 
 
 def to_nifti_gz(voxels: NDArray[np.generic], affine: Affine) -> bytes:
-    """The content of a `.nii.gz` file, NIfTI-1, with sform and qform set to scanner space.
+    """Make the content of a `.nii.gz` file, NIfTI-1, with sform and qform set to scanner space.
 
     Args:
-        voxels: (i, j, k), of a type that NIfTI stores as it is.
+        voxels: (i, j, k), of a type that NIfTI can store.
         affine: (i, j, k) to RAS mm.
     """
     import nibabel

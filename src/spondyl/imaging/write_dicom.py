@@ -1,4 +1,4 @@
-"""Writing DICOM: a volume as the files of one MR or CT series, one slice each; the same scan gives the same bytes.
+"""Writing of a volume as an MR or CT series of DICOM, one file a slice; the same scan gives the same bytes.
 
 World space becomes LPS here and in `patient_space`, and nowhere else. Unique identifiers are 2.25.<UUID>, with a UUID
 (version 5, SHA-1 of a name) in a namespace of the project's own: PS3.5, annex B.2.
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["MrTimes", "Series", "in_dicom_order", "project_uid", "to_dicom_slices"]
 
 _NAMESPACE = uuid.UUID("be1725b7-7397-4c00-a710-f10a500aa8c3")
-"""Drawn once; all of the project's identifiers are names in it."""
+"""The namespace of the project's identifiers, drawn once."""
 
 Voxel = TypeVar("Voxel", bound=np.generic)
 
 _CT_INTERCEPT = -1024
-_MOST_STORED = 65535
+_MAX_STORED = 65535
 
 _SHOWN_PERCENT = (5, 99.5)
-"""Percentiles of a scan between which viewers show grey: air stays black, and few vessels and skin are white."""
+"""The percentiles of a scan that viewers show as black and white: air, and the brightest vessels and skin."""
 
 
 class _Kind(StrEnum):
@@ -49,7 +49,7 @@ class _Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MrTimes:
-    """How an MR scan was made.
+    """The acquisition parameters of an MR scan.
 
     Args:
         tr_ms, te_ms: repetition and echo time.
@@ -71,13 +71,13 @@ class MrTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """What a series is called.
+    """The identity of a series.
 
     Args:
-        patient: name that stands for a patient who does not exist; the same one gives the same study and space.
-        scan: name of this scan of it; the same one gives the same series.
+        patient: name of a fictitious patient; the same name gives the same study and frame of reference.
+        scan: name of this scan of the patient; the same name gives the same series.
         description: shown by viewers.
-        mr: how an MR scan was made; None for CT.
+        mr: acquisition parameters of an MR scan; None for CT.
     """
 
     patient: str
@@ -87,17 +87,17 @@ class Series:
 
 
 def project_uid(kind: str, name: str) -> str:
-    """An identifier of the project's own: the same name gives the same one, PS3.5 B.2."""
+    """Make a unique identifier of the project; the same name gives the same one: PS3.5 B.2."""
     return f"2.25.{uuid.uuid5(_NAMESPACE, f'{kind}/{name}').int}"
 
 
 def in_dicom_order(voxels: NDArray[Voxel], affine: Affine, slice_axis: int) -> tuple[NDArray[Voxel], Affine]:
-    """Turn a grid as DICOM is read: index order (column, row, slice), slices along the normal of row and column.
+    """Bring a grid into the order of DICOM: (column, row, slice), slices along the normal of row and column.
 
     Args:
         voxels: (i, j, k); a view of them is returned.
         affine: (i, j, k) to RAS mm.
-        slice_axis: which of the three counts the slices.
+        slice_axis: the axis along which slices are counted.
     """
     axes = ((2, 1, 0), (0, 2, 1), (0, 1, 2))[slice_axis]
     index_map = np.eye(4)[:, [*axes, 3]]
@@ -110,12 +110,12 @@ def in_dicom_order(voxels: NDArray[Voxel], affine: Affine, slice_axis: int) -> t
 
 
 def to_dicom_slices(volume: Volume, series: Series, *, slice_axis: int) -> Iterator[bytes]:
-    """The files of a series, in the order of their slices.
+    """Make the files of a series, in the order of their slices.
 
     Args:
         volume: whole numbers, 0 to 65535 for MR, -1024 to 64511 HU for CT; stored as they are, 16 bits a pixel.
-        series: what it is called; times for MR.
-        slice_axis: which of the volume's axes counts the slices.
+        series: its identity; with times for MR.
+        slice_axis: the axis of the volume along which slices are counted.
 
     Raises:
         SettingError: values outside the range, or an MR scan without times or a CT scan with them.
@@ -128,8 +128,8 @@ def to_dicom_slices(volume: Volume, series: Series, *, slice_axis: int) -> Itera
     window = np.percentile(voxels[::4, ::4, ::2], _SHOWN_PERCENT).astype(np.float64)
     for number in range(stored.shape[2]):
         dataset = _dataset(volume.modality, series, number)
-        _place(dataset, steps_mm, origin_mm + number * steps_mm[:, 2])
-        _describe(dataset, series, steps_mm, window)
+        _set_plane(dataset, steps_mm, origin_mm + number * steps_mm[:, 2])
+        _set_acquisition(dataset, series, steps_mm, window)
         _set_pixels(dataset, stored[:, :, number].T)
         stream = io.BytesIO()
         dataset.save_as(stream, enforce_file_format=True)
@@ -138,14 +138,14 @@ def to_dicom_slices(volume: Volume, series: Series, *, slice_axis: int) -> Itera
 
 def _stored(voxels: Float32, modality: Modality) -> NDArray[np.uint16]:
     values = np.rint(voxels) - (_CT_INTERCEPT if modality is Modality.CT else 0)
-    if values.min() < 0 or values.max() > _MOST_STORED:
+    if values.min() < 0 or values.max() > _MAX_STORED:
         low, high = float(voxels.min()), float(voxels.max())
         raise SettingError(f"voxels must fit into 16 bits of DICOM's {modality.name}, got values {low:g} to {high:g}")
     return values.astype(np.uint16)
 
 
 def _dataset(modality: Modality, series: Series, number: int) -> FileDataset:
-    """Patient, study, series, equipment and instance; a phantom is no patient, and says so."""
+    """Make the data set of an instance: patient, study, series and equipment, marked as those of a phantom."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
@@ -176,8 +176,8 @@ def _dataset(modality: Modality, series: Series, number: int) -> FileDataset:
     return dataset
 
 
-def _place(dataset: FileDataset, steps_mm: Float, first_mm: Float) -> None:
-    """The image plane, PS3.3 C.7.6.2: a row's pixels follow the column index, and the other way round."""
+def _set_plane(dataset: FileDataset, steps_mm: Float, first_mm: Float) -> None:
+    """Set the image plane, PS3.3 C.7.6.2; the pixels of a row are counted by the column index, and vice versa."""
     spacing_mm = np.linalg.norm(steps_mm, axis=0)
     directions = steps_mm / spacing_mm
     dataset.ImagePositionPatient = _decimals(first_mm)
@@ -186,8 +186,8 @@ def _place(dataset: FileDataset, steps_mm: Float, first_mm: Float) -> None:
     dataset.SliceLocation = _decimals([float(first_mm @ np.cross(directions[:, 0], directions[:, 1]))])[0]
 
 
-def _describe(dataset: FileDataset, series: Series, steps_mm: Float, window: Float) -> None:
-    """How the image was made and how it is to be shown."""
+def _set_acquisition(dataset: FileDataset, series: Series, steps_mm: Float, window: Float) -> None:
+    """Set the acquisition parameters and the window of the image."""
     step_mm = float(np.linalg.norm(steps_mm[:, 2]))
     low, high = (float(value) for value in window)
     dataset.WindowCenter, dataset.WindowWidth = _decimals([round((low + high) / 2), max(1, round(high - low))])
@@ -216,7 +216,7 @@ def _set_pixels(dataset: FileDataset, image: NDArray[np.uint16]) -> None:
 
 
 def _decimals(values: object) -> list[str]:
-    """Decimal strings, as exact as their 16 characters allow."""
+    """Format decimal strings, as exactly as 16 characters allow."""
     from pydicom.valuerep import format_number_as_ds
 
     return [format_number_as_ds(float(value) + 0.0) for value in np.asarray(values, dtype=np.float64)]

@@ -1,4 +1,4 @@
-"""The one column among all that looks like a vertebral body: spinous processes are boxes too, and lie behind it."""
+"""Selection of the vertebral column among detected bodies, which include spinous processes behind it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.types import Float, Mask
 
-__all__ = ["in_column"]
+__all__ = ["keep_column"]
 
-_MOST_TURN_DEG = 40.0
-"""The way from one body to the next keeps this near to the mean of their axes; L5 to S1 differs by some 20 degrees."""
+_MAX_TURN_DEG = 40.0
+"""The largest angle between the line to the next body and the mean of both axes; at L5/S1 it is some 20 degrees."""
 
-_NEAREST = 0.5
-"""Share of a body's height by which the next one's middle must lie farther down."""
+_MIN_DESCENT = 0.5
+"""The smallest distance of the next body down the column, as a fraction of the body's height."""
 
-_FARTHEST = 6.0
-"""... and at most so many heights of the smaller of the two: five levels, of which four may have been overlooked."""
+_MAX_DISTANCE = 6.0
+"""The largest distance, in heights of the smaller body: five levels, of which four may be missing."""
 
 
-def in_column(bodies: Sequence[VertebraInstance]) -> tuple[VertebraInstance, ...]:
+def keep_column(bodies: Sequence[VertebraInstance]) -> tuple[VertebraInstance, ...]:
     """Keep the bodies that follow one another down a column: the chain with the highest sum of scores.
 
     Args:
-        bodies: of one stack, in any order.
+        bodies: detected in one stack, in any order.
 
     Returns:
         Bodies from head to foot.
@@ -49,7 +49,7 @@ def in_column(bodies: Sequence[VertebraInstance]) -> tuple[VertebraInstance, ...
 
 
 def _follows(outlines_mm: Float) -> Mask:
-    """Whether the second of two bodies can come below the first, (n, n) booleans.
+    """Tell which bodies can follow others down the column, (n, n): True where body j can follow body i.
 
     Args:
         outlines_mm: (n, 4, 2) corners as (row, column), ordered as `geometry.instance.CORNERS`.
@@ -57,11 +57,11 @@ def _follows(outlines_mm: Float) -> Mask:
     axes = outlines_mm[:, [1, 2]].mean(1) - outlines_mm[:, [0, 3]].mean(1)
     heights = np.linalg.norm(axes, axis=1)
     axes = axes / np.maximum(heights, 1e-6)[:, None]
-    ways = outlines_mm.mean(1)[None] - outlines_mm.mean(1)[:, None]
+    lines = outlines_mm.mean(1)[None] - outlines_mm.mean(1)[:, None]
     along = axes[:, None] + axes[None]
     along = along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
-    lengths = np.linalg.norm(ways, axis=-1)
-    descent = (ways * along).sum(-1)
-    is_straight = descent > lengths * np.cos(np.radians(_MOST_TURN_DEG))
-    is_near = lengths <= _FARTHEST * np.minimum(heights[:, None], heights)
-    return np.asarray(is_straight & is_near & (descent > _NEAREST * heights[:, None]))
+    lengths = np.linalg.norm(lines, axis=-1)
+    descent = (lines * along).sum(-1)
+    is_straight = descent > lengths * np.cos(np.radians(_MAX_TURN_DEG))
+    is_near = lengths <= _MAX_DISTANCE * np.minimum(heights[:, None], heights)
+    return np.asarray(is_straight & is_near & (descent > _MIN_DESCENT * heights[:, None]))

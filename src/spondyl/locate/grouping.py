@@ -1,4 +1,4 @@
-"""Vertebral bodies in space from quadrilaterals in slices (SpineNetV2; Windsor et al. 2022, section 3.1, step 6)."""
+"""Grouping of quadrilaterals in slices into vertebral bodies (SpineNetV2; Windsor et al. 2022, section 3.1, step 6)."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from spondyl.types import Float, Index
 __all__ = ["SliceOutlines", "group_across_slices"]
 
 JOIN_IOU = 0.2
-"""Overlap above which a quadrilateral continues a body (the published code's; the paper's text says 0.25)."""
+"""The overlap above which a quadrilateral continues a body (the published code's; the paper's text says 0.25)."""
 
 MERGE_IOU = 0.05
-"""Overlap of two bodies' mean quadrilaterals above which they are one (the published code's)."""
+"""The overlap of two bodies' mean quadrilaterals above which they are one (the published code's)."""
 
 CLEAR_SHARE = 0.8
-"""A slice shows a body when its score there reaches this share of the body's best; less is its rim, seen in part."""
+"""The share of a body's best score that it must reach in a slice; lower ones show only its rim."""
 
-LEAST_SCORE = 0.5
-"""Bodies below this are dropped: of 244 true ones in the training exams the least had 0.53, of false ones one 0.35."""
+MIN_SCORE = 0.5
+"""Bodies below this are dropped: the lowest of 244 true ones in the training exams had 0.53, a false one 0.35."""
 
-SURE_SCORE = 0.8
-"""A scan none of whose bodies scores as much shows no spine: in every training exam the best has 0.9 or more."""
+MIN_BEST_SCORE = 0.8
+"""The score that at least one body of a spine must reach: in every training exam the best has 0.9 or more."""
 
 MAX_CHAINS = 1000
-"""Of more candidates, of which a whole spine in 130 slices gives 350, those that score highest are compared."""
+"""The number of candidates that are compared, those with the highest scores; a whole spine in 130 slices has 350."""
 
 MAX_GAP_MM = 10.0
-"""A body may be missed in slices between, but not over more than this; a wider gap parts two bodies of a curve."""
+"""The widest gap over which a body may be missed; a wider one separates two bodies of a curved spine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceOutlines:
-    """Quadrilaterals found slice by slice.
+    """The quadrilaterals found in each slice.
 
     Args:
         slices: (n,) slice index, not decreasing.
@@ -55,8 +55,8 @@ def group_across_slices(found: SliceOutlines, affine: Affine) -> tuple[VertebraI
     """Join quadrilaterals of neighbouring slices into bodies.
 
     A quadrilateral joins the body whose latest quadrilateral it overlaps most. Bodies that overlap one another are
-    merged. A body that scores too low is dropped, as is one clearly seen in one slice only where three slices show any;
-    where no body is sure, none is reported.
+    merged. A body with a low score is dropped, as is one in a single slice where three or more slices show bodies. If
+    no body has a high score, none is reported.
 
     Args:
         found: quadrilaterals of all slices, in the index space of a sagittal stack.
@@ -73,17 +73,17 @@ def group_across_slices(found: SliceOutlines, affine: Affine) -> tuple[VertebraI
         open_chains = [
             c for c in chains if (k - found.slices[c[-1]]) * slice_mm <= MAX_GAP_MM or found.slices[c[-1]] == k - 1
         ]
-        chains += _continue(open_chains, here, polygons)
-    chains = _merge(_highest(chains, found), found)
+        chains += _continue_chains(open_chains, here, polygons)
+    chains = _merge(_keep_highest(chains, found), found)
     instances = [_instance(chain, found, affine) for chain in chains]
-    least_slices = 2 if len(np.unique(found.slices)) >= 3 else 1
-    clear = [body for body in instances if len(body.slices) >= least_slices and body.score >= LEAST_SCORE]
-    if max((body.score for body in clear), default=0.0) < SURE_SCORE:
+    min_slices = 2 if len(np.unique(found.slices)) >= 3 else 1
+    clear = [body for body in instances if len(body.slices) >= min_slices and body.score >= MIN_SCORE]
+    if max((body.score for body in clear), default=0.0) < MIN_BEST_SCORE:
         return ()
     return tuple(sorted(clear, key=lambda instance: float(instance.centroid_index[1])))
 
 
-def _continue(chains: list[list[int]], here: Index, polygons: NDArray[np.object_]) -> list[list[int]]:
+def _continue_chains(chains: list[list[int]], here: Index, polygons: NDArray[np.object_]) -> list[list[int]]:
     """Append to each chain the outline that overlaps it most; return the outlines that start chains of their own."""
     fresh = dict.fromkeys(range(len(here)))
     if chains:
@@ -97,14 +97,14 @@ def _continue(chains: list[list[int]], here: Index, polygons: NDArray[np.object_
     return [[int(here[outline])] for outline in fresh]
 
 
-def _highest(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
-    """The `MAX_CHAINS` chains with the highest best score, in their order."""
+def _keep_highest(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
+    """Keep the `MAX_CHAINS` chains with the highest best score, in their order."""
     best = np.array([found.scores[chain].max() for chain in chains])
     return [chains[number] for number in np.sort(np.argsort(-best, kind="stable")[:MAX_CHAINS])]
 
 
 def _merge(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
-    """Unite chains whose mean quadrilaterals overlap; of two outlines in one slice the longer chain's stays."""
+    """Unite chains whose mean quadrilaterals overlap; of two outlines in a slice, that of the longer chain is kept."""
     merged: list[list[int]] = []
     means = np.empty(len(chains), object)
     for chain in sorted(chains, key=len, reverse=True):
@@ -121,8 +121,8 @@ def _merge(chains: list[list[int]], found: SliceOutlines) -> list[list[int]]:
 
 
 def _instance(chain: list[int], found: SliceOutlines, affine: Affine) -> VertebraInstance:
-    least = CLEAR_SHARE * found.scores[chain].max()
-    chain = sorted((i for i in chain if found.scores[i] >= least), key=lambda i: int(found.slices[i]))
+    min_score = CLEAR_SHARE * found.scores[chain].max()
+    chain = sorted((i for i in chain if found.scores[i] >= min_score), key=lambda i: int(found.slices[i]))
     return VertebraInstance(
         slices=tuple(int(k) for k in found.slices[chain]),
         outlines=found.corners[chain],

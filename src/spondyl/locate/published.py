@@ -1,14 +1,14 @@
-"""Vertebral bodies as the published SpineNetV2 program finds them, for the published weights.
+"""Detection of vertebral bodies as the published SpineNetV2 program does it, for the published weights.
 
-Overlapping square patches, the landmarks of each, one decoding for each slice, and grouping across slices (Windsor et
-al. 2022, section 3.1, and the published code where it is more exact). What that program does is kept, slips included,
-because its weights were chosen with it:
+The program finds landmarks in overlapping square patches, decodes each slice, and groups across slices (Windsor et al.
+2022, section 3.1, and the published code where it is more exact). Its behaviour is kept, errors included, because its
+weights were chosen with it:
 
 - the patch at the far border lacks its last pixel, and counts as often as the tiling repeats it;
 - a corner is the hottest pixel of its region and its place the pixel's index times the patch's scale; its arrow counts
   in whole pixels of the patch, the fraction cut off;
-- a slice in which one kind of corner is nowhere seen shows no body;
-- pixels are taken as square, of the mean spacing.
+- a slice without any corner of one kind shows no body;
+- pixels are treated as square, of the mean spacing.
 
 Two departures: an outline that crosses itself overlaps nothing, where the program may stop with an error; and a body
 that one slice shows twice has the mean of both there, where the program keeps both (its outlines are then moved
@@ -36,37 +36,37 @@ from spondyl.types import Float, Float32, Index, Mask
 __all__ = ["Corners", "Outlines", "assemble", "detect", "group", "open_published"]
 
 PATCH_MM = 260.0
-"""Edge of a patch; the paper names 25, 26 and 50 cm."""
+"""The edge of a patch; the paper names 25, 26 and 50 cm."""
 
 PATCH = 224
-"""Its edge in pixels, as the network sees it."""
+"""The edge of a patch in pixels, as the network takes it."""
 
 OVERLAP = 0.4
-"""Share of its edge by which neighbouring patches overlap (the paper: 30 % and 40 %)."""
+"""The share of its edge by which neighbouring patches overlap (the paper: 30 % and 40 %)."""
 
 HEAT = 0.6
-"""Heat that a corner or centroid must exceed."""
+"""The heat that a corner or centroid must exceed."""
 
 ARROW_TOLERANCE = 0.5
 ARROW_TOLERANCE_PX = 20.0
-"""A corner belongs to a centroid that its arrow misses by at most this share of its length, and by so many pixels."""
+"""The largest distance of an arrow's tip from its centroid, as a share of its length and in pixels."""
 
 SHARED_PX = 2.0
-"""Two outlines whose corners of one kind are nearer than this share the corner."""
+"""The distance below which two outlines share a corner of one kind."""
 
 JOIN_IOU = 0.2
-"""Overlap above which an outline continues a body (the paper: 0.25)."""
+"""The overlap above which an outline continues a body (the paper: 0.25)."""
 
 MERGE_IOU = 0.05
-"""Overlap of two bodies' mean outlines above which they are one."""
+"""The overlap of two bodies' mean outlines above which they are one."""
 
 MAX_BATCH = 8
-"""Patches that pass the network together; it bounds the memory."""
+"""The number of patches that pass the network together; it bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Window:
-    """A patch's place in the slice, and how often the tiling repeats it."""
+    """The place of a patch in the slice, and how often the tiling repeats it."""
 
     rows: slice
     columns: slice
@@ -75,7 +75,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corners:
-    """Corners of one slice: kind (n,), place and arrow (n, 2) as (row, column) in pixels of the slice, heat (n,)."""
+    """The corners in a slice: kind (n,), place and arrow (n, 2) as (row, column) in pixels of the slice, heat (n,)."""
 
     kind: Index
     place: Float
@@ -85,7 +85,7 @@ class Corners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlines:
-    """Outlines of all slices in order: slice (n,), corners (n, 4, 2), score (n,)."""
+    """The outlines in all slices in order: slice (n,), corners (n, 4, 2), score (n,)."""
 
     slice_index: Index
     corners: Float
@@ -113,7 +113,7 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
         Bodies from head to foot, outlines in the stack's own indices; the score is the mean heat of the landmarks.
     """
     windows, scale = _tiling(stack.voxels.shape[1:], float(stack.pixel_mm.mean()))
-    found = [assemble(*_landmarks(picture, windows, scale, network)) for picture in stack.voxels]
+    found = [assemble(*_landmarks(image, windows, scale, network)) for image in stack.voxels]
     slices = np.concatenate([np.full(len(corners), k, np.intp) for k, (corners, _) in enumerate(found)])
     outlines = Outlines(
         slice_index=slices,
@@ -124,7 +124,7 @@ def detect(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ..
 
 
 def _tiling(shape: tuple[int, ...], pixel_mm: float) -> tuple[list[_Window], float]:
-    """The patches of a slice, and how many of its pixels are one pixel of a patch."""
+    """List the patches of a slice, and compute the pixels of the slice per pixel of a patch."""
     edge = int(PATCH_MM / pixel_mm)
     if edge > min(shape):
         edge = min(shape) - 1
@@ -139,24 +139,24 @@ def _tiling(shape: tuple[int, ...], pixel_mm: float) -> tuple[list[_Window], flo
 
 
 def _spans(length: int, edge: int) -> Counter[tuple[int, int]]:
-    """First and one past the last pixel of the patches along an axis, in order, and how often each occurs."""
+    """List the first and one past the last pixel of the patches along an axis, and count how often each occurs."""
     step = max(1, int(edge * (1 - OVERLAP)))
     starts = (step * number for number in range(length // step + 1))
     return Counter((s, s + edge) if s + edge < length else (length - edge, length - 1) for s in starts)
 
 
 def _landmarks(
-    picture: Float32, windows: Sequence[_Window], scale: float, network: Network
+    image: Float32, windows: Sequence[_Window], scale: float, network: Network
 ) -> tuple[Float, Float, Corners]:
-    """Centroids (n, 2), their heat (n,), and the corners of a slice.
+    """Find the centroids (n, 2) of a slice, their heat (n,), and its corners.
 
-    The centroids' heat is averaged where patches overlap; corners are read in each patch for itself, and pooled.
+    The centroids' heat is averaged where patches overlap; corners are found in each patch separately, and pooled.
     """
-    heat, weight = np.zeros(picture.shape), np.zeros(picture.shape)
+    heat, weight = np.zeros(image.shape), np.zeros(image.shape)
     corners = []
     for start in range(0, len(windows), MAX_BATCH):
         batch = windows[start : start + MAX_BATCH]
-        maps = network(np.stack([_patch(picture[w.rows, w.columns]) for w in batch])[:, None])
+        maps = network(np.stack([_patch(image[w.rows, w.columns]) for w in batch])[:, None])
         for window, centroids in zip(batch, maps[:, 4], strict=True):
             part = heat[window.rows, window.columns]
             part += window.times * resize_bilinear(centroids, (part.shape[0], part.shape[1]))
@@ -169,18 +169,18 @@ def _landmarks(
     return peaks.astype(float), heat[tuple(peaks.T)], Corners(kind=kind, place=place, arrow=arrow, heat=corner_heat)
 
 
-def _patch(picture: Float32) -> Float32:
+def _patch(image: Float32) -> Float32:
     """Resize a patch, clamp it to its own range and scale it: (x - minimum) / (99.5th - 0.5th percentile)."""
-    patch = np.clip(resize_bicubic(picture, (PATCH, PATCH)), picture.min(), picture.max())
+    patch = np.clip(resize_bicubic(image, (PATCH, PATCH)), image.min(), image.max())
     low, high = np.percentile(patch, [0.5, 99.5])
     spread = high - low if high > low else np.ptp(patch)
     return np.asarray((patch - patch.min()) / (spread + 1e-9), dtype=np.float32)
 
 
 def _corners(maps: Float32, windows: Sequence[_Window], scale: float) -> Corners:
-    """The corners that the maps (n, 13, 224, 224) of these patches show."""
-    picture, row, column = _peaks(maps[:, :4].reshape(-1, PATCH, PATCH)).T
-    window, kind = np.divmod(picture, 4)
+    """Find the corners in the maps (n, 13, 224, 224) of these patches."""
+    image, row, column = _peaks(maps[:, :4].reshape(-1, PATCH, PATCH)).T
+    window, kind = np.divmod(image, 4)
     origin = np.array([(w.rows.start, w.columns.start) for w in windows])
     arrow = np.stack([maps[window, 9 + kind, row, column], maps[window, 5 + kind, row, column]], axis=1)
     return Corners(
@@ -192,8 +192,8 @@ def _corners(maps: Float32, windows: Sequence[_Window], scale: float) -> Corners
 
 
 def _peaks(heats: Float32 | Float) -> Index:
-    """The hottest pixel (picture, row, column) of each region above `HEAT`, (n, 3); diagonals do not connect."""
-    from scipy.ndimage import label  # costs a second, which choosing the method must not
+    """Find the hottest pixel (image, row, column) of each region above `HEAT`, (n, 3); diagonals do not connect."""
+    from scipy.ndimage import label  # takes a second to import
 
     cross = np.zeros((3, 3, 3), bool)
     cross[1] = [(0, 1, 0), (1, 1, 1), (0, 1, 0)]
@@ -208,7 +208,7 @@ def _peaks(heats: Float32 | Float) -> Index:
 def assemble(centroids: Float, heat: Float, corners: Corners) -> tuple[Float, Float]:
     """Assemble the outlines (n, 4, 2) of a slice and their scores (n,).
 
-    Each centroid takes, of each kind of corner, the one whose arrow ends nearest. One that does not end near enough is
+    Each centroid gets, of each kind of corner, the one whose arrow ends nearest. One that does not end near enough is
     replaced by the centroid plus the arrow of the opposite corner, unchecked; with more of them there is no body.
     """
     if not len(centroids) or len(np.unique(corners.kind)) < 4:
@@ -241,7 +241,7 @@ def _contain(outlines: Float, centroids: Float) -> Mask:
 
 
 def _keeps_its_corners(outlines: Float) -> Mask:
-    """Of two different outlines that share a corner, drop the one whose inner angles differ more; of equals, both."""
+    """Tell which outlines to keep: of two that share a corner, that with more equal inner angles; of equals, none."""
     spread = np.ptp(_inner_angles(outlines), axis=1)
     apart = np.linalg.norm(outlines[:, None] - outlines, axis=-1)
     shares = (apart.min(axis=-1, initial=np.inf) < SHARED_PX) & (apart.max(axis=-1, initial=0.0) > 0)
@@ -249,7 +249,7 @@ def _keeps_its_corners(outlines: Float) -> Mask:
 
 
 def _inner_angles(outlines: Float) -> Float:
-    """Angles (n, 4) at the corners of outlines (n, 4, 2)."""
+    """Compute the angles (n, 4) at the corners of outlines (n, 4, 2)."""
     before, after = np.roll(outlines, 1, axis=1) - outlines, np.roll(outlines, -1, axis=1) - outlines
     lengths = np.linalg.norm(before, axis=-1) * np.linalg.norm(after, axis=-1)
     return np.asarray(np.arccos(np.clip((before * after).sum(axis=-1) / np.maximum(lengths, 1e-12), -1, 1)))
@@ -275,13 +275,13 @@ def group(found: Outlines, affine: Affine) -> tuple[VertebraInstance, ...]:
         else:
             chains.append([outline])
             latest = np.append(latest, outline)
-    kept = _merged([chain for chain in chains if len(chain) > 1], found.corners)
+    kept = _merge([chain for chain in chains if len(chain) > 1], found.corners)
     bodies = [_instance(chain, found, affine) for chain in kept]
     return tuple(sorted(bodies, key=lambda body: float(body.middle_outline[:, 0].mean())))
 
 
-def _merged(chains: list[list[int]], corners: Float) -> list[list[int]]:
-    """Unite chains whose mean outlines overlap; the later one takes what the earlier has."""
+def _merge(chains: list[list[int]], corners: Float) -> list[list[int]]:
+    """Unite chains whose mean outlines overlap; the later one takes over the outlines of the earlier."""
     means = np.array([corners[chain].mean(axis=0) for chain in chains]).reshape(-1, 4, 2)
     united, gone = list(chains), set()
     for later in range(len(chains)):
@@ -292,7 +292,7 @@ def _merged(chains: list[list[int]], corners: Float) -> list[list[int]]:
 
 
 def _instance(chain: list[int], found: Outlines, affine: Affine) -> VertebraInstance:
-    """The body of these outlines; see the module for one that a slice shows twice."""
+    """Make the body of these outlines; see the module for one that a slice shows twice."""
     slices, place = np.unique(found.slice_index[chain], return_inverse=True)
     outlines = np.zeros((len(slices), 4, 2))
     np.add.at(outlines, place, found.corners[chain])
@@ -303,7 +303,7 @@ def _instance(chain: list[int], found: Outlines, affine: Affine) -> VertebraInst
 
 
 def _iou(outline: Float, others: Float) -> Float:
-    """Overlap of an outline (4, 2) with others (n, 4, 2), (n,); 0 for one that crosses itself."""
+    """Compute the overlap of an outline (4, 2) with others (n, 4, 2), (n,); 0 for one that crosses itself."""
     iou = np.zeros(len(others))
     touches = (others.max(axis=1) > outline.min(axis=0)) & (others.min(axis=1) < outline.max(axis=0))
     near = np.flatnonzero(touches.all(axis=1))

@@ -1,7 +1,7 @@
-"""Vertebral bodies by vector-field regression (SpineNetV2; Windsor et al. 2022, section 3.1): decoding in a slice.
+"""Detection of vertebral bodies by vector-field regression (SpineNetV2; Windsor et al. 2022, section 3.1).
 
-A network draws, for each sagittal slice, heat at the four corners and the centroid of every vertebral body, and at each
-corner an arrow to the centroid of the same body. Decoding turns these 13 maps into quadrilaterals.
+A network predicts, for each sagittal slice, heat at the four corners and the centroid of every vertebral body, and at
+each corner an arrow to the centroid of the same body. Decoding turns these 13 maps into quadrilaterals.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance, polygon_areas
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
-from spondyl.locate.column import in_column
+from spondyl.locate.column import keep_column
 from spondyl.locate.grouping import SliceOutlines, group_across_slices
-from spondyl.locate.regions import regions
+from spondyl.locate.regions import find_regions
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates, Locate
@@ -30,66 +30,60 @@ __all__ = [
     "WORKING_MM",
     "VfrSettings",
     "batches",
-    "decode",
+    "decode_maps",
     "detect",
-    "detect_in_patches",
+    "group_outlines",
     "normalise",
-    "open_patches",
     "open_whole",
 ]
 
 WORKING_MM = 1.2
-"""Pixel spacing at which networks are trained; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
+"""The pixel spacing at which networks are trained; the paper's 26 cm patches of 224 pixels have 1.16 mm."""
 
 CLOSE_MM = 0.6
-"""Pixel spacing of a second pass over small bodies: cervical ones then span as many pixels as lumbar ones at 1.2 mm."""
+"""The spacing of a second pass over small bodies: cervical ones then span as many pixels as lumbar ones at 1.2 mm."""
 
 _SMALL_MM = 23.0
-"""Bodies with shorter edges are looked at again: C2 to about T6."""
+"""Bodies with shorter edges get a second pass: C2 to about T6."""
 
 _NARROW_MM = 100.0
-"""So narrow a field of view often cuts bodies at its sides, and a closer look costs little."""
+"""Fields of view up to this width get a second pass as a whole: they often cut bodies, and it costs little."""
 
 _UNSEEN_MM = 35.0
-"""Where the scan goes on this far above the uppermost large body, smaller ones may have been overlooked."""
+"""The height above the uppermost large body in which small ones may have been missed."""
 
 PAPER_HEAT = 0.6
-"""Heat that every landmark must reach in the published decoder."""
+"""The heat that every landmark must reach in the published decoder."""
 
 CORNER_HEAT = 0.3
-"""Heat that a corner must reach here: low, since its arrow must lead to a centroid that is surely seen."""
+"""The heat that a corner must reach: low, since its arrow must point to a centroid of high heat."""
 
 CENTROID_HEAT = 0.5
-"""Heat that a centroid must reach here."""
+"""The heat that a centroid must reach."""
 
 _REGION_SHARE = 2 / 3
-"""Share of the least heat down to which regions spread; at that heat itself, noise would split islands off the rim."""
+"""The share of the lowest threshold down to which regions extend; at the threshold, noise would split their rim."""
 
 _SUMMIT_SHARE = 0.6
-"""Share of a region's own peak above which its pixels place the landmark."""
+"""The share of a region's peak above which its pixels determine the landmark's position."""
 
 _ARROW_TOLERANCE = 0.5
-"""An arrow belongs to a centroid when its tip misses it by less than this share of its length (section 3.1, step 5)."""
+"""The largest distance of an arrow's tip from its centroid, as a share of its length (section 3.1, step 5)."""
 
 _ARROW_TOLERANCE_PX = 20.0
-"""... and by less than this many pixels (the published decoder's)."""
-
-_PATCH_MM = 260.0
-_PATCH = 224
-_PATCH_OVERLAP = 0.4
-"""SpineNetV2's patches: edge, pixels, and the share by which neighbours overlap (section 3.1.1, the published code)."""
+"""The largest distance of an arrow's tip from its centroid in pixels (the published decoder's)."""
 
 _STRIDE = 32
 """Both edges of a slice are padded to a multiple of this, which the network's five halvings need."""
 
 _MAX_BATCH_PIXELS = 2**20
-"""So many pixels, or one slice, are resampled, seen and decoded at once, which bounds the memory of any scan."""
+"""The number of pixels that are resampled, predicted and decoded at once, at least a slice; it bounds the memory."""
 
 _MAX_SLICE_PIXELS = 3_000_000
-"""A slice passes the network whole, at 0.3 GB a million pixels; this is 2.0 x 0.54 m at `CLOSE_MM`."""
+"""The largest slice, which takes 0.3 GB per million pixels; this is 2.0 x 0.54 m at `CLOSE_MM`."""
 
 _MAX_CENTROIDS = 128
-"""Of more centroids in one slice the hottest count: a whole spine shows 30, and each is compared with every corner."""
+"""The number of centroids per slice that are used, the hottest first; a whole spine shows 30."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,23 +114,13 @@ def open_whole(networks: Mapping[str, LoadedNetwork]) -> Locate:
     return locate
 
 
-def open_patches(networks: Mapping[str, LoadedNetwork]) -> Locate:
-    """Open the method that passes slices in overlapping patches."""
-    network = networks["vfr"].run
-
-    def locate(study: Study) -> Candidates:
-        return Candidates.from_bodies(detect_in_patches(study.sagittal, network))
-
-    return locate
-
-
 def detect(stack: SagittalStack, network: Network, settings: VfrSettings = TRAINED) -> tuple[VertebraInstance, ...]:
     """Find the vertebral bodies of a scan.
 
-    All slices pass the network whole at the working spacing, in batches of bounded size; one that shows more than a
-    patient passes coarser, so that it has at most three million pixels. What lies above the uppermost large body passes
-    it again at the close spacing, unless nothing small was seen there nor could have been overlooked; of the two passes
-    the one that finds more bodies there counts. A narrow field of view passes twice as a whole.
+    All slices pass the network whole at the working spacing, in batches of bounded size; a slice that would have more
+    than three million pixels passes at a coarser spacing. The region above the uppermost large body gets a second pass
+    at the close spacing, unless no small body was found there and none could have been missed; the pass that finds
+    more bodies there is kept. A narrow field of view gets a second pass as a whole.
 
     Args:
         stack: the scan.
@@ -148,23 +132,25 @@ def detect(stack: SagittalStack, network: Network, settings: VfrSettings = TRAIN
         Bodies from head to foot, outlines in the stack's own indices.
     """
     slices = normalise(stack.voxels)
-    bodies = _look(slices, stack, network, settings.working_mm)
-    large = next((body for body in bodies if _edge_mm(body) >= _SMALL_MM), None)
+    bodies = _detect_at(slices, stack, network, settings.working_mm)
+    large = next((body for body in bodies if _body_edge_mm(body) >= _SMALL_MM), None)
     if large is None or slices.shape[2] * stack.pixel_mm[1] <= _NARROW_MM:
-        again = _look(slices, stack, network, settings.close_mm)
-        return again if len(again) >= len(bodies) else bodies
+        second = _detect_at(slices, stack, network, settings.close_mm)
+        return second if len(second) >= len(bodies) else bodies
     upper_edge, lower_edge = large.middle_outline[:, 0].min(), large.middle_outline[:, 0].max()
     if large is bodies[0] and upper_edge * stack.pixel_mm[0] < _UNSEEN_MM:
         return bodies
-    again = _look(slices[:, : int(lower_edge)], stack, network, settings.close_mm)
+    second = _detect_at(slices[:, : int(lower_edge)], stack, network, settings.close_mm)
     above = [body for body in bodies if body.centroid_index[1] < upper_edge]
-    closer = [body for body in again if body.centroid_index[1] < upper_edge]
-    upper = closer if len(closer) >= len(above) else above
-    return in_column((*upper, *bodies[len(above) :]))
+    found_above = [body for body in second if body.centroid_index[1] < upper_edge]
+    upper = found_above if len(found_above) >= len(above) else above
+    return keep_column((*upper, *bodies[len(above) :]))
 
 
-def _look(slices: Float32, stack: SagittalStack, network: Network, pixel_mm: float) -> tuple[VertebraInstance, ...]:
-    """Bodies in the upper rows of a stack, which are given normalised, as seen at this spacing."""
+def _detect_at(
+    slices: Float32, stack: SagittalStack, network: Network, pixel_mm: float
+) -> tuple[VertebraInstance, ...]:
+    """Detect bodies at a pixel spacing in the upper rows of a stack, which are given normalised."""
     size_mm = np.array(slices.shape[1:]) * stack.pixel_mm
     pixel_mm = max(pixel_mm, float(np.sqrt(size_mm.prod() / _MAX_SLICE_PIXELS)))
     found = []
@@ -173,87 +159,33 @@ def _look(slices: Float32, stack: SagittalStack, network: Network, pixel_mm: flo
         rows, columns = resized.shape[1:]
         padded = np.pad(resized, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
         maps = network(padded[:, None])[:, :, :rows, :columns]
-        found.append(decode(maps, first_slice=batch.start))
-    return in_column(_grouped(found, scale, stack.affine))
+        found.append(decode_maps(maps, first_slice=batch.start))
+    return keep_column(_group(found, scale, stack.affine))
 
 
 def batches(slices: int, pixels: float) -> list[slice]:
-    """Cut a scan into runs of slices, of nearly equal length, that have `_MAX_BATCH_PIXELS` together or are one slice.
+    """Split a scan into runs of slices, of nearly equal length, of at most `_MAX_BATCH_PIXELS` or one slice.
 
     Args:
-        slices: how many there are.
-        pixels: of each.
+        slices: number of slices.
+        pixels: number of pixels in each.
     """
     parts = -(-slices // max(1, int(_MAX_BATCH_PIXELS // pixels)))
     edges = np.linspace(0, slices, parts + 1).astype(int).tolist()
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def _edge_mm(body: VertebraInstance) -> float:
+def _body_edge_mm(body: VertebraInstance) -> float:
     """Return the root of a body's area."""
     return float(np.sqrt(abs(polygon_areas(body.middle_outline * body.affine.spacing_mm[1:]))))
 
 
-def detect_in_patches(stack: SagittalStack, network: Network) -> tuple[VertebraInstance, ...]:
-    """Find the vertebral bodies of a scan as SpineNetV2 does, in overlapping square patches (section 3.1.1).
-
-    Patches of 26 cm (or the slice's shorter edge) and 224 pixels overlap by 40 %, and each is normalised for itself.
-    Where they overlap their maps are averaged, weighted with the squared distance to the patch's border, since a body
-    that one patch cuts and another shows whole would be lost in a plain mean (the published code's) or median (the
-    paper's). The slice is resampled once, before it is cut, where the paper resamples every patch.
-
-    Args:
-        stack: the scan.
-        network: the vector-field regression network, for (n, 1, 224, 224).
-
-    Returns:
-        Bodies from head to foot, outlines in the stack's own indices.
-    """
-    size_mm = np.array(stack.voxels.shape[1:]) * stack.pixel_mm
-    pixel_mm = min(_PATCH_MM, *size_mm) / _PATCH
-    found = []
-    for batch in batches(len(stack.voxels), size_mm.prod() / pixel_mm**2):
-        slices, scale = resize_slices(stack.voxels[batch], stack.pixel_mm, pixel_mm)
-        maps = _maps_of_patches(slices, network)
-        found.append(decode(maps, corner_heat=PAPER_HEAT, centroid_heat=PAPER_HEAT, first_slice=batch.start))
-    return _grouped(found, scale, stack.affine)
-
-
-def _maps_of_patches(slices: Float32, network: Network) -> Float32:
-    """The maps of slices (n, rows, columns), (n, 13, rows, columns), averaged over the patches."""
-    rows, columns = slices.shape[1:]
-    slices = np.pad(slices, ((0, 0), (0, max(0, _PATCH - rows)), (0, max(0, _PATCH - columns))))
-    total = np.zeros((len(slices), 13, *slices.shape[1:]), np.float32)
-    weights = np.zeros(slices.shape[1:], np.float32)
-    depth = np.minimum(np.arange(_PATCH), np.arange(_PATCH)[::-1]) + 1.0
-    weight = (np.minimum(depth[:, None], depth) ** 2).astype(np.float32)
-    for top in _patch_starts(slices.shape[1]):
-        for left in _patch_starts(slices.shape[2]):
-            window = (slice(top, top + _PATCH), slice(left, left + _PATCH))
-            total[:, :, *window] += weight * network(_normalise_patches(slices[:, *window])[:, None])
-            weights[window] += weight
-    total /= weights
-    return total[:, :, :rows, :columns]
-
-
-def _grouped(found: Sequence[SliceOutlines], scale: Float, affine: Affine) -> tuple[VertebraInstance, ...]:
+def group_outlines(found: Sequence[SliceOutlines], scale: Float, affine: Affine) -> tuple[VertebraInstance, ...]:
     slices, corners, scores = (
         np.concatenate([getattr(part, name) for part in found]) for name in ("slices", "corners", "scores")
     )
     whole = SliceOutlines(slices=slices, corners=(corners + 0.5) * scale - 0.5, scores=scores)
     return group_across_slices(whole, affine)
-
-
-def _patch_starts(length: int) -> list[int]:
-    starts = list(range(0, length - _PATCH, int(_PATCH * (1 - _PATCH_OVERLAP))))
-    return [*starts, length - _PATCH]
-
-
-def _normalise_patches(patches: Float32) -> Float32:
-    """(x - minimum) / (99.5th - 0.5th percentile), patch by patch (the published code's)."""
-    low, high = np.percentile(patches, [0.5, 99.5], axis=(1, 2), keepdims=True)
-    lowest = patches.min(axis=(1, 2), keepdims=True)
-    return np.asarray((patches - lowest) / np.maximum(high - low, 1e-6), dtype=np.float32)
 
 
 def normalise(voxels: Float32) -> Float32:
@@ -272,20 +204,20 @@ def normalise(voxels: Float32) -> Float32:
     return np.clip(scaled, 0, 1.5, out=scaled)
 
 
-def decode(
+def decode_maps(
     maps: Float32,
     *,
     corner_heat: float = CORNER_HEAT,
     centroid_heat: float = CENTROID_HEAT,
     first_slice: int = 0,
 ) -> SliceOutlines:
-    """Read the quadrilaterals that a network drew.
+    """Decode the maps that a network predicts into quadrilaterals.
 
-    Each centroid takes, of each kind of corner, the hottest of those whose arrow ends near it (the paper: the one whose
-    arrow ends nearest, which at a low threshold may be a weak neighbour of the true corner). One missing corner is
-    completed as the centroid plus the arrow of the opposite corner (the published decoder's; the paper has it not); a
-    body with more missing is dropped, as is one that does not contain its centroid. Of two bodies that share a corner,
-    the one whose corners point nearer to its centroid stays.
+    Each centroid gets, of each kind of corner, the hottest of those whose arrow ends near it (the paper: the one whose
+    arrow ends nearest, which at a low threshold may be a weak neighbour of the true corner). A single missing corner
+    is completed as the centroid plus the arrow of the opposite corner (as in the published decoder, not the paper); a
+    body with more missing corners is dropped, as is one that does not contain its centroid. Of two bodies that share a
+    corner, the one whose arrows end nearer to its centroid is kept.
 
     Args:
         maps: (slices, 13, rows, columns).
@@ -306,7 +238,7 @@ def decode(
 
 
 class _Peaks:
-    """Landmarks of a stack of maps: slice, channel, place, heat, and for corners the arrow's tip."""
+    """The landmarks in a stack of maps: slice, channel, place, heat, and for corners the arrow's tip."""
 
     def __init__(self, maps: Float32, hottest: Index, place: Float) -> None:
         self.slice, self.channel, row, column = hottest.T
@@ -314,26 +246,26 @@ class _Peaks:
         self.heat = np.clip(maps[self.slice, self.channel, row, column], 0, 1).astype(np.float64)
         corner = np.minimum(self.channel, 3)
         arrow = np.stack([maps[self.slice, 9 + corner, row, column], maps[self.slice, 5 + corner, row, column]], 1)
-        # the arrow was read at the pixel, so its tip counts from the pixel
+        # the arrow was read at the pixel, so its tip is relative to the pixel
         self.tip = np.stack([row, column], 1) + arrow
 
     def of(self, slice_index: int, channel: int) -> Index:
         return np.flatnonzero((self.slice == slice_index) & (self.channel == channel))
 
 
-def _peaks(maps: Float32, least_heat: Float) -> _Peaks:
-    """One landmark for each connected region that reaches its channel's least heat, in the five heat channels.
+def _peaks(maps: Float32, min_heat: Float) -> _Peaks:
+    """Find one landmark for each connected region that reaches its channel's threshold, in the five heat channels.
 
-    Its place is the centroid of the region's summit, weighted with its heat: exact for a symmetric peak, and noise
-    averages out, which the hottest pixel alone (the paper's choice) would follow.
+    Its place is the centroid of the region's summit, weighted by heat: exact for a symmetric peak, and less sensitive
+    to noise than the hottest pixel alone (the paper's choice).
     """
     heats = maps[:, :5]
-    pixels, region, count = regions(heats > _REGION_SHARE * least_heat.min())
+    pixels, region, count = find_regions(heats > _REGION_SHARE * min_heat.min())
     where = np.stack(np.unravel_index(pixels, heats.shape), 1)
     heat = maps[tuple(where.T)]
     order = np.lexsort((-heat, region))
     hottest = order[np.unique(region[order], return_index=True)[1]]
-    seen = heat[hottest] > least_heat[where[hottest, 1]]
+    seen = heat[hottest] > min_heat[where[hottest, 1]]
     weight = np.clip(heat - _SUMMIT_SHARE * heat[hottest][region], 0, None)
     place = [
         np.bincount(region, weight * where[:, axis], count) / np.bincount(region, weight, count) for axis in (2, 3)
@@ -342,7 +274,7 @@ def _peaks(maps: Float32, least_heat: Float) -> _Peaks:
 
 
 def _assemble(peaks: _Peaks, k: int) -> tuple[Float, Float]:
-    """Quadrilaterals (n, 4, 2) and scores (n,) of slice k."""
+    """Assemble the quadrilaterals (n, 4, 2) and scores (n,) of slice k."""
     centroids = peaks.of(k, 4)
     centroids = np.sort(centroids[np.argsort(-peaks.heat[centroids], kind="stable")[:_MAX_CENTROIDS]])
     if not len(centroids):
@@ -368,7 +300,7 @@ def _assemble(peaks: _Peaks, k: int) -> tuple[Float, Float]:
     scores = np.concatenate([np.nan_to_num(heat), peaks.heat[centroids][:, None]], 1).mean(1)
     whole = ~np.isnan(corners).any((1, 2))
     keep = np.flatnonzero(whole)[_is_convex_around(corners[whole], centre[whole])]
-    keep = keep[_without_shared_corners(corners[keep], np.nanmean(miss[keep], axis=1))] if len(keep) else keep
+    keep = keep[_keeps_its_corners(corners[keep], np.nanmean(miss[keep], axis=1))] if len(keep) else keep
     return corners[keep], scores[keep]
 
 
@@ -382,7 +314,7 @@ def _complete(corners: Float, centre: Float) -> Float:
 
 
 def _is_convex_around(corners: Float, centre: Float) -> Mask:
-    """Whether each quadrilateral (n, 4, 2) is convex, turns the expected way, and contains its centroid (n, 2)."""
+    """Tell whether each quadrilateral (n, 4, 2) is convex, turns the expected way, and contains its centroid (n, 2)."""
     edge = np.roll(corners, -1, 1) - corners
     following = np.roll(edge, -1, 1)
     to_centre = centre[:, None] - corners
@@ -393,8 +325,8 @@ def _is_convex_around(corners: Float, centre: Float) -> Mask:
     )
 
 
-def _without_shared_corners(corners: Float, miss: Float) -> Mask:
-    """Drop, of two quadrilaterals that share a corner of one kind (< 2 pixels), the one whose arrows miss by more."""
+def _keeps_its_corners(corners: Float, miss: Float) -> Mask:
+    """Tell which quadrilaterals to keep: of two that share a corner (< 2 pixels), the one whose arrows miss by less."""
     apart = np.linalg.norm(corners[:, None] - corners[None], axis=-1).min(-1)
     worse = (miss[:, None] > miss[None]) | ((miss[:, None] == miss[None]) & np.tri(len(miss), k=-1, dtype=bool))
     return np.asarray(~((apart < 2) & worse).any(1))

@@ -1,4 +1,4 @@
-"""What SpineNetV2's vector-field regression network learns: targets and loss (Windsor et al. 2022, section 3.1).
+"""Targets and loss of SpineNetV2's vector-field regression network (Windsor et al. 2022, section 3.1).
 
 Channels, in the order of the published checkpoints: 0 to 3 heat of the corners (`geometry.instance.CORNERS`), 4 heat of
 the centroid, 5 to 8 column component and 9 to 12 row component of each corner's arrow. An arrow points from its pixel
@@ -16,16 +16,16 @@ from spondyl.geometry.instance import polygon_areas, polygon_centroids
 __all__ = ["render_targets", "vfr_loss"]
 
 VARIANCE_PER_AREA = 1 / 50
-"""Variance of a heat peak over the outline's area: sigma is a seventh of an edge; the paper says proportional only."""
+"""The variance of a heat peak over the outline's area: sigma is a seventh of an edge; the paper gives no factor."""
 
 ARROW_RADIUS_PER_EDGE = 0.3
-"""Radius in which an arrow is taught, over the root of the outline's area; below one half, so corners keep apart."""
+"""The radius in which arrows are supervised, over the root of the outline's area; corners keep apart below 0.5."""
 
 POSITIVE_HEAT = 0.01
-"""Eq. 3's T: heat above it counts as positive when the two classes are balanced."""
+"""The threshold T of eq. 3: heat above it counts as positive when the two classes are balanced."""
 
 ARROW_WEIGHT = 0.01
-"""Weight of a squared arrow error in pixels against an absolute heat error; equal at an error of 10 pixels."""
+"""The weight of a squared arrow error in pixels against an absolute heat error; equal at an error of 10 pixels."""
 
 
 def render_targets(corners: Tensor, present: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -37,8 +37,8 @@ def render_targets(corners: Tensor, present: Tensor, shape: tuple[int, int]) -> 
         shape: rows and columns of the image.
 
     Returns:
-        targets (batch, 13, rows, columns), and arrow neighbourhoods (batch, 4, rows, columns), True where an arrow is
-        taught.
+        targets (batch, 13, rows, columns), and arrow neighbourhoods (batch, 4, rows, columns), True where arrows are
+        supervised.
     """
     batch, n = corners.shape[:2]
     polygons = corners.double().cpu().numpy()
@@ -68,23 +68,23 @@ def render_targets(corners: Tensor, present: Tensor, shape: tuple[int, int]) -> 
     return targets, near
 
 
-def vfr_loss(output: Tensor, targets: Tensor, near: Tensor, taught: Tensor) -> Tensor:
-    """Class-balanced L1 on heat plus L2 on arrows (eq. 2 to 4), each a mean so that images of all sizes weigh alike.
+def vfr_loss(output: Tensor, targets: Tensor, near: Tensor, supervised: Tensor) -> Tensor:
+    """Compute the class-balanced L1 loss of heat plus the L2 loss of arrows (eq. 2 to 4), both means over an image.
 
     Args:
         output, targets: (batch, 13, rows, columns).
         near: (batch, 4, rows, columns) arrow neighbourhoods.
-        taught: (batch, 1, rows, columns), False where nothing is known of the image and no error counts.
+        supervised: (batch, 1, rows, columns), False where the truth is unknown and errors do not count.
 
     Returns:
         Scalar; heat errors are summed over the balanced classes and divided by the number of positives.
     """
-    positive = (targets[:, :5] >= POSITIVE_HEAT) & taught
+    positive = (targets[:, :5] >= POSITIVE_HEAT) & supervised
     n_positive = positive.sum().clamp(min=1)
-    n_negative = (taught.sum() * 5 - n_positive).clamp(min=1)
+    n_negative = (supervised.sum() * 5 - n_positive).clamp(min=1)
     total = n_positive + n_negative
-    alpha = torch.where(positive, n_negative / total, n_positive / total) * taught
+    alpha = torch.where(positive, n_negative / total, n_positive / total) * supervised
     heat = (alpha * (output[:, :5] - targets[:, :5]).abs()).sum() / n_positive
-    arrows = (near & taught).repeat(1, 2, 1, 1)
+    arrows = (near & supervised).repeat(1, 2, 1, 1)
     squared = ((output[:, 5:] - targets[:, 5:]) ** 2)[arrows]
     return heat + ARROW_WEIGHT * squared.sum() / max(1, squared.numel() // 2)

@@ -1,1 +1,1 @@
-"""Networks as pure torch modules, one file each; their sizes (`presets`) and their weights (`weights`)."""
+"""Networks as pure torch modules, one file each, with their sizes (`presets`) and their weights (`weights`)."""

@@ -1,4 +1,4 @@
-"""Foreign weights, brought into Spondyl's own form with a card that says whose they are."""
+"""Import of published weights into Spondyl's own form, with a card that states their origin."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from spondyl.nets.cards import Card, Setting
 from spondyl.nets.places import user_weights_folder
 from spondyl.nets.presets import NETWORKS
 from spondyl.nets.weight_sets import WeightSet, set_path
-from spondyl.nets.weights import difference, expected_shapes, write
+from spondyl.nets.weights import describe_difference, expected_shapes, write
 
 __all__ = ["SPINENET_PREFIX", "import_spinenet"]
 
 SPINENET_PREFIX = "spinenet-official"
 _SUFFIXES = (".pt", ".pth", ".tar")
 _STATE_KEYS = ("net", "model_weights")
-"""Where a checkpoint keeps its tensors; that of the grading network uses the second."""
+"""The keys under which checkpoints store their tensors; that of the grading network uses the second."""
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
@@ -37,7 +37,7 @@ _CITATION = "Windsor et al. 2022, SpineNetV2, arXiv 2205.01683: Genodisc and OWS
 _ADVICE = "give a folder that holds the published checkpoints and no others"
 
 _DECODER: dict[str, Setting] = {"temperature": 10.0, "outlier_probability": 0.01}
-"""Section 3.2, step 3, and what the decoder takes for networks that it was not fitted to."""
+"""The temperature of section 3.2, step 3, and the decoder's default for networks to which it was not fitted."""
 
 _SETTINGS: dict[str, dict[str, Setting]] = {
     "vfr": {},
@@ -45,19 +45,19 @@ _SETTINGS: dict[str, dict[str, Setting]] = {
     "context": {**_DECODER, "height_temperature": 10.0},
     "grading": {},
 }
-"""The settings that the users of each network read from its card."""
+"""The settings in the card of each network, which its methods read."""
 
 
 def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
-    """Bring the published SpineNetV2 checkpoints into the user's own weights, exactly as they are.
+    """Import the published SpineNetV2 checkpoints, unchanged, into the user's own weights.
 
-    Which network a file holds is told by its tensors, whatever its name. All are installed or none: whatever is
-    refused, and whenever the store runs full, the weights that were there before are there after.
+    The network of a file is recognised by its tensors, whatever its name. All networks are installed or none: if one is
+    refused, or the disk is full, the earlier weights are still there.
 
     Args:
         folder: searched with its subfolders for `.pt`, `.pth` and `.tar` files, pickles of `{"net": state, ...}` or
             `{"model_weights": state, ...}`.
-        store: where to write; the user's own weights when None.
+        store: folder to write to; the user's own weights when None.
 
     Returns:
         The cards, named `spinenet-official-<network>`; a set of weights `spinenet-official` names them.
@@ -72,7 +72,7 @@ def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
         name = str(path.relative_to(folder))
         network = _recognise(_read_state(path, name), name)
         if network in found:
-            raise WeightsError(f"{found[network][0]} and {name} both hold the network {network!r}; leave one")
+            raise WeightsError(f"{found[network][0]} and {name} both contain the network {network!r}; leave one")
         found[network] = (name, path)
     if not found:
         raise WeightsError(f"there is no checkpoint ({', '.join(_SUFFIXES)}) in the folder; {_ADVICE}")
@@ -92,7 +92,7 @@ def import_spinenet(folder: Path, store: Path | None = None) -> list[Card]:
 
 @contextmanager
 def _staging(target: Path) -> Iterator[Path]:
-    """A folder inside the target, emptied of what an interrupted import left, and gone afterwards."""
+    """Make a folder inside the target, without remains of an interrupted import, and remove it afterwards."""
     staged = target / ".importing"
     is_new = not target.exists()
     try:
@@ -114,7 +114,7 @@ def _staging(target: Path) -> Iterator[Path]:
 
 
 def _write_set(folder: Path) -> Path:
-    """Write the set of weights that runs the published networks as the published program does."""
+    """Write the set of weights that uses the published networks as the published program does."""
     path = set_path(folder, SPINENET_PREFIX)
     weights = WeightSet(
         name=SPINENET_PREFIX,
@@ -130,7 +130,7 @@ def _write_set(folder: Path) -> Path:
 
 
 def _install(files: Sequence[Path], staged: Path, target: Path) -> None:
-    """Move staged files to their places, what is there aside; where one cannot be moved, move all back."""
+    """Move staged files to their places and earlier files aside; if one cannot be moved, move all back."""
     moves: list[tuple[Path, Path]] = []
     try:
         for file in files:
@@ -153,17 +153,17 @@ def _read_state(path: Path, name: str) -> dict[str, Tensor]:
         # weights_only: a pickle from elsewhere must not run code
         with _with_numpy_scalars():
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle may raise whatever its garbage stands for
+    except Exception as error:  # a damaged pickle may raise anything
         raise WeightsError(f"{name} cannot be read as a checkpoint of tensors; {_ADVICE}") from error
     states = [content[key] for key in _STATE_KEYS if key in content] if isinstance(content, Mapping) else []
     if not states or not isinstance(states[0], Mapping) or not all(isinstance(v, Tensor) for v in states[0].values()):
         raise WeightsError(
-            f"{name} holds no state under 'net' or 'model_weights', as the published checkpoints do; {_ADVICE}"
+            f"{name} contains no state under 'net' or 'model_weights', as the published checkpoints do; {_ADVICE}"
         )
     state = {str(key).removeprefix("module."): value.detach() for key, value in states[0].items()}
     wrong = _unsound(state)
     if wrong:
-        raise WeightsError(f"{name} holds {wrong}, which no published checkpoint does; {_ADVICE}")
+        raise WeightsError(f"{name} contains {wrong}, which no published checkpoint does; {_ADVICE}")
     return state
 
 
@@ -192,23 +192,23 @@ def _with_numpy_scalars() -> Iterator[None]:
 
 
 def _recognise(state: Mapping[str, Tensor], name: str) -> str:
-    """The published network that shares most tensors with the state, if it shares them all."""
+    """Find the published network that has exactly the tensors of the state."""
     manifests = {
         network: expected_shapes(network, "spinenet")
         for network, entry in NETWORKS.items()
         if "spinenet" in entry.presets
     }
-    network = max(manifests, key=lambda one: _likeness(state, manifests[one]))
-    wrong = difference(state, manifests[network])
+    network = max(manifests, key=lambda name: _likeness(state, manifests[name]))
+    wrong = describe_difference(state, manifests[network])
     if wrong:
         raise WeightsError(
-            f"{name} is no published SpineNetV2 checkpoint; it is nearest to {network!r} but has {wrong}; {_ADVICE}"
+            f"{name} is not a published SpineNetV2 checkpoint; it is nearest to {network!r} but has {wrong}; {_ADVICE}"
         )
     return network
 
 
 def _unsound(state: Mapping[str, Tensor]) -> str:
-    """The first tensor that holds other than finite numbers of its own, and why; empty when there is none."""
+    """Describe the first tensor that is not finite, of another type or shared with another; empty if there is none."""
     storages: dict[int, str] = {}
     for key, value in state.items():
         expected = {torch.int64} if key.endswith("num_batches_tracked") else _FLOATS

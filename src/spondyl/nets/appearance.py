@@ -1,9 +1,9 @@
-"""Appearance network of SpineNetV2 (Windsor et al. 2022, section 3.2): a crop around one vertebra to level logits.
+"""The appearance network of SpineNetV2 (Windsor et al. 2022, section 3.2), from a crop to level logits.
 
 Axes of a crop are (H, W, S): rows, columns and sagittal slices, slices last as in the published weights. With those
 weights class 0 is S1, 1 is L5 and so on up to 23, C2. Every convolution is followed by ReLU, then batch normalisation
 (in this order), then pooling. The paper says "VGG-F" and 23 classes; the published network has the five layers
-below and 24 classes, which is what `SPINENET` holds.
+below and 24 classes, as in `SPINENET`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ConvLayer:
     pool: Triple = (1, 1, 1)
 
     def size_after(self, size: Triple) -> Triple:
-        """The (H, W, S) that comes out of an input of `size`."""
+        """Compute the (H, W, S) of the output for an input of `size`."""
         h, w, s = (
             ((n + 2 * p - k) // t + 1) // q
             for n, p, k, t, q in zip(size, self.padding, self.kernel, self.stride, self.pool, strict=True)
@@ -44,7 +44,7 @@ class ConvLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppearancePreset:
-    """The numbers that make one size of the network.
+    """The settings of one size of the network.
 
     Args:
         crop: (H, W, S) of the input.
@@ -54,7 +54,7 @@ class AppearancePreset:
         dropout: probability before each fully connected layer.
 
     Raises:
-        SettingError: not five layers, or a crop that they reduce to nothing.
+        SettingError: there are not five layers, or they reduce the crop to nothing.
     """
 
     crop: Triple
@@ -70,7 +70,7 @@ class AppearancePreset:
             raise SettingError(f"a crop of {self.crop} is too small for the layers: {self.final_size()} remains")
 
     def final_size(self) -> Triple:
-        """(H, W, S) of the last feature map."""
+        """Compute the (H, W, S) of the last feature map."""
         size = self.crop
         for layer in self.layers:
             size = layer.size_after(size)
@@ -122,7 +122,7 @@ class Appearance(nn.Module):
         self.fc2 = nn.Linear(preset.features, preset.classes)
 
     def forward(self, crops_b1hws: Tensor) -> Tensor:
-        """Level logits of each crop.
+        """Compute the level logits of each crop.
 
         Args:
             crops_b1hws: (B, 1, H, W, S) of the preset's crop size; intensities as the recipe normalises them.
@@ -137,7 +137,7 @@ class Appearance(nn.Module):
         return logits
 
     def features(self, crops_b1hws: Tensor) -> Tensor:
-        """The hidden layer, (B, features), not negative: what sequence models of levels are fed with."""
+        """Compute the hidden layer, (B, features), not negative, as input for sequence models of levels."""
         if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch's own export lacks both
             self._check_input(crops_b1hws)
         x = crops_b1hws

@@ -1,8 +1,8 @@
-"""The recurrent baseline of SpineNetV2 (Windsor et al. 2022, section 5.1): a sequence of detections to their levels.
+"""The recurrent baseline of SpineNetV2 (Windsor et al. 2022, section 5.1), which labels a sequence of detections.
 
-The paper gives it in two sentences: a bi-directional LSTM takes what the appearance network says of each vertebra and
-outputs a label for each. Size and depth are chosen here. Departures, all in its favour: it is told where each
-detection lies, and it may answer that a detection is no vertebra.
+The paper describes it in two sentences: a bi-directional LSTM takes the prediction of the appearance network for each
+vertebra and outputs a label for each. Size and depth are chosen here. Departures, all in its favour: its input has
+the distances between detections, and it has a class for detections that are no vertebra.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["COMPACT", "BiLstm", "BiLstmPreset"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BiLstmPreset:
-    """The numbers that make one size of the network.
+    """The settings of one size of the network.
 
     Args:
-        columns: levels that the appearance network tells apart.
+        columns: number of levels of the appearance network.
         hidden: width of one direction.
-        layers: how many lie on one another.
+        layers: number of layers.
 
     Raises:
-        SettingError: a number below 1.
+        SettingError: a number is below 1.
     """
 
     columns: int = 24
@@ -58,17 +58,17 @@ class BiLstm(nn.Module):
         self.head = nn.Linear(2 * preset.hidden, width)
 
     def forward(self, features_b1nc: Tensor, lengths_b: Tensor | None = None) -> Tensor:
-        """Level logits of each detection, top to bottom.
+        """Compute the level logits of each detection, top to bottom.
 
         Args:
-            features_b1nc: (B, 1, n, columns + 1), as `identify.bilstm.sequence_features` makes them; the axis of one
-                is what engines expect of every network.
-            lengths_b: (B,) int64 on the CPU, how many detections each sequence has where they are padded at their
-                ends; None where all have n.
+            features_b1nc: (B, 1, n, columns + 1), as `identify.bilstm.sequence_features` makes them; engines expect
+                the axis of length 1 of every network.
+            lengths_b: (B,) int64 on the CPU, number of detections in each sequence, if sequences are padded at their
+                ends; None if all have n.
 
         Returns:
-            (B, 1, n, columns + 1), not normalised; the last column is for what is no vertebra. Rows past a sequence's
-            length mean nothing.
+            (B, 1, n, columns + 1), not normalised; the last column is for detections that are no vertebra. Rows
+            beyond a sequence's length are undefined.
 
         Raises:
             SettingError: another number of columns.

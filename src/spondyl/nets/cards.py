@@ -1,6 +1,6 @@
-"""Cards: what is known of a file of weights, in a `.toml` beside its `.safetensors`.
+"""Cards, which describe a file of weights in a `.toml` beside its `.safetensors`.
 
-Reading cards costs no torch, so commands that only list or choose weights stay quick.
+Reading cards does not import torch, so commands that only list or choose weights stay quick.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
     "list_cards",
     "read_card",
     "toml_files",
-    "verified",
+    "verify",
     "with_digest",
 ]
 
@@ -34,23 +34,24 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One file of weights.
+    """The description of a file of weights.
 
     Args:
-        name: what `load` and the command line call it; also the name of both files.
-        network: which network, a key of `presets.NETWORKS`.
-        preset: which size of it.
+        name: of the weights, for `load` and the command line; also the name of both files.
+        network: a key of `presets.NETWORKS`.
+        preset: its size.
         trained_on: the data, one citation each.
-        metrics: split, then metric, then value; in the unit that the metric's name says.
+        metrics: split, then metric, then value; in the unit that the name of the metric states.
         commit: the commit of Spondyl that trained it, or the origin of foreign weights.
         recipe: the command that trains it again, or how it was imported.
-        licence: under which the weights may be used.
-        settings: what the network's users must know, such as the working resolution it was trained at.
+        licence: of the weights.
+        settings: for the methods that use the network, such as the spacing at which it was trained.
         sha256: of the `.safetensors` file, in hexadecimal; empty until saved.
         folder: where both files are; not written into the card.
 
     Raises:
-        WeightsError: a name with other characters than small letters, digits, dots and dashes, or an unknown network.
+        WeightsError: the name has other characters than small letters, digits, dots and dashes, or the network is
+            unknown.
     """
 
     name: str
@@ -67,7 +68,9 @@ class Card:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise WeightsError(f"weights are named with small letters, digits, '.', '_' and '-', got {self.name!r}")
+            raise WeightsError(
+                f"the name of weights must consist of small letters, digits, '.', '_' and '-', got {self.name!r}"
+            )
         network_entry(self.network, self.preset)
 
     @property
@@ -81,7 +84,7 @@ class Card:
         return self.folder / f"{self.name}.toml"
 
     def to_toml(self) -> str:
-        """The text of the card's file; `read_card` reads it back."""
+        """Make the text of the card's file, which `read_card` reads."""
         lines = [
             f"{key} = {_toml(getattr(self, key))}"
             for key in ("network", "preset", "sha256", "commit", "recipe", "licence", "trained_on")
@@ -94,7 +97,7 @@ class Card:
 
 
 def read_card(path: Path) -> Card:
-    """Read one card.
+    """Read a card.
 
     Args:
         path: the `.toml` file; its stem is the card's name.
@@ -119,7 +122,7 @@ def read_card(path: Path) -> Card:
 
 
 def toml_files(folder: Path) -> list[Path]:
-    """The `.toml` files of a folder by name; none where there is no such folder, or this user may not read it."""
+    """List the `.toml` files of a folder by name; none if there is no such folder, or this user may not read it."""
     try:
         return sorted(folder.glob("*.toml"))
     except OSError:
@@ -127,10 +130,10 @@ def toml_files(folder: Path) -> list[Path]:
 
 
 def list_cards(folders: tuple[Path, ...] | None = None) -> list[Card]:
-    """Every card, by name.
+    """List all cards by name.
 
     Args:
-        folders: where to look; the package's and the user's own when None.
+        folders: to search; the package's and the user's own when None.
 
     Raises:
         WeightsError: a card is damaged, or two have one name.
@@ -146,14 +149,14 @@ def list_cards(folders: tuple[Path, ...] | None = None) -> list[Card]:
 
 
 def find_card(name: str, folders: tuple[Path, ...] | None = None) -> Card:
-    """The card of that name.
+    """Find the card of a name.
 
     Args:
         name: as `list_cards` gives it.
-        folders: where to look; the package's and the user's own when None.
+        folders: to search; the package's and the user's own when None.
 
     Raises:
-        WeightsError: there is none, or its weights are not beside it.
+        WeightsError: there is none, or its weights are missing.
     """
     cards = {card.name: card for card in list_cards(folders)}
     if name not in cards:
@@ -163,11 +166,11 @@ def find_card(name: str, folders: tuple[Path, ...] | None = None) -> Card:
     return cards[name]
 
 
-def verified(card: Card) -> Card:
-    """The card itself, once its file has been found to be the one it describes.
+def verify(card: Card) -> Card:
+    """Return the card itself if its file is the one that it describes.
 
     Raises:
-        WeightsError: the file cannot be read, or its sha256 is another.
+        WeightsError: the file cannot be read, or has another sha256.
     """
     try:
         actual = file_sha256(card.weights_path)
@@ -176,28 +179,28 @@ def verified(card: Card) -> Card:
     if actual != card.sha256:
         raise WeightsError(
             f"the weights {card.weights_path} are damaged or replaced: "
-            f"sha256 {actual[:12]}… where the card says {card.sha256[:12]}…"
+            f"sha256 {actual[:12]}…, and the card states {card.sha256[:12]}…"
         )
     return card
 
 
 def with_digest(card: Card, folder: Path, sha256: str) -> Card:
-    """The same card, placed and sealed."""
+    """Return the card with another folder and sha256."""
     return replace(card, folder=folder, sha256=sha256)
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Compute the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _toml(value: Setting | tuple[str, ...]) -> str:
-    """A TOML value or quoted key: JSON's strings, integers and lists of strings are TOML's too."""
+    """Format a TOML value or quoted key; JSON's strings, integers and lists of strings are valid TOML."""
     if isinstance(value, float):
-        return repr(value)  # unlike JSON, TOML spells nan and inf as Python does
+        return repr(value)  # TOML spells nan and inf as Python does, unlike JSON
     text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
-    return text.replace("\x7f", "\\u007f")  # the one control character that JSON lets through
+    return text.replace("\x7f", "\\u007f")  # the only control character that JSON does not escape
 
 
 def _check_fields(table: dict[str, object], path: Path) -> None:
@@ -206,6 +209,6 @@ def _check_fields(table: dict[str, object], path: Path) -> None:
     missing = [key for key in expected if key not in table and key not in ("metrics", "settings")]
     if missing:
         raise WeightsError(f"the card {path} lacks {', '.join(missing)}")
-    odd = [key for key in table if key not in expected or not isinstance(table[key], expected[key])]
-    if odd:
-        raise WeightsError(f"the card {path} has fields that are unknown or of another type: {', '.join(odd)}")
+    wrong = [key for key in table if key not in expected or not isinstance(table[key], expected[key])]
+    if wrong:
+        raise WeightsError(f"the card {path} has fields that are unknown or of another type: {', '.join(wrong)}")

@@ -1,6 +1,6 @@
-"""Context network of SpineNetV2 (Windsor et al. 2022, section 3.2): repairs a map of levels against heights.
+"""The context network of SpineNetV2 (Windsor et al. 2022, section 3.2), which refines a map of levels over heights.
 
-The input is a picture of one row per millimetre of height and one column per level, each detection's level
+The input is an image of one row per millimetre of height and one column per level, each detection's level
 probabilities spread over the rows that it spans; the output is a map of logits of the same shape. The network is a
 U-Net along the height: every pooling and resizing acts on rows alone, so any number of columns fits.
 """
@@ -21,7 +21,7 @@ _DOWN = (16, 32, 64, 128)
 class Context(nn.Module):
     """The network, 510,337 parameters; names are those of the published checkpoint.
 
-    Every convolution but the last is followed by ReLU, then batch normalisation; what skips is the pooled map.
+    Every convolution but the last is followed by ReLU, then batch normalisation; skips carry the pooled maps.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Context(nn.Module):
         self.conv8 = _tall_conv(16, 1)
 
     def forward(self, map_b1hl: Tensor) -> Tensor:
-        """Logits of every level at every height.
+        """Compute the logits of every level at every height.
 
         Args:
             map_b1hl: (B, 1, H, L), H heights in mm (a multiple of 16) and L levels.
@@ -46,7 +46,7 @@ class Context(nn.Module):
             (B, 1, H, L), not normalised.
 
         Raises:
-            SettingError: a height that is no multiple of 16.
+            SettingError: the height is no multiple of 16.
         """
         if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch's own export lacks both
             _check_input(map_b1hl)
@@ -66,7 +66,7 @@ class Context(nn.Module):
 
 
 def _tall_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """5 rows by 3 columns, every second row: nine millimetres of height."""
+    """Make a convolution of 5 rows by 3 columns that takes every second row, over nine millimetres of height."""
     return nn.Conv2d(inputs, outputs, (5, 3), padding=(4, 1), dilation=(2, 1))
 
 

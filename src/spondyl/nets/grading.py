@@ -1,4 +1,4 @@
-"""Grading network of SpineNetV2 (Windsor et al. 2022, section 3.3): one disc's volume to eleven radiological gradings.
+"""The grading network of SpineNetV2 (Windsor et al. 2022, section 3.3), with eleven radiological gradings of a disc.
 
 A 3-D ResNet-34 with one head per grading. The published network differs from the paper's text in three ways,
 and `SPINENET` follows the network: kernels are 3x3x3 throughout, the second stage keeps the resolution, heads are
@@ -22,7 +22,7 @@ Four = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradingHead:
-    """One grading: its name, the checkpoint's abbreviation of it and its number of classes."""
+    """A grading: its name, its abbreviation in the checkpoint and its number of classes."""
 
     name: str
     key: str
@@ -49,7 +49,7 @@ SPINENET_HEADS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradingPreset:
-    """The numbers that make one size of the network.
+    """The settings of one size of the network.
 
     Args:
         blocks: residual blocks of each stage.
@@ -98,13 +98,13 @@ class Grading(nn.Module):
             self.add_module(f"fc_{head.key}", _head(preset.widths[-1], head.classes, preset.head))
 
     def forward(self, discs_b1shw: Tensor) -> Tensor:
-        """Logits of all gradings of each disc, one head after another.
+        """Compute the logits of all gradings of each disc, one head after another.
 
         Args:
             discs_b1shw: (B, 1, S, H, W), sagittal slices first; the published weights take (9, 112, 224).
 
         Returns:
-            (B, sum of classes), not normalised; `split_gradings` takes it apart.
+            (B, sum of classes), not normalised; `split_gradings` splits them.
 
         Raises:
             SettingError: another number of axes or channels.
@@ -119,7 +119,7 @@ class Grading(nn.Module):
 
 
 def split_gradings(logits_bc: Tensor, heads: tuple[GradingHead, ...] = SPINENET_HEADS) -> dict[str, Tensor]:
-    """Take the network's output apart.
+    """Split the output of the network into its gradings.
 
     Args:
         logits_bc: (B, sum of classes).

@@ -1,4 +1,4 @@
-"""A network that is ready to run, with the card that describes it."""
+"""Networks that are ready to run, with the cards that describe them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spondyl.types import Float32
 __all__ = ["LoadedNetwork", "Network"]
 
 Network = Callable[[Float32], Float32]
-"""A network on whatever engine: a batch (n, channels, ...) to its output, both float32; axes as its module says."""
+"""A network on any engine: it maps a batch (n, channels, ...) to its output; axes as documented in its module."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class LoadedNetwork:
     """A network with its weights.
 
     Args:
-        card: what is known of the weights.
+        card: of the weights.
         run: the network.
     """
 

@@ -1,8 +1,8 @@
-"""Where a user's own weights and Spondyl's cache are kept.
+"""The folders of the user's own weights and of Spondyl's cache.
 
-`SPONDYL_HOME` names one folder for both; otherwise each goes where the platform keeps such things
-(XDG base directories on Linux, Library on macOS, LOCALAPPDATA on Windows). Where there is no such place, or it is
-another user's, the paths lie below the null device: nothing is found there, and writing fails with an `OSError`.
+`SPONDYL_HOME` names one folder for both; otherwise each is in the usual place of the platform (XDG base directories on
+Linux, Library on macOS, LOCALAPPDATA on Windows). If there is no such place, or it is another user's, the paths are
+below the null device: nothing is found there, and writing fails with an `OSError`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _NOWHERE = Path(os.devnull) / "spondyl"
 
 
 def shipped_weights_folder() -> Path:
-    """The weights inside the package."""
+    """Return the folder of the weights inside the package."""
     return Path(__file__).parents[1] / "weights"
 
 
 def user_weights_folder() -> Path:
-    """The user's own weights, imported or trained; it need not exist."""
+    """Return the folder of the user's own weights, imported or trained; it may not exist yet."""
     return _base("XDG_DATA_HOME", ".local/share", "Library/Application Support") / "weights"
 
 
 def cache_folder() -> Path:
-    """What can be made again at any time; it need not exist."""
+    """Return the folder of caches, which can be made again at any time; it may not exist yet."""
     home = os.environ.get("SPONDYL_HOME")
     return Path(home) / "cache" if home else _base("XDG_CACHE_HOME", ".cache", "Library/Caches")
 

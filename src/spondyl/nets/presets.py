@@ -1,4 +1,4 @@
-"""Every network by name and every size of it by name; importing this file does not import torch."""
+"""The table of all networks and their sizes by name; importing it does not import torch."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["NETWORKS", "NetworkEntry", "build", "network_entry"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkEntry:
-    """What is known of a network without building it.
+    """The description of a network without building it.
 
     Args:
         presets: names of its sizes.
         builder: from the name of a preset to the module.
         source: the file that defines it.
-        multiples: what the spatial axes of its input must be multiples of; empty where they are fixed.
+        multiples: of which the spatial axes of its input must be multiples; empty where they are fixed.
         example_shape: the smallest convenient input of each preset, for tracing.
-        tolerates_bfloat16: whether eight bits of mantissa leave its results unchanged for practical purposes.
+        tolerates_bfloat16: whether bfloat16 leaves its results practically unchanged.
     """
 
     presets: tuple[str, ...]
@@ -89,7 +89,7 @@ NETWORKS: dict[str, NetworkEntry] = {
         source=_HERE / "context.py",
         multiples=(16, 1),
         example_shape={"spinenet": (1, 1, 16, 24)},
-        tolerates_bfloat16=False,  # its logits differ by less than bfloat16 resolves; it costs next to nothing
+        tolerates_bfloat16=False,  # its logits differ by less than bfloat16 resolves, and it is fast enough
     ),
     "bilstm": NetworkEntry(
         presets=("compact",),
@@ -97,7 +97,7 @@ NETWORKS: dict[str, NetworkEntry] = {
         source=_HERE / "bilstm.py",
         multiples=(1, 1),
         example_shape={"compact": (1, 1, 3, 25)},
-        tolerates_bfloat16=False,  # not measured; it costs next to nothing
+        tolerates_bfloat16=False,  # not measured, and it is fast enough
     ),
     "grading": NetworkEntry(
         presets=("spinenet",),
@@ -110,7 +110,7 @@ NETWORKS: dict[str, NetworkEntry] = {
 
 
 def network_entry(network: str, preset: str) -> NetworkEntry:
-    """Look a network up.
+    """Find a network and preset.
 
     Raises:
         WeightsError: no network or no preset of that name.
@@ -124,7 +124,7 @@ def network_entry(network: str, preset: str) -> NetworkEntry:
 
 
 def build(network: str, preset: str) -> nn.Module:
-    """A fresh module with random weights.
+    """Build a module with random weights.
 
     Raises:
         WeightsError: no network or no preset of that name.

@@ -1,4 +1,4 @@
-"""The settings of a card as the typed value of the method that owns them."""
+"""Conversion of the settings of a card into the typed settings of a method."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_settings(card: Card, kind: type[Settings]) -> Settings:
 
     Args:
         card: of the network.
-        kind: a dataclass; a field without a default must stand in the card, and the card may hold no other setting.
+        kind: a dataclass; the card must have each field without a default, and no other settings.
 
     Raises:
         WeightsError: a setting is missing, unknown, of another type or outside its range.
@@ -39,13 +39,13 @@ def read_settings(card: Card, kind: type[Settings]) -> Settings:
     if unknown:
         raise WeightsError(f"the card {card.name!r} has settings that this method does not know: {', '.join(unknown)}")
     try:
-        return kind(**_converted(card.settings))
+        return kind(**_convert(card.settings))
     except (SettingError, ValueError, TypeError) as error:
         raise WeightsError(f"the card {card.name!r} has a setting that cannot be used: {error}") from error
 
 
-def _converted(settings: Mapping[str, object]) -> dict[str, Any]:
-    """Whole numbers as floats, since TOML tells 5 from 5.0 and no setting does."""
+def _convert(settings: Mapping[str, object]) -> dict[str, Any]:
+    """Convert whole numbers to floats, since TOML distinguishes 5 from 5.0 and no setting does."""
     return {
         name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
         for name, value in settings.items()

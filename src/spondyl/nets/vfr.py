@@ -1,6 +1,6 @@
-"""Vector-field regression network of SpineNetV2 (Windsor et al. 2022, section 3.1): a U-Net with a ResNet encoder.
+"""The vector-field regression network of SpineNetV2 (Windsor et al. 2022, section 3.1), a U-Net with a ResNet encoder.
 
-One sagittal slice in, 13 maps out at the same resolution. The channels are those of the published weights:
+It maps a sagittal slice to 13 maps at the same resolution. The channels are those of the published weights:
 0-3 corner heat maps (rt, rb, lb, lt), 4 centroid heat map, 5-8 the x and 9-12 the y components of the arrows
 that lead from each corner to its centroid. The output is linear.
 
@@ -30,7 +30,7 @@ Four = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VfrPreset:
-    """The numbers that make one size of the network.
+    """The settings of one size of the network.
 
     Args:
         block: residual block; "bottleneck" widens its output four times.
@@ -116,10 +116,10 @@ class Vfr(nn.Module):
             slices_b1hw: (B, 1, H, W) float, H and W multiples of 32; intensities as the recipe normalises them.
 
         Returns:
-            (B, 13, H, W), linear; channels as the module says.
+            (B, 13, H, W), linear; channels as listed above.
 
         Raises:
-            SettingError: another number of channels, or an edge that is no multiple of 32.
+            SettingError: the number of channels is not 1, or an edge is no multiple of 32.
         """
         if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch's own export lacks both
             _check_input(slices_b1hw)
@@ -142,7 +142,7 @@ def _check_input(slices_b1hw: Tensor) -> None:
 
 
 def _encoder(preset: VfrPreset) -> tuple[nn.ModuleList, tuple[int, ...]]:
-    """The four residual stages, and the channels of every skip from full resolution to 1/32."""
+    """Build the four residual stages, and list the channels of every skip from full resolution to 1/32."""
     block = _Bottleneck if preset.block == "bottleneck" else _BasicBlock
     stages, channels = [], [1, preset.stem_width]
     for index, (count, width) in enumerate(zip(preset.blocks, preset.widths, strict=True)):
@@ -206,7 +206,7 @@ class _Bottleneck(nn.Module):
 class _ConvBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        # The bias is idle before batch normalisation, but the published checkpoint holds it.
+        # The bias has no effect before batch normalisation, but the published checkpoint has it.
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.bn = nn.BatchNorm2d(outputs)
 

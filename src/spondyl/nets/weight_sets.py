@@ -1,4 +1,4 @@
-"""Sets of weights: which file of weights plays which role, and for which methods the set was made.
+"""Sets of weights, which name the weights for each role and the methods for which they were made.
 
 A set is a file `sets/NAME.toml` beside the cards:
 
@@ -6,7 +6,7 @@ A set is a file `sets/NAME.toml` beside the cards:
     vfr = "spondyl-vfr"                # role = name of a card
 
     [methods.mr]
-    locate = ["vfr"]                   # stage = methods that run where the user names none
+    locate = ["vfr"]                   # stage = its default methods
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class WeightSet:
     """A set of weights.
 
     Args:
-        name: what `--weights` calls it.
-        networks: name of the card that plays each role.
+        name: for `--weights`.
+        networks: name of the card for each role.
         methods: by modality ("mr", "ct") and stage, the methods that the set was made for.
     """
 
@@ -41,7 +41,7 @@ class WeightSet:
     methods: Mapping[str, Mapping[str, tuple[str, ...]]]
 
     def card_name(self, role: str) -> str:
-        """The name of the card that plays a role.
+        """Return the name of the card for a role.
 
         Raises:
             WeightsError: the set has no network for it.
@@ -51,7 +51,7 @@ class WeightSet:
         return self.networks[role]
 
     def to_toml(self) -> str:
-        """The text of the set's file; `read_set` reads it back."""
+        """Make the text of the set's file, which `read_set` reads."""
         lines = ["[networks]", *(f'{role} = "{card}"' for role, card in self.networks.items())]
         for modality, stages in self.methods.items():
             lines += ["", f"[methods.{modality}]"]
@@ -60,7 +60,7 @@ class WeightSet:
 
 
 def set_path(folder: Path, name: str) -> Path:
-    """The file of a set in a folder of weights."""
+    """Return the file of a set in a folder of weights."""
     return folder / _FOLDER / f"{name}.toml"
 
 
@@ -68,7 +68,7 @@ def read_set(path: Path) -> WeightSet:
     """Read the file of a set.
 
     Raises:
-        WeightsError: the file is unreadable or not of the form that the module describes.
+        WeightsError: the file cannot be read, or does not have the form that this module describes.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -86,10 +86,10 @@ def read_set(path: Path) -> WeightSet:
 
 
 def list_sets(folders: tuple[Path, ...] | None = None) -> dict[str, WeightSet]:
-    """Every set by name; one of the user's own replaces a shipped one of its name.
+    """List all sets by name; one of the user's own replaces a shipped one of its name.
 
     Args:
-        folders: where to look; the package's and the user's own weights when None.
+        folders: to search; the package's and the user's own weights when None.
 
     Raises:
         WeightsError: the file of a set is damaged.
@@ -100,7 +100,7 @@ def list_sets(folders: tuple[Path, ...] | None = None) -> dict[str, WeightSet]:
 
 
 def find_set(name: str, folders: tuple[Path, ...] | None = None) -> WeightSet:
-    """The set of that name.
+    """Find the set of a name.
 
     Raises:
         WeightsError: there is none.

@@ -1,4 +1,4 @@
-"""Weights on disk: saved in half precision with a card, loaded strictly and only if they are what the card says."""
+"""Weights on disk, saved in half precision with a card and loaded only if they match the card exactly."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 
 from spondyl.errors import OutputError, WeightsError
 from spondyl.files import new_file
-from spondyl.nets.cards import Card, file_sha256, find_card, list_cards, verified, with_digest
+from spondyl.nets.cards import Card, file_sha256, find_card, list_cards, verify, with_digest
 from spondyl.nets.presets import build
 
-__all__ = ["difference", "expected_shapes", "find_card", "list_cards", "load", "load_card", "save", "write"]
+__all__ = ["describe_difference", "expected_shapes", "find_card", "list_cards", "load", "load_card", "save", "write"]
 
 
 def load(name: str, folders: tuple[Path, ...] | None = None) -> nn.Module:
-    """The network that a card describes, with its weights, float32, in evaluation mode, on the CPU.
+    """Load the network and weights that a card describes, in float32 and evaluation mode, on the CPU.
 
     Args:
         name: of the card.
-        folders: where to look; the package's and the user's own weights when None.
+        folders: to search; the package's and the user's own weights when None.
 
     Raises:
         WeightsError: no such card, or the weights are missing, damaged or of another network.
@@ -32,52 +32,52 @@ def load(name: str, folders: tuple[Path, ...] | None = None) -> nn.Module:
 
 
 def load_card(card: Card) -> nn.Module:
-    """As `load`, for a card at hand.
+    """Load the network that a card describes, see `load`.
 
     Raises:
         WeightsError: the weights are missing, damaged or of another network.
     """
-    path = verified(card).weights_path
+    path = verify(card).weights_path
     try:
         state = safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
-        raise WeightsError(f"the weights {path} are no safetensors file: {error}") from error
-    wrong = difference(state, expected_shapes(card.network, card.preset))
+        raise WeightsError(f"the weights {path} are not a safetensors file: {error}") from error
+    wrong = describe_difference(state, expected_shapes(card.network, card.preset))
     if wrong:
         raise WeightsError(f"the weights {path} do not fit {card.network} ({card.preset}): {wrong}")
-    with torch.device("meta"):  # no time for random numbers that are replaced at once
+    with torch.device("meta"):  # without random numbers that would be replaced at once
         module = build(card.network, card.preset)
-    module.load_state_dict({key: _working(value) for key, value in state.items()}, strict=True, assign=True)
+    module.load_state_dict({key: _to_float(value) for key, value in state.items()}, strict=True, assign=True)
     return module.eval()
 
 
 def save(module: nn.Module, card: Card, folder: Path) -> Card:
-    """Write a module's weights and their card.
+    """Write the weights of a module and their card.
 
-    Matrices and kernels are kept in half precision; vectors (biases, batch statistics), whose range is wider and
-    whose size is nothing, as they are.
+    Matrices and kernels are stored in half precision; vectors (biases, batch statistics), which have a wider range and
+    take little space, are stored unchanged.
 
     Args:
         module: a network of the kind that the card names.
         card: its sha256 and folder are filled in.
-        folder: made when missing; files of the card's name are replaced.
+        folder: created if missing; files of the card's name are replaced.
 
     Returns:
         The card as written.
 
     Raises:
-        WeightsError: the module is not what the card says, or a number is not finite or too large for half precision.
+        WeightsError: the module is not the card's network, or a number is not finite or too large for half precision.
         OutputError: the folder cannot be written.
     """
     state = module.state_dict()
-    wrong = difference(state, expected_shapes(card.network, card.preset))
+    wrong = describe_difference(state, expected_shapes(card.network, card.preset))
     if wrong:
         raise WeightsError(f"the module is not {card.network} ({card.preset}): {wrong}")
-    return write({key: _halved(key, value) for key, value in state.items()}, card, folder)
+    return write({key: _to_half(key, value) for key, value in state.items()}, card, folder)
 
 
 def write(state: Mapping[str, Tensor], card: Card, folder: Path) -> Card:
-    """Write tensors as they are and their card; the card last, so that a card always has its weights.
+    """Write tensors, unchanged, and their card; the card last, so that a card always has its weights.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -95,7 +95,7 @@ def write(state: Mapping[str, Tensor], card: Card, folder: Path) -> Card:
 
 
 def expected_shapes(network: str, preset: str) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a network, without making it.
+    """List name and shape of every tensor of a network, without allocating it.
 
     Raises:
         WeightsError: no network or no preset of that name.
@@ -104,32 +104,32 @@ def expected_shapes(network: str, preset: str) -> dict[str, tuple[int, ...]]:
         return {key: tuple(value.shape) for key, value in build(network, preset).state_dict().items()}
 
 
-def difference(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> str:
-    """How a state departs from what a network expects: the first few tensors of each kind; empty when it does not."""
+def describe_difference(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> str:
+    """Describe how a state differs from what a network expects, by the first tensors of each kind; empty if equal."""
     missing = [key for key in expected if key not in state]
-    odd = [key for key in state if key not in expected]
+    unknown = [key for key in state if key not in expected]
     shapes = [
         f"{key} {tuple(state[key].shape)} instead of {shape}"
         for key, shape in expected.items()
         if key in state and tuple(state[key].shape) != shape
     ]
-    said = (("missing", missing), ("unknown", odd), ("of another shape", shapes))
-    return "; ".join(f"{len(names)} tensors {what} ({_first(names)})" for what, names in said if names)
+    kinds = (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
+    return "; ".join(f"{len(names)} tensors {what} ({_first(names)})" for what, names in kinds if names)
 
 
 def _first(names: list[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + (", …" if len(names) > count else "")
 
 
-def _working(tensor: Tensor) -> Tensor:
+def _to_float(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _halved(key: str, tensor: Tensor) -> Tensor:
+def _to_half(key: str, tensor: Tensor) -> Tensor:
     tensor = tensor.detach().cpu()
     if not tensor.is_floating_point():
         return tensor
     halved = tensor.half() if tensor.dim() > 1 else tensor.float()
     if not halved.isfinite().all():
-        raise WeightsError(f"tensor {key} holds numbers that are not finite or too large for half precision")
+        raise WeightsError(f"tensor {key} contains numbers that are not finite or too large for half precision")
     return halved

@@ -1,4 +1,4 @@
-"""Identification of each body by itself: the most probable level of the appearance network; kept for comparison."""
+"""Identification of each body by the most probable level of the appearance network; kept for comparison."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_argmax(networks: Mapping[str, LoadedNetwork]) -> Identify:
 
 
 def label_each(levels: Levels, logits: Float) -> Labelling[Level]:
-    """A labelling whose probabilities are those of each body by itself.
+    """Make a labelling whose probabilities are those of each body separately.
 
     Args:
         levels: one for each body; None for one that is rejected.
@@ -41,7 +41,7 @@ def label_each(levels: Levels, logits: Float) -> Labelling[Level]:
     for body, level in enumerate(levels):
         if level is None:
             marginals[body] = 0
-        elif level not in OFFICIAL_COLUMNS:  # S2, for which the column of S1 speaks
+        elif level not in OFFICIAL_COLUMNS:  # S2, which uses the output of S1
             marginals[body, [level.rank, STAND_INS[level].rank]] = marginals[body, STAND_INS[level].rank], 0
     chosen = [1.0 if level is None else marginals[body, level.rank] for body, level in enumerate(levels)]
     with np.errstate(divide="ignore"):

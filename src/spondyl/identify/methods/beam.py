@@ -1,4 +1,4 @@
-"""Identification as SpineNetV2 publishes it: context network and beam search; kept for comparison."""
+"""Identification by SpineNetV2's context network and beam search; kept for comparison."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from spondyl.reading import Identify
 __all__ = ["BeamNamer", "open_beam"]
 
 MIN_SCORE = 0.7
-"""The beam search must name every body that it is given; bodies with a lower detection score are rejected first. Of
-0.55 to 0.8, the score with which it does best on the phantoms to which the exact decoder was fitted."""
+"""The score below which bodies are rejected first, since the beam search names every body that it is given. Of 0.55 to
+0.8 the best on the phantoms to which the exact decoder was fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class BeamNamer:
 
     Args:
         context: a map (1, 1, rows, columns) to logits of the same shape.
-        heights: how the maps are drawn, as the network was trained.
+        heights: settings of the maps, as the network was trained.
         costs: penalties of the search.
         min_score: bodies with a lower detection score are rejected.
     """
@@ -43,7 +43,7 @@ class BeamNamer:
     min_score: float = MIN_SCORE
 
     def __call__(self, evidence: BodyEvidence) -> Labelling[Level]:
-        """Name the bodies; the probabilities are those of each body by itself."""
+        """Name the bodies; the probabilities are those of each body separately."""
         refined = refine_logits(evidence, self.context, self.heights)
         shown = np.flatnonzero(evidence.scores >= self.min_score)
         levels: list[Level | None] = [None] * len(refined)
@@ -53,7 +53,7 @@ class BeamNamer:
 
 
 def open_beam(networks: Mapping[str, LoadedNetwork]) -> Identify:
-    """Open the method with the temperature in the context network's card and the exact decoder's penalty of a skip."""
+    """Open the method with the temperature in the context network's card and the exact decoder's penalty for a skip."""
     network = networks["context"]
     settings = read_settings(network.card, ContextSettings)
     costs = BeamCosts(temperature=settings.temperature, skip=OrderCosts().skip)

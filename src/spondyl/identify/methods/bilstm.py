@@ -27,7 +27,7 @@ class RecurrentNamer:
     network: Network
 
     def __call__(self, evidence: BodyEvidence) -> Labelling[Level]:
-        """Name the bodies; the probabilities are those of the appearance network, body by body."""
+        """Name the bodies; the probabilities are those of the appearance network, of each body separately."""
         levels = recurrent_levels(evidence.logits, evidence.positions_mm, self.network)
         return label_each(levels, evidence.logits)
 

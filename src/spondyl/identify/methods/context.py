@@ -37,7 +37,7 @@ class ContextSettings:
 
     @property
     def costs(self) -> OrderCosts:
-        """The ordered decoder's settings where it reads this network."""
+        """The settings of the ordered decoder for this network."""
         return OrderCosts(
             temperature=self.temperature, outlier_probability=self.outlier_probability, shift_sd=self.shift_sd
         )
@@ -54,7 +54,7 @@ class ContextNamer:
 
     Args:
         context: a map (1, 1, rows, columns) to logits of the same shape.
-        heights: how the maps are drawn, as the network was trained.
+        heights: settings of the maps, as the network was trained.
         costs: the decoder's settings.
     """
 

@@ -25,7 +25,7 @@ from spondyl.learn.provenance import describe_command, find_commit
 from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.loaded_plan import Step, load
 from spondyl.metrics.vertebrae import contains
-from spondyl.nets.cards import Card, find_card, verified
+from spondyl.nets.cards import Card, find_card, verify
 from spondyl.nets.network import LoadedNetwork
 from spondyl.nets.settings import read_settings
 from spondyl.plan import Plan
@@ -51,7 +51,7 @@ def train_decoder(request: TrainingRequest) -> None:
         raise SettingError("the recipe decoder fits to an appearance network: name its weights with --start")
     if request.steps is not None or request.seed:
         raise SettingError("the recipe decoder has no steps and draws nothing at random: leave --steps and --seed out")
-    card = verified(find_card(request.start))
+    card = verify(find_card(request.start))
     if card.network != "appearance":
         raise SettingError(f"{card.name} holds the network {card.network}, and the decoder is fitted to appearance")
     costs = read_settings(card, AppearanceSettings).costs
