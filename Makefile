@@ -31,7 +31,7 @@ test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n 2 -m slow
 
 docs: $(READY)
-	$(VENV)/bin/python docs/architecture.py
+	$(VENV)/bin/python tests/architecture.py > docs/architecture.md
 
 lint: $(READY)
 	$(VENV)/bin/ruff check

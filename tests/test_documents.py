@@ -9,6 +9,7 @@ import typer
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
+import architecture
 from lowest_versions import lowest_versions
 from spondyl import __version__, cli, terminal
 from spondyl.methods import methods_of
@@ -88,6 +89,10 @@ def test_every_file_of_the_readme_is_one_of_ours() -> None:
     named = set(re.findall(r"^\| `([\w.]+)` \|", README, re.MULTILINE))
     assert named
     assert named <= OUR_FILES
+
+
+def test_the_page_on_the_architecture_is_drawn_from_the_tables_as_they_are() -> None:
+    assert (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8") == architecture.page(), "run `make docs`"
 
 
 def test_torch_is_an_extra_within_whose_range_setups_pin_it() -> None:

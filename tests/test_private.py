@@ -183,6 +183,7 @@ figure.savefig(io.BytesIO(), format="png")
 """
 
 
+@pytest.mark.slow
 def test_a_damaged_list_of_fonts_is_made_anew(place: Place) -> None:
     place.run("-c", FONT_CODE)
     (fonts,) = (place.root / "home/.cache/spondyl/matplotlib").glob("fontlist-*.json")
@@ -192,6 +193,7 @@ def test_a_damaged_list_of_fonts_is_made_anew(place: Place) -> None:
     assert place.left() == {"home/.cache/spondyl"}
 
 
+@pytest.mark.slow
 def test_a_list_of_fonts_that_is_whole_is_kept(place: Place) -> None:
     place.run("-c", FONT_CODE)
     folder = place.root / "home/.cache/spondyl/matplotlib"

@@ -127,6 +127,7 @@ def test_conditions_that_differ_in_detections_alone_show_the_same_patients():
         np.testing.assert_array_equal(two.logits, one.logits[kept])
 
 
+@pytest.mark.slow
 def test_the_bench_prints_a_row_for_every_method_and_the_same_text_again():
     text = compare_namers(NAMERS, patients=2, fitted_to=1, choices={"temperature": (1.0,)})
     assert text == compare_namers(NAMERS, patients=2, fitted_to=1, choices={"temperature": (1.0,)})

@@ -283,6 +283,7 @@ def test_probabilities_are_consistent_whatever_comes_in(seed, n):
     assert ranks == sorted(set(ranks))
 
 
+@pytest.mark.slow
 def test_probabilities_of_flat_evidence_are_what_they_say():
     """Spines drawn from the model itself: levels said with probability p are right in about p of the cases."""
     rng = np.random.default_rng(5)

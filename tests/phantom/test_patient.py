@@ -53,6 +53,7 @@ def test_the_same_options_give_the_same_phantom_and_another_seed_another_one() -
     assert made(seed=6, variant="regular").truth.angles != first.truth.angles
 
 
+@pytest.mark.slow
 def test_one_seed_is_one_patient_however_it_is_scanned() -> None:
     scans = [made(seed=4, sequence="t2"), made(seed=4, sequence="t1"), made(seed=4, modality="ct")]
     for scan in scans[1:]:
@@ -273,6 +274,7 @@ def test_the_middle_of_a_voxel_is_what_most_sub_voxels_around_it_are() -> None:
     assert _vote_centres(split, (1, 1, 1)).item() == 4
 
 
+@pytest.mark.slow
 def test_masks_hold_the_field_of_view_alone_where_tissue_wraps_around() -> None:
     options = PhantomOptions(seed=3, field=FieldOfView.LUMBAR, spacing_mm=2.4)
     patient = make_patient(options)

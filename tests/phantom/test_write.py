@@ -45,6 +45,7 @@ def test_scan_masks_and_truth_lie_in_one_place(tmp_path: Path, format_: Format) 
         np.testing.assert_array_equal(scan.voxels[tuple(theirs)], phantom.volume.voxels[tuple(ours)])
 
 
+@pytest.mark.slow
 def test_ct_keeps_its_values_in_dicom(tmp_path: Path) -> None:
     phantom = made(modality="ct", seed=4, severity=0)
     write_phantom(phantom, tmp_path / "p", Format.DICOM)

@@ -110,6 +110,7 @@ def written(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_weights_are_written_after_the_last_step_and_depend_on_the_seed(tmp_path, written):
     for folder, seed in (("one", 0), ("same", 0), ("other", 1)):
         run("context", [], tmp_path / folder, steps=2, seed=seed)

@@ -228,6 +228,7 @@ def correlations(grades: np.ndarray) -> np.ndarray:
     return np.corrcoef(rankdata(grades, axis=0), rowvar=False)
 
 
+@pytest.mark.slow
 def test_fractures_screws_and_stenoses_are_as_rare_as_published() -> None:
     rng, plan = np.random.default_rng(3), a_plan()
     drawn = [*patients(), *(draw_pathology(rng, plan) for _ in range(500))]
