@@ -160,7 +160,7 @@ def _detect_at(
         padded = np.pad(resized, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
         maps = network(padded[:, None])[:, :, :rows, :columns]
         found.append(decode_maps(maps, first_slice=batch.start))
-    return keep_column(_group(found, scale, stack.affine))
+    return keep_column(group_outlines(found, scale, stack.affine))
 
 
 def batches(slices: int, pixels: float) -> list[slice]:
@@ -181,6 +181,13 @@ def _body_edge_mm(body: VertebraInstance) -> float:
 
 
 def group_outlines(found: Sequence[SliceOutlines], scale: Float, affine: Affine) -> tuple[VertebraInstance, ...]:
+    """Group outlines of resized slices into bodies.
+
+    Args:
+        found: outlines of consecutive batches of slices, in pixels of the resized slices.
+        scale: stack pixels in one resized pixel along rows and columns, (2,).
+        affine: of the stack.
+    """
     slices, corners, scores = (
         np.concatenate([getattr(part, name) for part in found]) for name in ("slices", "corners", "scores")
     )

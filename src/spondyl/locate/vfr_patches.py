@@ -1,4 +1,4 @@
-"""Vertebral bodies by vector-field regression in overlapping patches, the paper's variant (SpineNetV2, section 3.1.1)."""
+"""Vertebral bodies by vector-field regression in overlapping patches, the paper's way (SpineNetV2, section 3.1.1)."""
 
 from __future__ import annotations
 
