@@ -6,15 +6,12 @@ What is not so yet is counted in `NOT_YET`, which is to end up empty.
 import ast
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-import spondyl
+from source_trees import ROOT, trees
 
-ROOT = Path(spondyl.__file__).parent
-TREES = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py"))}
-ROOMS = sorted({path.parts[0].removesuffix(".py") for path in TREES})
+ROOMS = sorted({path.stem for path in ROOT.iterdir() if path.is_dir() or path.suffix == ".py"} - {"__pycache__"})
 
 HALF_CLAUSE = re.compile(
     r"\.\.\.|\W*(and|as|at|because|besides|but|by|for|from|how|in|of|on|or|out|since|so|than|to|told|what|when|where|"
@@ -107,7 +104,7 @@ line deleted, the test lists what is left.
 
 def found(check: Check, room: str) -> list[str]:
     """Everything that a check finds in a room, with its place."""
-    files = {path: tree for path, tree in TREES.items() if path.parts[0].removesuffix(".py") == room}
+    files = {path: tree for path, tree in trees().items() if path.parts[0].removesuffix(".py") == room}
     return [f"{path}:{line}: {text}" for path, tree in files.items() for line, text in check(tree)]
 
 

@@ -2,17 +2,13 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
 
 import pytest
 
-import spondyl
+from source_trees import ROOT, module_name, trees
 
-ROOT = Path(spondyl.__file__).parent
-TREES = {
-    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): ast.parse(path.read_text())
-    for path in sorted(ROOT.rglob("*.py"))
-}
+MODULES = sorted({module_name(path.relative_to(ROOT)) for path in ROOT.rglob("*.py")} - {"spondyl"})
 PASSED_ON = {
     "spondyl.geometry.affine": {"Float"},  # for the rooms that have not turned to `spondyl.types` yet
     "spondyl.imaging.volume": {"Modality"},  # no volume is made without one
@@ -55,18 +51,21 @@ def listed(tree: ast.Module) -> list[str]:
     return []
 
 
+@cache
+def modules() -> dict[str, ast.Module]:
+    return {module_name(path): tree for path, tree in trees().items()}
+
+
+@cache
 def imported_names() -> dict[str, set[str]]:
     """By module, the names that other modules of the package import from it."""
-    found: dict[str, set[str]] = {module: set() for module in TREES}
-    for tree in TREES.values():
+    found: dict[str, set[str]] = {module: set() for module in modules()}
+    for tree in modules().values():
         for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module in TREES:
+            if isinstance(node, ast.ImportFrom) and node.module in found:
                 names = public(alias.name for alias in node.names)
-                found[node.module] |= {name for name in names if f"{node.module}.{name}" not in TREES}
+                found[node.module] |= {name for name in names if f"{node.module}.{name}" not in found}
     return found
-
-
-IMPORTED = imported_names()
 
 
 def disagreement(module: str, tree: ast.Module, imported: set[str]) -> set[str]:
@@ -80,16 +79,17 @@ def disagreement(module: str, tree: ast.Module, imported: set[str]) -> set[str]:
     return wrongly_listed | (own - names) | (imported - names)
 
 
-@pytest.mark.parametrize("module", sorted(TREES.keys() - {"spondyl"}))
+@pytest.mark.parametrize("module", MODULES)
 def test_a_module_lists_its_public_names(module: str) -> None:
-    assert disagreement(module, TREES[module], IMPORTED[module]) == set()
-    assert len(set(listed(TREES[module]))) == len(listed(TREES[module]))
-    assert sum(ast.unparse(node).startswith("__all__ =") for node in TREES[module].body) <= 1
+    tree = modules()[module]
+    assert disagreement(module, tree, imported_names()[module]) == set()
+    assert len(set(listed(tree))) == len(listed(tree))
+    assert sum(ast.unparse(node).startswith("__all__ =") for node in tree.body) <= 1
 
 
 def test_no_module_passes_on_what_nobody_asks_it_for() -> None:
     for module, names in PASSED_ON.items():
-        assert names <= set(listed(TREES[module]))
+        assert names <= set(listed(modules()[module]))
 
 
 @pytest.mark.parametrize(
