@@ -101,8 +101,6 @@ def _options() -> Iterator[Case]:
     for variable in (
         "PYTHONUTF8",
         "LANG",
-        "LC_ALL",
-        "TERM",
         "COLUMNS",
         "TMPDIR",
         "XDG_CACHE_HOME",

@@ -80,18 +80,27 @@ _HANDLED: dict[str, tuple[bytes, ...]] = {
     "NumberOfFrames": (b"0", b"-1", b"12000", b"99999999999", b"x"),
     "RescaleSlope": (b"0", b"-1", b"1e-300"),
     "SliceThickness": (b"-4", b"nan", b"x"),
-    "SpacingBetweenSlices": (b"0", b"1e300"),
+    "SpacingBetweenSlices": (b"1e300",),
     "InstanceNumber": (b"1", b"99999999999999999999", b"x"),
     "SeriesNumber": (b"99999999999999999999", b"inf"),
     "ImageType": (b"", _PLANTED, rb"ORIGINAL\PRIMARY\LOCALIZER"),
     "EchoTime": (b"nan", b"x", b"1e300"),
-    "SeriesInstanceUID": (b"", b"x" * 64, PATIENT.encode()),
-    "SOPInstanceUID": (b"", _PLANTED),
+    "SeriesInstanceUID": (b"", PATIENT.encode()),
+    "SOPInstanceUID": (b"",),
     "SpecificCharacterSet": (b"ISO_IR 999", b"\xff\xfe", PATIENT.encode(), b"ISO 2022 IR 87"),
-    "PatientName": (b"\x1b]0;Zweistein\x07", b"\x1b$B\xff\xff", b"Zweistein\r\nspondyl: done\n", b"\xff" * 64),
-    "SeriesDescription": (b"\x1b[31mAlbertine", b"Albertine" * 7),
-    "AcquisitionNumber": (b"x", _PLANTED),
+    "AcquisitionNumber": (b"x",),
 }
+_TEXTS = {
+    "PatientName": b"\x1b]0;Zweistein\x07",
+    "PatientID": b"\x1b$B\xff\xff",
+    "SeriesDescription": b"Zweistein\r\nspondyl: done\n",
+    "ProtocolName": b"\xff" * 64,
+    "SequenceName": b"\x1b[31mAlbertine",
+    "StudyDescription": b"Albertine" * 7,
+    "AcquisitionNumber": _PLANTED,
+}
+"""Texts that must not come out, with control characters or in no character set."""
+
 _IN_ONE_SLICE: dict[str, tuple[bytes, ...]] = {
     "ImagePositionPatient": (rb"nan\0\0", rb"1e300\0\0", rb"1e9\0\0", b""),
     "ImageOrientationPatient": (rb"0\0\0\0\0\0", rb"1\0\0\0\1\0"),
@@ -119,6 +128,7 @@ def list_dicom_element_cases() -> Iterator[Case]:
         for v in values:
             name = f"in one slice, {_name(keyword, v)}"
             yield _FAMILY.handled(name, partial(write_series, edit=partial(_set, keyword, v), only=(7,)))
+    yield _FAMILY.alike("texts of control characters", _edited(_with_texts))
     yield _FAMILY.alike("none of the elements that do not matter", _edited(_without_idle))
     yield _FAMILY.refused("no element but those of the file", _edited(_empty))
 
@@ -135,6 +145,11 @@ def _name(keyword: str, value: bytes) -> str:
 def _delete(keyword: str, dataset: Dataset, _number: int) -> None:
     if keyword in dataset:
         del dataset[keyword]
+
+
+def _with_texts(dataset: Dataset, _number: int) -> None:
+    for keyword, value in _TEXTS.items():
+        put_raw(dataset, keyword, value)
 
 
 def _without_idle(dataset: Dataset, number: int) -> None:

@@ -47,11 +47,10 @@ _HANDLED: dict[str, tuple[str, ...]] = {
     "Offset": ("1e9 1e9 1e9", "1e300 0 0"),
     "BinaryDataByteOrderMSB": ("True", "perhaps"),
     "BinaryData": ("False",),
-    "HeaderSize": ("-1", "-2", "0", "x"),
+    "HeaderSize": ("-1", "x"),
     "ElementNumberOfChannels": ("1.0",),
-    "CompressedDataSize": ("0", "-1", "1000000000000000000"),
     "ObjectType": (PATIENT,),
-    "AnatomicalOrientation": (PATIENT, "???"),
+    "AnatomicalOrientation": (PATIENT,),
     "Comment": (PATIENT * 100,),
 }
 
@@ -154,7 +153,7 @@ def _packed() -> Iterator[Case]:
         return partial(_put, make_metaimage(zipped | changes, content))
 
     yield _FAMILY.alike("packed", case({}, packed))
-    for text in ("0", "-1", "5", "1000000000000000000", "x"):
+    for text in ("0", "5", "1000000000000000000", "x"):
         yield _FAMILY.handled(f"packed, size {text}", case({"CompressedDataSize": text}, packed))
     for count in (0, 2, size // 2, size - 4, size - 1):
         yield _FAMILY.refused(f"packed, cut off after {count} bytes", case({}, packed[:count]))

@@ -31,19 +31,19 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
 """Values with which there is no scan that could be read."""
 
 _HANDLED: dict[str, tuple[Any, ...]] = {
-    "sizeof_hdr": (0, -1, 540),
+    "sizeof_hdr": (0, 540),
     "vox_offset": (-1.0, 0.0, 351.0, 353.0),
-    "scl_slope": (nan, inf, -1.0, 0.0, _HUGE, 1e-30),
+    "scl_slope": (nan, inf, -1.0, 0.0, _HUGE),
     "scl_inter": (nan, -1.0),
     "dim_0": (-1, 0, 4),
-    "dim_4": (-1, 0, 2, 30000),
+    "dim_4": (-1, 2),
     "datatype": (0, 1, 2, 8, 16, 1536),
-    "bitpix": (-1, 0, 64),
+    "bitpix": (-1,),
     "xyzt_units": (0, 1, 3, 7, 64, 255),
-    "pixdim_0": (nan, 0.0, 5.0),
-    "pixdim_1": (nan, 0.0, _HUGE),
-    "qform_code": (-1, 99),
-    "sform_code": (-1, 0, 99),
+    "pixdim_0": (nan, 5.0),
+    "pixdim_1": (nan,),
+    "qform_code": (99,),
+    "sform_code": (0, 99),
     "extension": (b"\1\0\0\0", b"\xff\xff\xff\xff"),
 }
 """Values that may be refused, or repaired with a warning, or that do not matter."""
