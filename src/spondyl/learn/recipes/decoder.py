@@ -115,7 +115,7 @@ def _true_level(
         if contains(body, centre):
             return level, True
     is_uncertain = any(contains(body, centre) for body in outlined.values())
-    is_between = bool(rows) and min(rows) < centre[1] < max(rows)
+    is_between = bool(rows) and min(rows) < float(centre[1]) < max(rows)
     return None, is_between and not is_uncertain
 
 
