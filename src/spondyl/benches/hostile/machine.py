@@ -47,8 +47,17 @@ def _caches() -> Iterator[Case]:
 
 
 def _damaged(damage: Callable[[Path], None], site: Workspace) -> Path:
+    _unshare(site.cache)
     damage(site.cache)
     return write_honest_scan(site)
+
+
+def _unshare(cache: Path) -> None:
+    """Put copies in the place of files that other cases start with as well."""
+    for path in _files(cache):
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
 
 
 def _untouched(_cache: Path) -> None:

@@ -84,7 +84,7 @@ class Runner:
         site = Workspace(self.top / f"{case.seed:08x}", case.seed).make()
         try:
             if self.warm_cache.is_dir():
-                shutil.copytree(self.warm_cache, site.cache)
+                shutil.copytree(self.warm_cache, site.cache, copy_function=os.link)  # what changes it copies it
             return self._run_calls(case, site)
         finally:
             _remove(site.top)
