@@ -18,8 +18,9 @@ from ramps import assert_is_ramp, ramp_volume
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.grid import Grid
-from spondyl.imaging import archive, dicom_series
+from spondyl.imaging import archive
 from spondyl.imaging.archive import Member, file_member
+from spondyl.imaging.dicom import series as dicom_series
 from spondyl.imaging.limits import require_backed, require_plausible_grid
 from spondyl.imaging.read import read_members, read_volume
 

@@ -27,9 +27,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from imaging.dicom.test_stack import LARGE_ENOUGH, transcode
 from imaging.dicom_files import PATIENT, SAGITTAL, enhanced, image, write_series
 from imaging.metaimage_files import write_metaimage
-from imaging.test_dicom import LARGE_ENOUGH, transcode
 from ramps import assert_is_ramp, ramp_volume
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Affine

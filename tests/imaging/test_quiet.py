@@ -10,8 +10,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
+from imaging.dicom.test_stack import LARGE_ENOUGH, transcode
 from imaging.dicom_files import PATIENT, write_series
-from imaging.test_dicom import LARGE_ENOUGH, transcode
 from spondyl.errors import InputError
 from spondyl.imaging.quiet import silence_decoders
 from spondyl.imaging.read import read_volume

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 
 from spondyl.imaging.archive import Member
-from spondyl.imaging.dicom_stream import bounded_header, open_dicom
+from spondyl.imaging.dicom.stream import bounded_header, open_dicom
 
 __all__ = ["DicomOrigin", "SourceImage", "read_origin"]
 

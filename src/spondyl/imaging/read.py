@@ -12,7 +12,7 @@ from stat import S_ISDIR, S_ISREG
 
 from spondyl.errors import InputError
 from spondyl.imaging.archive import Member, file_member, folder_members, number_members, open_zip
-from spondyl.imaging.dicom_frames import is_dicom
+from spondyl.imaging.dicom.frames import is_dicom
 from spondyl.imaging.metaimage import is_metaimage, read_metaimage
 from spondyl.imaging.nifti import GZIP_MAGIC, is_nifti, read_nifti
 from spondyl.imaging.own_output import find_own_output
@@ -103,7 +103,7 @@ def _read(members: Sequence[Member], container: str, modality: Modality | None) 
 
 
 def _read_dicom(members: Sequence[Member], modality: Modality | None) -> Volume:
-    from spondyl.imaging.dicom import read_dicom
+    from spondyl.imaging.dicom.stack import read_dicom
 
     return read_dicom(members, modality)
 

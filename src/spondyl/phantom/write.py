@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from spondyl.errors import OutputError
 from spondyl.files import new_files, refused
 from spondyl.geometry.affine import Affine
+from spondyl.imaging.dicom.write import MrTimes, Series, in_dicom_order, to_dicom_slices
 from spondyl.imaging.volume import Modality
 from spondyl.imaging.write import to_nifti_gz
-from spondyl.imaging.write_dicom import MrTimes, Series, in_dicom_order, to_dicom_slices
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import Phantom
 from spondyl.phantom.scanner.protocol import MrProtocol

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondyl.benches.hostile.case import Workspace
+from spondyl.imaging.dicom.write import MrTimes, Series, to_dicom_slices
 from spondyl.imaging.volume import Volume
-from spondyl.imaging.write_dicom import MrTimes, Series, to_dicom_slices
 from spondyl.phantom.options import PhantomOptions
 from spondyl.phantom.patient import Phantom, make_phantom
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 
 from spondyl.benches.hostile.case import Case
 from spondyl.benches.hostile.command_line import list_command_line_cases
-from spondyl.benches.hostile.dicom_elements import list_dicom_element_cases
-from spondyl.benches.hostile.dicom_files import list_dicom_file_cases
-from spondyl.benches.hostile.dicom_pixels import list_dicom_pixel_cases
+from spondyl.benches.hostile.dicom.elements import list_dicom_element_cases
+from spondyl.benches.hostile.dicom.files import list_dicom_file_cases
+from spondyl.benches.hostile.dicom.pixels import list_dicom_pixel_cases
 from spondyl.benches.hostile.folders import list_folder_cases
 from spondyl.benches.hostile.geometry import list_geometry_cases
 from spondyl.benches.hostile.machine import list_machine_cases
 from spondyl.benches.hostile.metaimage import list_metaimage_cases
-from spondyl.benches.hostile.nifti_file import list_nifti_file_cases
-from spondyl.benches.hostile.nifti_header import list_nifti_header_cases
+from spondyl.benches.hostile.nifti.file import list_nifti_file_cases
+from spondyl.benches.hostile.nifti.header import list_nifti_header_cases
 from spondyl.benches.hostile.zips import list_zip_cases
 
 __all__ = ["list_cases"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spondyl.benches.hostile.case import ANY, DONE, EMPTY, REFUSED, Call, Case, Family, Workspace
 from spondyl.benches.hostile.folders import AS_USER, find_missing_privilege
-from spondyl.benches.hostile.nifti_bytes import NAME, make_base_nifti
+from spondyl.benches.hostile.nifti.damage import NAME, make_base_nifti
 
 __all__ = ["list_command_line_cases", "write_honest_scan"]
 

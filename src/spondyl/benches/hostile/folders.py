@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spondyl.benches.hostile.base import PATIENT, make_base_phantom, make_base_series
 from spondyl.benches.hostile.case import ANY, DONE, REFUSED, Call, Case, Family, Workspace
-from spondyl.benches.hostile.nifti_bytes import make_base_nifti
+from spondyl.benches.hostile.nifti.damage import make_base_nifti
 from spondyl.phantom.write import Format, write_phantom
 
 __all__ = ["AS_USER", "find_missing_privilege", "list_folder_cases"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spondyl.benches.hostile.base import make_base_affine, make_base_voxels
 from spondyl.benches.hostile.case import ANY, Call, Case, Family, Workspace
-from spondyl.benches.hostile.nifti_bytes import DATA_AT, NAME, make_nifti, pack_dim, patch_header
+from spondyl.benches.hostile.nifti.damage import DATA_AT, NAME, make_nifti, pack_dim, patch_header
 
 __all__ = ["list_geometry_cases"]
 

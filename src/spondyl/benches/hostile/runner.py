@@ -16,7 +16,7 @@ from threading import Lock
 
 from spondyl.benches.hostile.case import DONE, KILLED, Call, Case, Workspace
 from spondyl.benches.hostile.judge import Snapshot, find_faults, find_report_folder, snapshot
-from spondyl.benches.hostile.nifti_bytes import make_base_nifti
+from spondyl.benches.hostile.nifti.damage import make_base_nifti
 from spondyl.benches.hostile.process import run_bounded
 from spondyl.errors import SettingError
 from spondyl.findings import Findings

@@ -15,7 +15,7 @@ from spondyl.benches.hostile.base import PATIENT, make_base_series
 from spondyl.benches.hostile.bombs import deflate_zeros
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
 from spondyl.benches.hostile.metaimage import make_metaimage
-from spondyl.benches.hostile.nifti_bytes import make_base_nifti
+from spondyl.benches.hostile.nifti.damage import make_base_nifti
 
 __all__ = ["list_zip_cases"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondyl.errors import InputError
-from spondyl.imaging.dicom_frames import Frame
+from spondyl.imaging.dicom.frames import Frame
 from spondyl.imaging.volume import Modality
 from spondyl.types import Float
 

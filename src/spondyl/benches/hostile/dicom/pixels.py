@@ -14,7 +14,7 @@ import numpy as np
 from spondyl.benches.hostile.base import PATIENT_UID, Dataset, make_base_series, to_bytes, to_dataset, write_series
 from spondyl.benches.hostile.bombs import deflate_zeros, write_sparse_file
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.dicom_bytes import find_pixel_data, pack_element
+from spondyl.benches.hostile.dicom.damage import find_pixel_data, pack_element
 
 __all__ = ["list_dicom_pixel_cases"]
 

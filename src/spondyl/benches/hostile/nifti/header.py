@@ -12,7 +12,7 @@ import numpy as np
 
 from spondyl.benches.hostile.base import make_base_affine, make_base_voxels
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.nifti_bytes import NAME, make_base_nifti, make_nifti, make_nifti_2, pack_dim, patch_header
+from spondyl.benches.hostile.nifti.damage import NAME, make_base_nifti, make_nifti, make_nifti_2, pack_dim, patch_header
 
 __all__ = ["list_nifti_header_cases"]
 

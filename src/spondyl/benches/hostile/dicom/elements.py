@@ -7,7 +7,7 @@ from functools import partial
 
 from spondyl.benches.hostile.base import PATIENT, PATIENT_UID, Dataset, Edit, put_raw, write_series
 from spondyl.benches.hostile.case import Case, Family, Prepare
-from spondyl.benches.hostile.dicom_bytes import pack_unsigned
+from spondyl.benches.hostile.dicom.damage import pack_unsigned
 
 __all__ = ["list_dicom_element_cases"]
 

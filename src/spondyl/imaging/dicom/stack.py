@@ -12,9 +12,9 @@ from spondyl.errors import InputError, SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.grid import Grid
 from spondyl.imaging.archive import Member
-from spondyl.imaging.dicom_frames import Frame, frames_of
-from spondyl.imaging.dicom_pixels import read_pixels
-from spondyl.imaging.dicom_series import SAME_PLACE_MM, ImageStack, choose_stack, depths_mm, stacks_of
+from spondyl.imaging.dicom.frames import Frame, frames_of
+from spondyl.imaging.dicom.pixels import read_pixels
+from spondyl.imaging.dicom.series import SAME_PLACE_MM, ImageStack, choose_stack, depths_mm, stacks_of
 from spondyl.imaging.limits import (
     MAX_COORDINATE_MM,
     MAX_IMAGE_PIXELS,

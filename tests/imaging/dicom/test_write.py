@@ -16,10 +16,10 @@ from scipy.spatial.transform import Rotation
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.resample import to_sagittal
+from spondyl.imaging.dicom.write import MrTimes, Series, in_dicom_order, project_uid, to_dicom_slices
 from spondyl.imaging.patient_space import affine_from_lps, lps_from_affine
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality, Volume
-from spondyl.imaging.write_dicom import MrTimes, Series, in_dicom_order, project_uid, to_dicom_slices
 
 TIMES = MrTimes(
     tr_ms=4321.0987654321,

@@ -13,7 +13,7 @@ import numpy as np
 from spondyl.benches.hostile.base import PATIENT, make_base_affine, make_base_voxels
 from spondyl.benches.hostile.bombs import make_gzip_bomb, write_sparse_file
 from spondyl.benches.hostile.case import Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.nifti_bytes import DATA_AT, NAME, make_base_nifti, make_nifti, pack_dim, patch_header
+from spondyl.benches.hostile.nifti.damage import DATA_AT, NAME, make_base_nifti, make_nifti, pack_dim, patch_header
 
 __all__ = ["list_nifti_file_cases"]
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from spondyl.errors import InputError
 from spondyl.imaging.archive import Member
-from spondyl.imaging.dicom_encoded import max_encoded_bytes, require_claimed_size
-from spondyl.imaging.dicom_frames import Frame
-from spondyl.imaging.dicom_stream import BoundedStream, bounded_header, open_dicom
+from spondyl.imaging.dicom.encoded import max_encoded_bytes, require_claimed_size
+from spondyl.imaging.dicom.frames import Frame
+from spondyl.imaging.dicom.stream import BoundedStream, bounded_header, open_dicom
 from spondyl.imaging.quiet import silence_decoders
 from spondyl.types import Float32
 

@@ -21,7 +21,7 @@ from spondyl.benches.hostile.base import (
     write_series,
 )
 from spondyl.benches.hostile.case import DONE, EMPTY, REFUSED, Call, Case, Family, Prepare, Workspace
-from spondyl.benches.hostile.dicom_bytes import insert_elements, make_enhanced, make_honest_enhanced, pack_element
+from spondyl.benches.hostile.dicom.damage import insert_elements, make_enhanced, make_honest_enhanced, pack_element
 
 __all__ = ["list_dicom_file_cases"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from spondyl.imaging.archive import Member
-from spondyl.imaging.dicom_stream import bounded_header, open_dicom
+from spondyl.imaging.dicom.stream import bounded_header, open_dicom
 from spondyl.imaging.limits import MAX_COORDINATE_MM
 from spondyl.types import Float
 
