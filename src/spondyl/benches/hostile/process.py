@@ -79,7 +79,7 @@ def run_bounded(
             start_new_session=True,
         )
         watch = _Watch(
-            process.pid, start, limit_s, limit_gb, interrupt, lambda: _is_due(interrupt, complained, results)
+            process.pid, start, limit_s, limit_gb, interrupt, lambda: _is_due(interrupt, complained, results, held)
         )
         try:
             status, peak_gb = watch.until_end()
