@@ -9,6 +9,7 @@ import pytest
 from jaxtyping import TypeCheckError, jaxtyped
 
 from checked_shapes import ROOMS, check
+from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance, polygon_areas
 from spondyl.geometry.interpolate import sample_bicubic
 from spondyl.geometry.resize import resize_slices
@@ -32,7 +33,10 @@ ROWS = np.zeros((4, 24))
         (lambda: OrderCosts().rejections(ROWS), "scores"),
         (lambda: read_rows(ROWS, np.zeros((1, 3))), "centroids_mm"),
         (lambda: log_softmax(ROWS.tolist()), "logits"),
-        (lambda: VertebraInstance(slices=(0,), outlines=np.zeros((1, 4, 2)), score="high"), "score"),
+        (
+            lambda: VertebraInstance(slices=(0,), outlines=np.zeros((1, 4, 2)), score="high", affine=Affine(np.eye(4))),
+            "score",
+        ),
     ],
 )
 def test_a_wrong_shape_or_type_is_caught(call, argument):

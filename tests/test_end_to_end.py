@@ -264,3 +264,18 @@ def test_a_scan_of_another_part_of_the_body_is_read_and_nothing_found(
 ) -> None:
     grid = Affine.from_axes(np.eye(3), (5, 1.4, 1.4), (0, 0, 0))
     assert_says_that_nothing_was_found(nifti(tmp_path / "scan.nii.gz", draw(), grid), capsys)
+
+
+def test_a_file_that_may_not_be_read_is_refused_without_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TemporaryDirectory() as base:
+        path = nifti(Path(base) / f"{PATIENT}.nii.gz", noise())
+        Path(base).chmod(0o755)
+        path.chmod(0)
+        with as_nobody():
+            status = run("analyze", path, "-o", tmp_path / "out")
+    assert status == 2
+    said = capsys.readouterr().err
+    assert PATIENT not in said
+    assert len([line for line in said.splitlines() if line.startswith("spondyl: ")]) == 1

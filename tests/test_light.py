@@ -26,7 +26,6 @@ WITH_TORCH = {
     "benches.rate",
     "engine.torch_engine",
     "learn.augment",
-    "learn.provenance",
     "learn.recipes.appearance",
     "learn.recipes.bilstm",
     "learn.recipes.context",

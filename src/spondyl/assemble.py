@@ -1,4 +1,4 @@
-"""From a reading to findings: the one place where what the stages hand on becomes the result document."""
+"""The findings of a reading: the one place where the results of the stages become the document that is reported."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, cast
 
 import typer
 from typer.exceptions import TyperException
@@ -65,6 +65,9 @@ def _list_named(table: Iterable[Named], separator: str = "; ") -> str:
     return separator.join(f"{line.name}: {line.summary}" for line in table)
 
 
+_UNCHECKED: dict[str, Any] = {"readable": False}
+"""Options of paths: readers say what is wrong without a file's name, which the command line's own check would quote."""
+
 app = typer.Typer(
     name="spondyl",
     help="Read a spinal MR: vertebrae and levels, with a probability on every statement. Not a medical device.",
@@ -86,8 +89,12 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 @app.command()
 def analyze(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="NIfTI or MHA file, DICOM file, folder or zip.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to make, else <input>_spondyl.")] = None,
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="NIfTI or MHA file, DICOM file, folder or zip.", **_UNCHECKED)
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder to make, else <input>_spondyl.", **_UNCHECKED)
+    ] = None,
     modality: Annotated[Literal["mr", "ct"] | None, typer.Option(help="Overrides what the reader would guess.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated; this version has exactly these.")] = "locate,identify",
     locate: Annotated[str | None, typer.Option(help=_method_help(Stage.LOCATE))] = None,
@@ -233,8 +240,12 @@ def train(
 
 @app.command()
 def evaluate(
-    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED", help="A report, its folder, or a folder of many.")],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="A mask or centroids, or a folder of them.")],
+    predicted: Annotated[
+        Path, typer.Argument(metavar="PREDICTED", help="A report, its folder, or a folder of many.", **_UNCHECKED)
+    ],
+    truth: Annotated[
+        Path, typer.Argument(metavar="TRUTH", help="A mask or centroids, or a folder of them.", **_UNCHECKED)
+    ],
 ) -> None:
     """Compare reports with the truth: the share of bodies found and rightly named, and the distance of their centres.
 

@@ -36,7 +36,7 @@ REASONS = {
     errno.ENOTDIR: "part of its path is a file",
     errno.ENAMETOOLONG: "its name is too long",
 }
-"""Why a system refuses to write, in words."""
+"""The reasons for which a system refuses to write, in words."""
 
 _STAGING = re.compile(r"\.spondyl-[0-9a-f]{8}-fresh")
 

@@ -1,4 +1,4 @@
-"""What was found in a scan: frozen values that serialise exactly to `report.json`, schema `spondyl.findings/1`.
+"""The findings in a scan: frozen values that serialise exactly to `report.json`, schema `spondyl.findings/1`.
 
 Points are RAS millimetres, probabilities lie in [0, 1], levels are anatomical names. Numbers are rounded once, when a
 value is built (a micrometre, a millionth), so that findings equal what is read back from their own JSON. Nothing here
@@ -68,7 +68,7 @@ class WeightsUsed(_Value):
 
 
 class Software(_Value):
-    """What made the findings."""
+    """The program and the weights that made the findings."""
 
     version: str
     weights: tuple[WeightsUsed, ...] = ()
@@ -176,7 +176,7 @@ class Findings(_Value):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was found."""
+        """True if nothing was found."""
         return not (self.vertebrae or self.discs)
 
     def to_json(self) -> str:

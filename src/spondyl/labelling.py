@@ -16,7 +16,7 @@ __all__ = ["LEVELS", "Labelling", "Labellings", "Levels", "MarkSequence"]
 LEVELS = tuple(Level)
 
 Mark = TypeVar("Mark", Level, Disc)
-"""What a candidate is named: a vertebra's level, or a disc."""
+"""The name of a candidate: a vertebra's level, or a disc."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

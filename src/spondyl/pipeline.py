@@ -1,4 +1,4 @@
-"""From a scan to findings: the methods of a plan run one after the other.
+"""The analysis of a scan: the methods of a plan run one after the other.
 
 Which methods there are is in `spondyl.methods`; in which order stages run, in `spondyl.stage`.
 """

@@ -1,4 +1,4 @@
-"""Plans: which methods run on a scan, with which weights, on what machinery."""
+"""Plans: the methods, weights and engine that run on a scan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stages hand on: candidates, labellings, and the reading that collects them.
+"""The values that stages pass on: candidates, labellings, and the reading that collects them.
 
 The types of the stages' functions stand at the end of the file. Every value is frozen; a stage returns a new one.
 """
@@ -72,7 +72,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Everything that the stages have said about a study so far.
+    """The results of the stages on a study so far.
 
     Args:
         study: the scan.

@@ -1,4 +1,4 @@
-"""What the stages look at: a scan with its sagittal stack, made once."""
+"""The input of the stages: a scan with its sagittal stack, made once."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_corners_outlines_and_centroids_of_the_truth_agree() -> None:
     for vertebra in phantom.truth.vertebrae:
         if vertebra.instance is None or vertebra.level not in LEVELS:
             continue
-        outlines = vertebra.instance.outlines_ras_mm(phantom.truth.stack_affine)
+        outlines = vertebra.instance.outlines_ras_mm
         nearest = outlines[np.abs(outlines[:, :, 0].mean(axis=1) - vertebra.centroid_ras_mm[0]).argmin()]
         assert np.abs(nearest - vertebra.corners_ras_mm)[:, 1:].max() < 1.5
         assert vertebra.corners_ras_mm.mean(axis=0) == pytest.approx(vertebra.centroid_ras_mm, abs=0.6)

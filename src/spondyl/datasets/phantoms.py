@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
 from spondyl.datasets.source import BodyOutlines, Exam, Source, SplitPart
+from spondyl.errors import SettingError
 from spondyl.files import clear_dead, new_file
 from spondyl.geometry.affine import Affine, Float
 from spondyl.geometry.stack import SagittalStack
@@ -156,7 +157,8 @@ def _make(folder: Path, seed: int) -> None:
     options = PhantomOptions(seed=seed, field=_field(seed), variant=_variant(seed), is_varied=True)
     patient = make_patient(options)
     first = draw_protocol(patient, options)
-    assert isinstance(first, MrProtocol)
+    if not isinstance(first, MrProtocol):
+        raise SettingError("phantoms to learn from are MR scans, got another modality")
     ids = voxelise(patient.scene, make_paint_grid(first))
     rng = np.random.default_rng(seed)
     scans = []

@@ -19,6 +19,17 @@ from spondyl.anatomy.level import Level
 from spondyl.identify.level_tree import LevelTree
 from spondyl.types import Float, Index
 
+__all__ = [
+    "Lattice",
+    "LevelPath",
+    "Posterior",
+    "best_paths",
+    "best_scores",
+    "forward_backward",
+    "log_weight",
+    "triangular_buffers",
+]
+
 LevelPath = tuple[tuple[int, int], ...]
 """The accepted (candidate, node) pairs of a path, top to bottom."""
 

@@ -27,6 +27,7 @@ from spondyl.types import Float, Float32, Index, Mask
 
 __all__ = [
     "CLOSE_MM",
+    "PAPER_HEAT",
     "WORKING_MM",
     "VfrSettings",
     "batches",

@@ -14,7 +14,7 @@ from spondyl.report.placed import PlacedVertebra, place_vertebrae
 __all__ = ["rasterise"]
 
 _MAX_POINTS = 2**18
-"""So many voxels, at some 300 bytes each, are compared with an outline at once."""
+"""The most voxels, at some 300 bytes each, that are compared with an outline at once."""
 
 
 def rasterise(findings: Findings, grid: Grid, stack_affine: Affine) -> NDArray[np.uint8]:

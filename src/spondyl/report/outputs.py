@@ -14,7 +14,7 @@ __all__ = ["OUTPUTS", "Output", "Report"]
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What the files of a report are made from.
+    """The source of all files of a report.
 
     Args:
         findings: what to report.

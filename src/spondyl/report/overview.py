@@ -30,7 +30,8 @@ COLOURS = {
     Region.LUMBAR: "#ffb000",
     Region.SACRAL: "#e78ac3",
 }
-"""Told apart by the common kinds of colour blindness, after Okabe and Ito's palette, brightened for black."""
+"""Colours that people with the common kinds of colour blindness can distinguish, after Okabe and Ito, brightened for a
+black ground."""
 
 _BACKGROUND = "#0b0d10"
 _QUIET = "#8a929c"
@@ -139,7 +140,7 @@ def _draw_vertebra(axes: Axes, vertebra: PlacedVertebra, positions: Float, pixel
 
 
 def _draw_surroundings(axes: Axes, findings: Findings, height_mm: float) -> None:
-    """Where the viewer is, how large things are, who drew this."""
+    """Draw the orientation letters, a scale bar, and the program's name and version."""
     place = {"transform": axes.transAxes, "fontsize": 8}
     _write(axes, 0.5, 0.99, "H", _QUIET, ha="center", va="top", **place)
     _write(axes, 0.01, 0.5, "A", _QUIET, ha="left", va="center", **place)

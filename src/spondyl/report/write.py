@@ -16,7 +16,7 @@ from spondyl.report.outputs import OUTPUTS, Report
 __all__ = ["OUR_FILES", "default_folder", "require_usable_folder", "write_report"]
 
 OUR_FILES = frozenset(output.name for output in OUTPUTS)
-"""What an output folder may hold to be replaced; one strange file and it is left alone."""
+"""The files that an output folder may hold to be replaced; with any other file in it, it is left alone."""
 
 _WHAT = "the output folder"
 

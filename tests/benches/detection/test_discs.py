@@ -1,14 +1,28 @@
 """Marked discs against reported bodies: nearest on either side, right names, and nothing far away."""
 
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import pytest
 
+from phantoms import lumbar
+from spondyl import methods
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
-from spondyl.benches.detection.discs import find_disc_points, judge_discs
+from spondyl.benches.detection import discs
+from spondyl.benches.detection.discs import find_disc_points, judge_discs, match_points
 from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Affine
+from spondyl.geometry.points import Landmarks
 from spondyl.imaging.labels import LabelMap
+from spondyl.imaging.modality import Modality
+from spondyl.methods import METHODS, Method
+from spondyl.plan import Plan
+from spondyl.reading import Candidates, Locate
+from spondyl.stage import Stage, Structure
+from spondyl.study import Study
 
 
 def body(level: str, superior_mm: float, anterior_mm: float = 10.0) -> Vertebra:
@@ -59,3 +73,42 @@ def test_points_are_the_middles_of_their_voxels_in_world_space() -> None:
     points = find_disc_points(LabelMap(codes=codes, affine=affine))
     assert list(points) == [C3_C4]
     assert points[C3_C4] == pytest.approx([-4.0, 2.0, 17.0])
+
+
+def test_points_are_matched_one_to_one_and_only_when_near() -> None:
+    marked = np.array([[0.0, 0, 0], [0, 0, 30], [0, 0, 60]])
+    found = np.array([[0.0, 0, 31], [0, 0, 32], [0, 3, 0], [0, 0, 70]])
+    assert sorted(match_points(marked, found)) == [1, 3]
+    assert len(match_points(marked, np.empty((0, 3)))) == 0
+
+
+def open_marks(_networks: object) -> Locate:
+    """A method that finds the first two marks, 2 mm too far behind, and one disc too many."""
+
+    def locate(_study: Study) -> Candidates:
+        points = np.array([[0.0, 2, 51], [0, 2, 34], [0, 2, 200]])
+        return Candidates(
+            structure=Structure.DISC,
+            centres=Landmarks(points_ras_mm=points, scores=np.ones(3)),
+            posterior_ras_mm=points - (0, 2, 0),
+        )
+
+    return locate
+
+
+def test_a_method_that_is_one_line_of_the_table_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert discs.tabulate_disc_methods(tmp_path, Plan()) == ""
+    line = Method(
+        Stage.LOCATE, "marks", frozenset({Structure.DISC}), frozenset({Modality.MR}), (), f"{__name__}:open_marks", ""
+    )
+    monkeypatch.setattr(methods, "METHODS", (*METHODS, line))
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or ModuleType(__name__))
+    monkeypatch.setattr(sys.modules[__name__], "open_marks", open_marks, raising=False)
+    monkeypatch.setattr(discs, "EXAMS", {"one": ("scan", "points")})
+    monkeypatch.setattr(discs, "read_volume", lambda path, modality: lumbar().volume)
+    monkeypatch.setattr(discs, "read_labels", lambda path: None)
+    monkeypatch.setattr(
+        discs, "find_disc_points", lambda labels: {C3_C4: np.array([0.0, 2, 51]), C4_C5: np.array([0.0, 2, 34])}
+    )
+    row = discs.tabulate_disc_methods(tmp_path, Plan()).splitlines()[-1]
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == ["marks", "one", "2", "2", "3", "2.0"]

@@ -25,7 +25,7 @@ from spondyl.learn.recipes.decoder import make_example, true_levels
 from spondyl.learn.recipes.table import TrainingRequest, run_recipe
 from spondyl.loaded_plan import LoadedPlan, Step
 from spondyl.methods import find_method
-from spondyl.nets.cards import Card, find_card, read_card, verified
+from spondyl.nets.cards import Card, find_card, read_card, verify
 from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates
 from spondyl.stage import Stage
@@ -97,7 +97,9 @@ def test_nothing_is_known_of_candidates_beyond_the_labelled_bodies_or_in_an_unce
 
 def test_nothing_is_known_of_a_candidate_in_a_gap_of_the_labels() -> None:
     exam = exam_of([T12, L2, L3])
-    beside = VertebraInstance(slices=(2, 3, 4), outlines=np.stack([SQUARE + np.array([75, 75])] * 3), score=0.5)
+    beside = VertebraInstance(
+        slices=(2, 3, 4), outlines=np.stack([SQUARE + np.array([75, 75])] * 3), score=0.5, affine=AFFINE
+    )
     assert true_levels(exam, [body_at(45), beside]) == [(None, False), (None, True)]
 
 
@@ -235,7 +237,7 @@ def test_the_card_says_what_was_run_on_which_weights_and_data(fitting: list[Exam
 def test_the_weights_are_those_of_the_start_and_the_card_is_the_same_again(fitting: list[Exam], tmp_path: Path) -> None:
     first, second = fit(tmp_path / "one"), fit(tmp_path / "two")
     assert first == second
-    assert verified(first).weights_path.read_bytes() == find_card("spondyl-appearance").weights_path.read_bytes()
+    assert verify(first).weights_path.read_bytes() == find_card("spondyl-appearance").weights_path.read_bytes()
 
 
 @pytest.mark.parametrize(

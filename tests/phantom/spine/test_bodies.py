@@ -58,7 +58,7 @@ def test_an_outline_in_the_midline_measures_the_heights_and_depths_of_the_column
         affine = stack(vertebra)
         outline = outline_body(vertebra, affine, SHAPE)
         assert outline is not None
-        corners = outline.outlines_ras_mm(affine)[outline.slices.index(15)]
+        corners = outline.outlines_ras_mm[outline.slices.index(15)]
         assert corners == pytest.approx(corners_ras_mm(vertebra), abs=0.1)
         back = np.linalg.norm(corners[0] - corners[1])
         assert back == pytest.approx(vertebra.size.posterior_height_mm, abs=0.1)
@@ -70,7 +70,7 @@ def test_an_oblique_stack_outlines_the_same_body(in_plane_deg: float, aside_deg:
     affine = stack(L3, turn=turn)
     outline = outline_body(L3, affine, SHAPE)
     assert outline is not None
-    middle = outline.outlines_ras_mm(affine)[outline.slices.index(15)]
+    middle = outline.outlines_ras_mm[outline.slices.index(15)]
     # an oblique slice cuts a longer section, but both have the same middle
     assert middle.mean(axis=0) == pytest.approx(L3.centre_ras_mm, abs=1.0)
     depth_mm = np.linalg.norm(middle[2] - middle[1])

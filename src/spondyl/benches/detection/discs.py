@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,22 @@ from spondyl.geometry.affine import Float
 from spondyl.imaging.labels import LabelMap, read_labels
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
-from spondyl.loaded_plan import LoadedPlan
+from spondyl.loaded_plan import LoadedPlan, load
+from spondyl.methods import methods_of
 from spondyl.metrics.tables import format_table
 from spondyl.pipeline import analyze
+from spondyl.plan import Plan
+from spondyl.stage import Stage, Structure
 
-__all__ = ["EXAMS", "DiscSides", "find_disc_points", "judge_discs", "tabulate_discs"]
+__all__ = [
+    "EXAMS",
+    "DiscSides",
+    "find_disc_points",
+    "judge_discs",
+    "match_points",
+    "tabulate_disc_methods",
+    "tabulate_discs",
+]
 
 EXAMS = {
     "cervical_t2_01": ("cervical_t2/cervical_t2_01.nii.gz", "cervical_t2/cervical_t2_01_discs.nii.gz"),
@@ -30,6 +41,9 @@ EXAMS = {
 
 _MAX_DISTANCE_MM = 32.0
 """Most distance of the middle of a body beside a disc from the disc's posterior edge; it is 28 mm in lumbar spines."""
+
+MAX_MATCH_MM = 5.0
+"""A candidate farther from a marked disc is not that disc, as in the papers on disc points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +90,49 @@ def tabulate_discs(data: Path, loaded: LoadedPlan) -> str:
         rows.append(_row(name, judge_discs(marked, findings.vertebrae)))
     about = "Discs that others have marked: a body reported on either side, and both rightly named. Never trained on."
     return f"{about}\n\n{format_table(('exam', 'discs', 'found', 'named', 'not named'), rows)}"
+
+
+def tabulate_disc_methods(data: Path, plan: Plan) -> str:
+    """Measure every method that locates discs on the marked exams; candidates and marks are matched one to one.
+
+    Args:
+        data: the folder that holds `mr/`.
+        plan: the plan whose method for discs each of them replaces in turn.
+
+    Returns:
+        Markdown; empty where no method locates discs.
+
+    Raises:
+        InputError: an exam is missing or cannot be read.
+    """
+    rows = []
+    for method in (one for one in methods_of(Stage.LOCATE) if Structure.DISC in one.structures):
+        loaded = load(replace(plan, locate=method.name))
+        for name, (scan, points) in EXAMS.items():
+            volume = read_volume(data / "mr" / scan, modality=Modality.MR)
+            found = analyze(volume, loaded=loaded).reading.candidates[Structure.DISC]
+            marked = np.array(list(find_disc_points(read_labels(data / "mr" / points)).values()))
+            edges = found.centres_ras_mm if found.posterior_ras_mm is None else found.posterior_ras_mm
+            distances_mm = match_points(marked, edges)
+            mean = f"{distances_mm.mean():.1f}" if len(distances_mm) else "-"
+            rows.append((method.name, name, str(len(marked)), str(len(distances_mm)), str(len(found)), mean))
+    if not rows:
+        return ""
+    header = ("method", "exam", "discs", f"found within {MAX_MATCH_MM:.0f} mm", "candidates", "mean distance, mm")
+    return f"Methods that locate discs, on the same exams.\n\n{format_table(header, rows)}"
+
+
+def match_points(marked: Float, found: Float) -> Float:
+    """Match marked points (n, 3) and found ones (m, 3) one to one.
+
+    Returns:
+        The distances of the pairs that are within `MAX_MATCH_MM`, mm, the sum of all distances being least.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    distances_mm = np.linalg.norm(marked[:, None] - found[None], axis=-1)
+    pairs = distances_mm[linear_sum_assignment(distances_mm)]
+    return np.asarray(pairs[pairs <= MAX_MATCH_MM])
 
 
 def find_disc_points(labels: LabelMap) -> dict[Disc, Float]:

@@ -57,7 +57,7 @@ def snapshot(site: Workspace) -> Snapshot:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """What lies in a folder, at any depth; nothing where it may not be read."""
+    """List the entries of a folder at any depth; a folder that may not be read has none."""
     with suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             about = entry.stat(follow_symlinks=False)

@@ -153,7 +153,7 @@ _FRONT_SHARE = 0.58
 """The share of a body's depth in front of its widest line; behind it the section is blunter."""
 
 _FRONT_SQUARE, _BACK_SQUARE = 0.2, 0.72
-"""How rectangular a section is in front and behind, from 0 for an ellipse to 1: the posterior wall is flat."""
+"""The rectangularity of a section in front and behind, from 0 for an ellipse to 1: the posterior wall is flat."""
 
 
 def _section_radius(x: Coordinates, y: Coordinates) -> Coordinates:
