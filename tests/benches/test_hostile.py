@@ -203,6 +203,16 @@ def test_a_cache_belongs_to_spondyl_whichever_home_it_lies_in(tmp_path: Path) ->
     assert "leaves or changes 2 other" in found
 
 
+def test_a_signal_at_writing_does_not_come_because_of_an_earlier_report(tmp_path: Path) -> None:
+    late = Call(statuses=(130,), interrupt=Interrupt(signal=2, at="writing"))
+    code = (
+        "out = pathlib.Path(sys.argv[3])\nif not out.exists(): out.mkdir(); sys.exit(3)\n"
+        "try: time.sleep(0.3); (out.parent / 'new').mkdir(); time.sleep(60)\n"
+        "except KeyboardInterrupt: sys.exit(130 if (out.parent / 'new').exists() else 1)\n"
+    )
+    assert judged(tmp_path, code, case_of(Call(), late)).statuses == (3, 130)
+
+
 def test_what_a_killed_run_leaves_must_be_gone_after_the_next(tmp_path: Path) -> None:
     killed = Call(statuses=(-9,), interrupt=Interrupt(signal=9, at="writing"))
     case = case_of(killed, Call(statuses=(DONE,)))

@@ -96,7 +96,7 @@ class Interrupt:
 
     Args:
         signal: its number.
-        at: the stage whose line on stderr it waits for; "writing" waits for the first file among the results.
+        at: the stage whose line on stderr it waits for; "writing" waits for a new entry among the results.
         delay_s: from then on.
     """
 

@@ -67,6 +67,7 @@ def run_bounded(
         results: the folder that the signal may wait for.
     """
     with TemporaryFile() as said, TemporaryFile() as complained, _broken_pipe() as pipe:
+        held = _entries(results) if interrupt else set()
         start = time.perf_counter()
         process = subprocess.Popen(
             command,
@@ -78,7 +79,7 @@ def run_bounded(
             start_new_session=True,
         )
         watch = _Watch(
-            process.pid, start, limit_s, limit_gb, interrupt, lambda: _is_due(interrupt, complained, results)
+            process.pid, start, limit_s, limit_gb, interrupt, lambda: _is_due(interrupt, complained, results, held)
         )
         try:
             status, peak_gb = watch.until_end()
@@ -136,13 +137,17 @@ class _Watch:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-def _is_due(interrupt: Interrupt | None, stderr: IO[bytes], results: Path | None) -> bool:
+def _is_due(interrupt: Interrupt | None, stderr: IO[bytes], results: Path | None, held: set[Path]) -> bool:
     if interrupt is None:
         return False
     if interrupt.at == "writing":
-        return results is not None and any(results.iterdir())
+        return _entries(results) != held
     said = os.pread(stderr.fileno(), _MAX_KEPT_BYTES, 0).splitlines()
     return any(line.split(b" ")[0] == interrupt.at.encode() for line in said)
+
+
+def _entries(folder: Path | None) -> set[Path]:
+    return set() if folder is None else set(folder.iterdir())
 
 
 def _resident_gb(pid: int) -> float:
