@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,3 +208,19 @@ def test_a_folder_that_is_missing_or_a_file_is_a_refusal(tmp_path: Path) -> None
         pass
     with pytest.raises(OutputError, match="part of its path is a file"), new_file(tmp_path / "file" / "f", "it"):
         pass
+
+
+def test_an_interrupt_while_a_staging_folder_is_removed_lets_none_of_it_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, interrupts = shutil.rmtree, iter([KeyboardInterrupt])
+
+    def interrupted(path: Path, **options: bool) -> None:
+        if (interrupt := next(interrupts, None)) is not None:
+            raise interrupt
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "out", "the output folder") as folder:
+        (folder / "a").write_text("a")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

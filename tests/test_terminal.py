@@ -89,3 +89,10 @@ def test_whatever_an_interrupt_became_on_its_way_is_an_interrupt(monkeypatch: py
     with pytest.raises(KeyboardInterrupt), explained_ends():
         raise ImportError("initialization failed")
     assert terminal.interrupted_status() == 143
+
+
+def test_an_interrupt_that_a_library_swallowed_is_raised_at_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal.raise_if_interrupted()
+    monkeypatch.setattr(terminal, "_interrupt", terminal._Interrupt(number=2))
+    with pytest.raises(KeyboardInterrupt):
+        terminal.raise_if_interrupted()

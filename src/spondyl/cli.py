@@ -35,6 +35,7 @@ from spondyl.terminal import (
     interrupted_status,
     note,
     printable,
+    raise_if_interrupted,
     run_as_process,
     show,
 )
@@ -124,7 +125,12 @@ def analyze(
     folder = default_folder(source) if out is None else out
     require_usable_folder(folder)
     known = None if modality is None else Modality(modality)
-    with _quiet_libraries(), _progress() as tell:
+    with _quiet_libraries(), _progress() as show_step:
+
+        def tell(step: str) -> None:
+            raise_if_interrupted()
+            show_step(step)
+
         analysis = analyze_file(source, plan, modality=known, tell=tell)
         tell("report")
         write_report(analysis.findings, analysis.reading, folder)

@@ -175,7 +175,11 @@ def _move_back(staging: Path, names: list[str]) -> None:
 def _discard(staging: Path) -> None:
     """Remove a staging folder, unless it holds an old folder whose successor is not in its place."""
     if _is_empty(staging / "new") or _is_empty(staging / "old"):
-        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            shutil.rmtree(staging, ignore_errors=True)
+        except KeyboardInterrupt:
+            shutil.rmtree(staging, ignore_errors=True)  # to its end; a second Ctrl-C soon after the first is ignored
+            raise
 
 
 def _is_empty(folder: Path) -> bool:

@@ -7,6 +7,7 @@ lacks. Notes on stderr may be lost, if nobody can read them; they never stop the
 from __future__ import annotations
 
 import atexit
+import gc
 import math
 import os
 import signal
@@ -30,6 +31,7 @@ __all__ = [
     "interrupted_status",
     "note",
     "printable",
+    "raise_if_interrupted",
     "run_as_process",
     "show",
 ]
@@ -116,6 +118,16 @@ class Lossy:
             self._stream.flush()
 
 
+def raise_if_interrupted() -> None:
+    """Interrupt again if the process was asked to end and a library has swallowed that.
+
+    Raises:
+        KeyboardInterrupt: the process was asked to end.
+    """
+    if _interrupt.number is not None:
+        raise KeyboardInterrupt
+
+
 def interrupted_status() -> int:
     """The exit status of this process after it was asked to end."""
     return _SIGNALLED + (_interrupt.number or signal.SIGINT)
@@ -166,6 +178,8 @@ def run_as_process(command: Callable[[], object]) -> NoReturn:
     except KeyboardInterrupt:
         note(f"spondyl: {INTERRUPTED}")
         status = interrupted_status()
+    if _interrupt.number is not None:
+        gc.collect()  # ends context managers that the interrupt left suspended, so that they clean up
     _leave(status if isinstance(status, int) else 0)
 
 

@@ -114,3 +114,10 @@ def test_a_damaged_compressed_stream_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match="damaged or truncated"):
         read_volume(path)
+
+
+@pytest.mark.parametrize("size", ["348", "1000000000", "x"])
+def test_a_file_with_a_header_of_another_size_is_refused(tmp_path: Path, size: str) -> None:
+    path = write_metaimage(tmp_path / "scan.mha", HeaderSize=size)
+    with pytest.raises(InputError, match="a header of its own size"):
+        read_volume(path)

@@ -104,6 +104,8 @@ def _layout(header: dict[str, str]) -> tuple[tuple[int, ...], np.dtype[np.generi
         raise InputError(f"a scan must have three dimensions, the MetaImage file has the shape {shape}")
     if int(header["NDims"]) != len(shape):
         raise ValueError
+    if header.get("HeaderSize", "0") not in ("0", "-1"):
+        raise InputError("the MetaImage file states a header of its own size, which is not read; write it without one")
     if header["ElementDataFile"].upper() != "LOCAL":
         raise InputError("MetaImage in two files (.mhd and .raw) is not read; convert it to one .mha file")
     if int(header.get("ElementNumberOfChannels", "1")) != 1 or header["ElementType"] not in _ELEMENT_TYPES:

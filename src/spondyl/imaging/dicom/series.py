@@ -194,12 +194,13 @@ def _require_few(stacks: Sequence[object]) -> None:
 
 def _split_repeats(stack: ImageStack) -> list[ImageStack]:
     """Split a stack with several images at most positions, by the first property whose values each cover them."""
-    if len(stack.frames) < 1.5 * stack.places:
+    places = stack.places
+    if len(stack.frames) < 1.5 * places:
         return [stack]
     for position in range(len(stack.frames[0].contrast)):
         groups = _partition(stack.frames, lambda frame, position=position: frame.contrast[position])  # type: ignore[misc]
         parts = [_stack(group, stack.series) for group in groups]
-        if len(parts) > 1 and all(part.places > stack.places / 2 for part in parts):
+        if len(parts) > 1 and all(part.places > places / 2 for part in parts):
             parts.sort(key=lambda part: part.frames[0].contrast)
             return [piece for part in parts for piece in _split_repeats(part)]
     return [stack]
