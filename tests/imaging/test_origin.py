@@ -101,7 +101,7 @@ def test_patient_and_study_are_kept_as_text(tmp_path: Path) -> None:
 def test_a_value_of_a_thousand_words_is_not_kept(tmp_path: Path) -> None:
     def edit(dataset: Dataset, number: float) -> None:
         plant(dataset, number)
-        dataset.PatientName = "Roe " * 1000
+        dataset.PatientName = "Roesslerova " * 1000
 
     write_series(tmp_path, SAGITTAL, edit=edit)
     assert "PatientName" not in dict(origin_of(tmp_path).patient_and_study)
@@ -150,7 +150,17 @@ def test_no_output_of_an_analysis_holds_an_identifier(
     files = [path.read_bytes() for path in (tmp_path / "out").iterdir()]
     files += [gzip.decompress(content) for content in files if content[:2] == b"\x1f\x8b"]
     assert len(files) >= 5
-    values = [volume.origin.series_uid, STUDY, SPACE, instance_uid(3), "Roe", "Müller", "Rücken", "ID-4711", "ACC0815"]
+    values = [
+        volume.origin.series_uid,
+        STUDY,
+        SPACE,
+        instance_uid(3),
+        "Roesslerova",
+        "Müller",
+        "Rücken",
+        "ID-4711",
+        "ACC0815",
+    ]
     for value in values:
         assert not [text for text in shown if value in text]
         assert not [content for content in (*files, pickle.dumps(volume)) if value.encode() in content]
