@@ -129,8 +129,8 @@ class AppearanceIdentifier:
         return _reorder(labelling, np.argsort(order))
 
 
-def open_appearance(networks: Mapping[str, LoadedNetwork]) -> Callable[[Namer], AppearanceIdentifier]:
-    """Make an identifier from the appearance network of a plan once its namer is known.
+def open_appearance(networks: Mapping[str, LoadedNetwork], namer: Namer) -> AppearanceIdentifier:
+    """Make an identifier from the appearance network of a plan and a namer.
 
     Raises:
         WeightsError: the card of the network lacks a setting, or its preset has no crops.
@@ -139,16 +139,12 @@ def open_appearance(networks: Mapping[str, LoadedNetwork]) -> Callable[[Namer], 
     settings = read_settings(network.card, AppearanceSettings)
     if network.card.preset not in CROPS:
         raise WeightsError(f"no crops are known for appearance networks of preset {network.card.preset!r}")
-
-    def identifier(namer: Namer) -> AppearanceIdentifier:
-        return AppearanceIdentifier(
-            appearance=network.run,
-            crops=CROPS[network.card.preset],
-            namer=namer,
-            trained_levels=settings.trained_levels,
-        )
-
-    return identifier
+    return AppearanceIdentifier(
+        appearance=network.run,
+        crops=CROPS[network.card.preset],
+        namer=namer,
+        trained_levels=settings.trained_levels,
+    )
 
 
 def body_evidence(

@@ -25,7 +25,7 @@ def name_each(evidence: BodyEvidence) -> Labelling[Level]:
 
 def open_argmax(networks: Mapping[str, LoadedNetwork]) -> Identify:
     """Open the method."""
-    return open_appearance(networks)(name_each)
+    return open_appearance(networks, name_each)
 
 
 def label_each(levels: Levels, logits: Float) -> Labelling[Level]:

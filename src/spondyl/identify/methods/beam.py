@@ -57,4 +57,4 @@ def open_beam(networks: Mapping[str, LoadedNetwork]) -> Identify:
     network = networks["context"]
     settings = read_settings(network.card, ContextSettings)
     costs = BeamCosts(temperature=settings.temperature, skip=OrderCosts().skip)
-    return open_appearance(networks)(BeamNamer(context=network.run, heights=settings.heights, costs=costs))
+    return open_appearance(networks, BeamNamer(context=network.run, heights=settings.heights, costs=costs))

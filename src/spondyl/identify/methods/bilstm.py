@@ -34,4 +34,4 @@ class RecurrentNamer:
 
 def open_bilstm(networks: Mapping[str, LoadedNetwork]) -> Identify:
     """Open the method."""
-    return open_appearance(networks)(RecurrentNamer(network=networks["bilstm"].run))
+    return open_appearance(networks, RecurrentNamer(network=networks["bilstm"].run))

@@ -76,7 +76,7 @@ def open_context(networks: Mapping[str, LoadedNetwork]) -> Identify:
     """Open the method with the settings in the context network's card."""
     network = networks["context"]
     settings = read_settings(network.card, ContextSettings)
-    return open_appearance(networks)(ContextNamer(context=network.run, heights=settings.heights, costs=settings.costs))
+    return open_appearance(networks, ContextNamer(context=network.run, heights=settings.heights, costs=settings.costs))
 
 
 def refine_logits(evidence: BodyEvidence, context: Network, heights: HeightMapSettings) -> Float:

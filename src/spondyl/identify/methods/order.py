@@ -34,4 +34,4 @@ class OrderNamer:
 def open_order(networks: Mapping[str, LoadedNetwork]) -> Identify:
     """Open the method with the settings in the appearance network's card."""
     settings = read_settings(networks["appearance"].card, AppearanceSettings)
-    return open_appearance(networks)(OrderNamer(costs=settings.costs))
+    return open_appearance(networks, OrderNamer(costs=settings.costs))

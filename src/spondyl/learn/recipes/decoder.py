@@ -56,7 +56,7 @@ def train_decoder(request: TrainingRequest) -> None:
         raise SettingError(f"{card.name} holds the network {card.network}, and the decoder is fitted to appearance")
     costs = read_settings(card, AppearanceSettings).costs
     network = LoadedNetwork(card=card, run=make_engine(card.name))
-    identifier = open_appearance({"appearance": network})(OrderNamer(costs=costs))
+    identifier = open_appearance({"appearance": network}, OrderNamer(costs=costs))
     locating = load(Plan()).steps_before(Stage.IDENTIFY)
     sources = request.open(SplitPart.CALIBRATION)
     exams = [exam for source in sources for exam in source.exams]
