@@ -77,7 +77,7 @@ _ARROW_TOLERANCE_PX = 20.0
 _STRIDE = 32
 """Both edges of a slice are padded to a multiple of this, which the network's five halvings need."""
 
-_MAX_BATCH_PIXELS = 2**22
+_MAX_BATCH_PIXELS = 3 * 2**20
 """The number of pixels that are resampled, predicted and decoded at once, at least a slice; it bounds the memory."""
 
 _MAX_SLICE_PIXELS = 3_000_000
