@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from spondyl.anatomy.level import Level, Region
 from spondyl.anatomy.numbering import REGULAR, Numbering
 
-__all__ = ["ANCHORS", "DETECTED", "LANDMARKS", "is_detected", "variant_is_identifiable"]
+__all__ = ["ANCHORS", "DETECTED", "LANDMARKS", "STAND_INS", "is_detected", "variant_is_identifiable"]
 
 LANDMARKS = (Level.C1, Level.C2, Level.C3, Level.S1, Level.S2)
 """Levels that show the dens or the sacrum: a patient-wide shift of the numbering never applies to them."""
@@ -17,6 +17,10 @@ ANCHORS = frozenset({Level.C1, Level.C2, Level.S1, Level.S2})
 
 DETECTED = (Level.C2, Level.S1)
 """The uppermost and the lowest body that detectors are trained to find, as in the published networks."""
+
+STAND_INS: dict[Level, Level] = {Level.T13: Level.T12, Level.L6: Level.L5, Level.S2: Level.S1}
+"""The level whose output is used for a level that the networks do not have: the last ribs, the last above the sacrum,
+and the paper's "double S1". C1 has none, since it has no body that a detector could find."""
 
 _REGULAR_THORACIC = sum(level.region is Region.THORACIC for level in REGULAR.levels)
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spondyl.anatomy.codes import VERSE
+from spondyl.anatomy.codes import DISC_OFFSET, verse_code
+from spondyl.anatomy.disc import Disc, discs_of
 from spondyl.anatomy.level import Level
 from spondyl.datasets.outlines import find_column_axes, outline_mask
-from spondyl.datasets.source import BodyOutlines, Exam, Source, SplitPart
+from spondyl.datasets.source import BodyOutlines, DiscOutlines, Exam, Source, SplitPart
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Float
 from spondyl.geometry.resample import to_sagittal
@@ -41,6 +42,9 @@ _HAND_UNCERTAIN_MM = 28.0
 and some more."""
 
 
+_MASKS = ("seg", "parts", "discs", "cord")
+"""The endings of the names of the masks that lie beside exams; only `_seg` is read."""
+
 _ANNOTATIONS = "bodies outlined by hand for this project (datasets/annotations); licence: Apache-2.0"
 
 
@@ -60,6 +64,9 @@ _OWNERS = {
         citation="MyoSegmenTUM spine, Burian et al. 2019, doi 10.1186/s12891-019-2528-x: lumbar GRE", licence=_REHOSTED
     ),
     "discs_t2": _Owner(citation="Menezes-Reis et al. 2016, doi 10.21037/qims.2016.08.01: lumbar T2", licence=_REHOSTED),
+    "spider": _Owner(
+        citation="SPIDER, van der Graaf et al. 2024, doi 10.1038/s41597-024-03090-w: lumbar T2", licence="CC BY 4.0"
+    ),
 }
 """Owners by the name of the set, which is that of an exam without its number (datasets/split.json)."""
 
@@ -110,7 +117,8 @@ def load_exams(folder: Path, part: SplitPart) -> Iterator[Exam]:
     Raises:
         InputError: the folder holds no exam, or one that is not in the split or has no truth.
     """
-    paths = [path for path in sorted(folder.glob("*.nii.gz")) if not path.name.endswith("_seg.nii.gz")]
+    masks = tuple(f"_{kind}.nii.gz" for kind in _MASKS)
+    paths = [path for path in sorted(folder.glob("*.nii.gz")) if not path.name.endswith(masks)]
     if not paths:
         raise InputError(f"no exams (*.nii.gz) in {folder}")
     for path in paths:
@@ -127,51 +135,71 @@ def load_exam(path: Path) -> Exam:
     name = path.name.removesuffix(".nii.gz")
     volume = read_volume(path, modality=Modality.MR)
     stack, _ = to_sagittal(volume.voxels, volume.affine, slab_mm=0)
-    rows: list[_Row] = []
+    rows: list[_Row[Level]] = []
+    discs: list[_Row[Disc]] = []
     mask_path = path.with_name(f"{name}_seg.nii.gz")
     if mask_path.exists():
         labels = read_labels(mask_path)
         mask = to_sagittal(labels.codes.astype(np.float32), labels.affine, slab_mm=0)[0].voxels.round().astype(int)
-        rows += _read_mask(mask, stack.pixel_mm)
+        # the sacrum's mask is no outline of S1
+        bodies = {verse_code(level): level for level in Level if level.rank < Level.S1.rank}
+        rows += _read_mask(mask, bodies, stack.pixel_mm)
+        discs += _read_mask(mask, _DISC_CODES, stack.pixel_mm)
     annotated = resources.files("spondyl.datasets").joinpath(f"annotations/{name}.json")
     if annotated.is_file():
         rows += _read_annotation(json.loads(annotated.read_text())["corners_ras_mm"], stack)
     if not rows:
         raise InputError(f"exam {name} has no labelled body: neither a mask nor an annotation shows one")
-    return Exam(name=name, patient=name, stack=stack, outlines=_to_outlines(rows))
-
-
-class _Row(NamedTuple):
-    corners: Float
-    slice_index: int
-    level: Level
-    is_certain: bool
-
-
-def _to_outlines(rows: list[_Row]) -> BodyOutlines:
-    return BodyOutlines(
-        corners=np.stack([row.corners for row in rows]),
-        slices=np.array([row.slice_index for row in rows]),
-        levels=np.array([row.level for row in rows], dtype=object),
-        certain=np.array([row.is_certain for row in rows]),
+    return Exam(
+        name=name,
+        patient=name,
+        stack=stack,
+        outlines=BodyOutlines(levels=_names(rows), **_columns(rows)),
+        discs=DiscOutlines(discs=_names(discs), **_columns(discs)) if discs else None,
     )
 
 
-def _read_mask(mask: NDArray[np.int_], pixel_mm: Float) -> list[_Row]:
-    # the sacrum's mask is no outline of S1
-    codes = [code for code in np.unique(mask) if code in VERSE and VERSE[code].rank < Level.S1.rank]
-    codes.sort(key=lambda code: VERSE[code].rank)
-    centroids_mm = np.array([np.argwhere(mask == code).mean(0)[1:] * pixel_mm for code in codes])
+Name = TypeVar("Name", Level, Disc)
+
+_DISC_CODES = {DISC_OFFSET + verse_code(disc.upper): disc for disc in discs_of()}
+"""The codes of the discs of a regular spine."""
+
+
+class _Row(NamedTuple, Generic[Name]):
+    corners: Float
+    slice_index: int
+    name: Name
+    is_certain: bool
+
+
+def _names(rows: Sequence[_Row[Name]]) -> NDArray[np.object_]:
+    return np.array([row.name for row in rows], dtype=object)
+
+
+def _columns(rows: Sequence[_Row[Name]]) -> dict[str, Any]:
+    """The columns of outlines except the names."""
+    return {
+        "corners": np.stack([row.corners for row in rows]),
+        "slices": np.array([row.slice_index for row in rows]),
+        "certain": np.array([row.is_certain for row in rows]),
+    }
+
+
+def _read_mask(mask: NDArray[np.int_], codes: Mapping[int, Name], pixel_mm: Float) -> list[_Row[Name]]:
+    """Outline the structures of some codes, given from head to foot, in each slice."""
+    present = set(np.unique(mask).tolist())
+    shown = [code for code in codes if code in present]
+    centroids_mm = np.array([np.argwhere(mask == code).mean(0)[1:] * pixel_mm for code in shown])
     rows = []
-    for code, axis in zip(codes, find_column_axes(centroids_mm), strict=True):
+    for code, axis in zip(shown, find_column_axes(centroids_mm), strict=True):
         areas = (mask == code).sum((1, 2))
         for k in np.flatnonzero(areas):
             outline = outline_mask(mask[k] == code, axis, pixel_mm)
-            rows.append(_Row(outline, int(k), VERSE[code], bool(areas[k] >= _MIN_CERTAIN_SHARE * areas.max())))
+            rows.append(_Row(outline, int(k), codes[code], bool(areas[k] >= _MIN_CERTAIN_SHARE * areas.max())))
     return rows
 
 
-def _read_annotation(corners_ras_mm: dict[str, list[list[float]]], stack: SagittalStack) -> list[_Row]:
+def _read_annotation(corners_ras_mm: dict[str, list[list[float]]], stack: SagittalStack) -> list[_Row[Level]]:
     rows = []
     for name, points in corners_ras_mm.items():
         index = stack.affine.to_index(points)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
+from spondyl.anatomy.numbering import is_possible_pair
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 
-__all__ = ["BodyOutlines", "Exam", "Source", "SplitPart"]
+__all__ = ["BodyOutlines", "DiscOutlines", "Exam", "Source", "SplitPart", "outline_spaces"]
 
 
 class SplitPart(StrEnum):
@@ -46,6 +49,28 @@ class BodyOutlines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiscOutlines:
+    """Quadrilaterals of intervertebral discs, one row for each disc and slice.
+
+    Args:
+        corners: (n, 4, 2) as (row, column), ordered as `geometry.instance.CORNERS`.
+        slices: (n,) slice index.
+        discs: (n,) name of the disc.
+        certain: (n,) True where the disc is plainly there; False where it is excluded from the loss, neither positive
+            nor negative.
+    """
+
+    corners: Float
+    slices: NDArray[np.intp]
+    discs: NDArray[np.object_]
+    certain: NDArray[np.bool_]
+
+    def __add__(self, other: DiscOutlines) -> DiscOutlines:
+        names = ("corners", "slices", "discs", "certain")
+        return DiscOutlines(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exam:
     """One scan with truth.
 
@@ -54,12 +79,27 @@ class Exam:
         patient: the same for all scans of one patient.
         stack: pixels in sagittal order.
         outlines: every vertebral body that is labelled.
+        discs: every disc that is labelled; the spaces between the outlined bodies where None is given.
     """
 
     name: str
     patient: str
     stack: SagittalStack
     outlines: BodyOutlines
+    discs: DiscOutlines | None = None
+
+    def disc_outlines(self) -> DiscOutlines:
+        """The labelled discs, and the spaces between outlined neighbours whose disc is not labelled."""
+        spaces = outline_spaces(self.outlines)
+        if self.discs is None:
+            return spaces
+        unlabelled = ~np.isin(spaces.discs.astype(str), self.discs.discs.astype(str))
+        return self.discs + DiscOutlines(
+            corners=spaces.corners[unlabelled],
+            slices=spaces.slices[unlabelled],
+            discs=spaces.discs[unlabelled],
+            certain=spaces.certain[unlabelled],
+        )
 
     def bodies(self) -> dict[Level, VertebraInstance]:
         """The certain outlines as one instance for each level, head to foot."""
@@ -80,6 +120,33 @@ class Exam:
                 slices=slices, outlines=o.corners[rows], score=1.0, affine=self.stack.affine
             )
         return found
+
+
+def outline_spaces(outlines: BodyOutlines) -> DiscOutlines:
+    """Outline the disc spaces between neighbouring bodies, in each slice that shows both.
+
+    A space is certain where both bodies are.
+    """
+    levels = sorted(set(outlines.levels), key=lambda level: level.rank)
+    pairs = [(upper, lower) for upper, lower in pairwise(levels) if is_possible_pair(upper, lower)]
+    rows = {place: number for number, place in enumerate(zip(outlines.levels, outlines.slices.tolist(), strict=True))}
+    shown = [
+        (rows[upper, k], rows[lower, k], Disc(upper, lower))
+        for upper, lower in pairs
+        if upper is not Level.C1
+        for k in outlines.slices[outlines.levels == upper].tolist()
+        if (lower, k) in rows
+    ]
+    above, below = (np.array([pair[end] for pair in shown], dtype=np.intp) for end in (0, 1))
+    upper_corners, lower_corners = outlines.corners[above], outlines.corners[below]
+    return DiscOutlines(
+        corners=np.stack(
+            [upper_corners[:, 1], lower_corners[:, 0], lower_corners[:, 3], upper_corners[:, 2]], axis=1
+        ),
+        slices=outlines.slices[above],
+        discs=np.array([disc for *_, disc in shown], dtype=object),
+        certain=outlines.certain[above] & outlines.certain[below],
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spondyl.anatomy.landmarks import ANCHORS
+from spondyl.anatomy.landmarks import ANCHORS, STAND_INS
 from spondyl.anatomy.level import Level
-from spondyl.identify.evidence import STAND_INS
 from spondyl.labelling import Labelling
 
 __all__ = ["NO_ANCHOR", "find_doubts"]

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from spondyl.anatomy.landmarks import STAND_INS
 from spondyl.anatomy.level import Level
 from spondyl.identify.appearance import BodyEvidence, open_appearance
 from spondyl.identify.beam import argmax_levels
-from spondyl.identify.evidence import OFFICIAL_COLUMNS, STAND_INS, log_softmax
+from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
 from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
 from spondyl.nets.network import LoadedNetwork
 from spondyl.reading import Identify

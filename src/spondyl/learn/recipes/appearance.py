@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
+from spondyl.anatomy.landmarks import STAND_INS
 from spondyl.datasets.source import Exam
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import COMPACT, CropGrid, appearance_crops
-from spondyl.identify.evidence import STAND_INS
 from spondyl.identify.targets import level_classes
 from spondyl.learn.augment import Augmentation, remap_intensities
 from spondyl.learn.recipes.table import TrainingRequest
