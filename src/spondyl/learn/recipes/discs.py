@@ -213,3 +213,23 @@ class DiscRecipe(Recipe):
         # torch's stubs leave the keyword out
         channels_last = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(channels_last, steps=steps, learning_rate=learning_rate)
+
+    def training_step(self, batch: DiscBatch, _index: int) -> Tensor:
+        """Loss of one batch: the mean over the stacks, and the embeddings' contrast."""
+        predicted = self.network.predict(batch.images.contiguous(memory_format=torch.channels_last))
+        stride = batch.images.shape[-1] // predicted.heat[-1].shape[-1]
+        target = render_disc_heat(
+            batch.points,
+            batch.channels,
+            tuple(predicted.heat[-1].shape[-2:]),
+            stride=stride,
+            variance_px=VARIANCE_PX,
+            count=POSTERIOR_CHANNEL + 1,
+        )
+        supervised = nnf.max_pool2d(batch.supervised.float(), stride) > 0
+        errors = [heat_loss(heat.float(), target, supervised) for heat in predicted.heat]
+        loss = torch.stack(errors).mean()
+        self.log("loss", loss)
+        if self.has_contrast and predicted.embeddings is not None:
+            loss = loss + CONTRAST_WEIGHT * prototype_contrast(predicted.embeddings.float(), target, supervised)
+        return loss
