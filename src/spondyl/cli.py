@@ -236,12 +236,15 @@ def train(
     start: Annotated[str | None, typer.Option(help="Weights to go on from, by name; else random ones.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, else the recipe's own number.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    fold: Annotated[
+        int | None, typer.Option(help="Leave this fold of the real exams out, 1 to 3, and measure on it.")
+    ] = None,
 ) -> None:
     """Train a network by its recipe, or fit the decoder's settings to one."""
     from spondyl.learn.recipes.table import TrainingRequest, run_recipe
 
     sources = tuple(_kind_and_path(text) for text in data or ())
-    run_recipe(TrainingRequest(recipe=recipe, sources=sources, run=run, start=start, steps=steps, seed=seed))
+    run_recipe(TrainingRequest(recipe=recipe, sources=sources, run=run, start=start, steps=steps, seed=seed, fold=fold))
 
 
 @app.command()

@@ -10,8 +10,9 @@ import pytest
 
 from real_data import DATA, needs_real_data
 from spondyl.anatomy.level import Level
-from spondyl.datasets.exams import find_part, load_exam, load_exams
-from spondyl.errors import InputError
+from spondyl.datasets.exams import find_fold, find_part, load_exam, load_exams
+from spondyl.datasets.source import Fold
+from spondyl.errors import InputError, SettingError
 from spondyl.geometry.instance import polygon_areas, polygon_centroids
 
 LEARN = resources.files("spondyl.datasets")
@@ -146,3 +147,41 @@ def test_every_labelled_real_exam_is_in_the_split():
 def test_the_excluded_exam_is_its_double():
     one, other = (nibabel.load(MR / "lumbar_gre" / f"lumbar_gre_{n}.nii.gz") for n in (18, 19))
     np.testing.assert_array_equal(np.asanyarray(one.dataobj), np.asanyarray(other.dataobj))
+
+
+def test_folds_part_the_patients_of_every_set_evenly_and_hold_no_excluded_exam():
+    taught = [*SPLIT["train"], *SPLIT["validation"]]
+    folds = {name: find_fold(name) for name in taught}
+    assert set(folds.values()) == {1, 2, 3}
+    for kind in {name.rpartition("_")[0] for name in taught}:
+        counts = [sum(fold == n and name.startswith(kind) for name, fold in folds.items()) for n in (1, 2, 3)]
+        assert max(counts) - min(counts) <= 1
+    assert {find_fold(name) for name in (*SPLIT["excluded"], *SPLIT["test"])} == {None}
+
+
+@needs_real_data
+def test_a_fold_is_held_out_as_a_whole():
+    folder = MR / "discs_t2"
+    for number in (1, 2, 3):
+        inside = {exam.name for exam in load_exams(folder, Fold(number=number, is_held_out=True))}
+        outside = {exam.name for exam in load_exams(folder, Fold(number=number, is_held_out=False))}
+        assert inside | outside == {"discs_t2_11", "discs_t2_25", "discs_t2_42"}
+        assert {find_fold(name) for name in inside} == {number}
+        assert not inside & outside
+
+
+def test_a_fold_that_is_not_there_is_refused():
+    with pytest.raises(SettingError, match="a number from 1 to 3, got 4"):
+        Fold(number=4, is_held_out=True)
+
+
+@needs_real_data
+@pytest.mark.parametrize("name", ["spider/spider_005", "discs_t2/discs_t2_11"])
+def test_discs_of_a_mask_are_outlined_where_their_centres_are_stated(name):
+    exam = load_exam(MR / f"{name}.nii.gz")
+    stated = json.loads((MR / f"{name}.json").read_text())
+    discs = exam.disc_outlines()
+    for disc, centre in stated.get("discs_ras_mm", stated.get("centroids_ras_mm")).items():
+        here = (discs.discs.astype(str) == disc) & discs.certain
+        places = np.column_stack([discs.slices[here], polygon_centroids(discs.corners[here])])
+        assert np.abs(exam.stack.affine.to_world(places).mean(0) - centre)[1:].max() < 1.5

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -17,7 +18,7 @@ from spondyl.anatomy.codes import DISC_OFFSET, verse_code
 from spondyl.anatomy.disc import Disc, discs_of
 from spondyl.anatomy.level import Level
 from spondyl.datasets.outlines import find_column_axes, outline_mask
-from spondyl.datasets.source import BodyOutlines, DiscOutlines, Exam, Source, SplitPart
+from spondyl.datasets.source import FOLDS, BodyOutlines, DiscOutlines, Exam, Fold, Source, SplitPart
 from spondyl.errors import InputError
 from spondyl.geometry.affine import Float
 from spondyl.geometry.resample import to_sagittal
@@ -26,7 +27,7 @@ from spondyl.imaging.labels import read_labels
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
 
-__all__ = ["find_part", "load_exam", "load_exams", "open_exams"]
+__all__ = ["find_fold", "find_part", "load_exam", "load_exams", "open_exams"]
 
 _MIN_CERTAIN_SHARE = 0.5
 """A slice shows a body when its mask there has at least this share of the body's largest slice.
@@ -71,8 +72,8 @@ _OWNERS = {
 """Owners by the name of the set, which is that of an exam without its number (datasets/split.json)."""
 
 
-def open_exams(folder: Path, part: SplitPart) -> Source:
-    """Load one part of a folder of exams; the decoder is fitted to the validation part.
+def open_exams(folder: Path, part: SplitPart | Fold) -> Source:
+    """Load one part or fold of a folder of exams; the decoder is fitted to the validation part.
 
     Raises:
         InputError: the folder holds no exam, or one that is not in the split or has no truth.
@@ -82,8 +83,14 @@ def open_exams(folder: Path, part: SplitPart) -> Source:
     return Source(
         name=f"{len(exams)} exam{'s' * (len(exams) > 1)} of {folder.name}",
         groups=(exams,) if exams else (),
-        sentences=_describe_exams(exams, "training" if held is SplitPart.TRAINING else "validation"),
+        sentences=_describe_exams(exams, _describe_part(held)),
     )
+
+
+def _describe_part(part: SplitPart | Fold) -> str:
+    if isinstance(part, Fold):
+        return f"fold {part.number}" if part.is_held_out else f"folds other than {part.number}"
+    return f"{'training' if part is SplitPart.TRAINING else 'validation'} split"
 
 
 def _describe_exams(exams: Sequence[Exam], part: str) -> tuple[str, ...]:
@@ -95,7 +102,14 @@ def _describe_exams(exams: Sequence[Exam], part: str) -> tuple[str, ...]:
 def _describe_set(name: str, patients: int, part: str) -> str:
     owner = _OWNERS.get(name, _Owner(citation="labelled scans", licence="none stated"))
     people = "1 patient" if patients == 1 else f"{patients} patients"
-    return f"{owner.citation}, {people} of the {part} split; licence: {owner.licence}"
+    return f"{owner.citation}, {people} of the {part}; licence: {owner.licence}"
+
+
+@cache
+def _read_split() -> dict[str, list[str]]:
+    """The names of the exams of each part."""
+    split: dict[str, list[str]] = json.loads(resources.files("spondyl.datasets").joinpath("split.json").read_text())
+    return split
 
 
 def find_part(name: str) -> str:
@@ -104,15 +118,39 @@ def find_part(name: str) -> str:
     Raises:
         InputError: the exam is not in the split.
     """
-    split = json.loads(resources.files("spondyl.datasets").joinpath("split.json").read_text())
-    for part, names in split.items():
+    for part, names in _read_split().items():
         if name in names:
             return str(part)
     raise InputError(f"exam {name} is not in the published split (datasets/split.json)")
 
 
-def load_exams(folder: Path, part: SplitPart) -> Iterator[Exam]:
-    """Read the exams of one part of the split, `NAME.nii.gz` with `NAME_seg.nii.gz` (VerSe's codes of bodies).
+def find_fold(name: str) -> int | None:
+    """Find the fold of an exam that may be trained on, from 1 to `FOLDS`; None for another exam.
+
+    The patients of each set, such as `lumbar_t2`, go to the folds in turn.
+
+    Raises:
+        InputError: the exam is not in the split.
+    """
+    if find_part(name) not in _TAUGHT:
+        return None
+    split, (kind, _, _) = _read_split(), name.rpartition("_")
+    of_kind = sorted(other for part in _TAUGHT for other in split[part] if other.rpartition("_")[0] == kind)
+    return of_kind.index(name) % FOLDS + 1
+
+
+_TAUGHT = (SplitPart.TRAINING, SplitPart.VALIDATION)
+
+
+def _is_in(name: str, part: SplitPart | Fold) -> bool:
+    if isinstance(part, Fold):
+        fold = find_fold(name)
+        return fold is not None and (fold == part.number) == part.is_held_out
+    return find_part(name) == part
+
+
+def load_exams(folder: Path, part: SplitPart | Fold) -> Iterator[Exam]:
+    """Read the exams of one part or fold of the split, `NAME.nii.gz` with `NAME_seg.nii.gz` (VerSe's codes of bodies).
 
     Raises:
         InputError: the folder holds no exam, or one that is not in the split or has no truth.
@@ -122,7 +160,7 @@ def load_exams(folder: Path, part: SplitPart) -> Iterator[Exam]:
     if not paths:
         raise InputError(f"no exams (*.nii.gz) in {folder}")
     for path in paths:
-        if find_part(path.name.removesuffix(".nii.gz")) == part:
+        if _is_in(path.name.removesuffix(".nii.gz"), part):
             yield load_exam(path)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
-from spondyl.datasets.source import BodyOutlines, Exam, Source, SplitPart
+from spondyl.datasets.source import BodyOutlines, Exam, Fold, Source, SplitPart
 from spondyl.errors import SettingError
 from spondyl.files import clear_dead, new_file
 from spondyl.geometry.affine import Affine, Float
@@ -52,9 +52,9 @@ _CONTRASTS: tuple[PulseSequence | None, ...] = (None, PulseSequence.RANDOM)
 """Contrasts of each patient: one as scanners make it, one with a random signal for every tissue."""
 
 
-def open_phantoms(folder: Path, part: SplitPart) -> Source:
+def open_phantoms(folder: Path, part: SplitPart | Fold) -> Source:
     """Load the phantoms of one part, in a group for each field of view; those that a folder does not hold are made."""
-    seeds = PHANTOM_SEEDS[part]
+    seeds = PHANTOM_SEEDS[part.split_part if isinstance(part, Fold) else part]
     make_phantoms(folder, seeds)
     groups = tuple(tuple(exams) for exams in load_phantoms(folder, seeds).values() if exams)
     scans = [exam for group in groups for exam in group]

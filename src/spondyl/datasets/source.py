@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import is_possible_pair
+from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 
-__all__ = ["BodyOutlines", "DiscOutlines", "Exam", "Source", "SplitPart", "outline_spaces"]
+__all__ = ["FOLDS", "BodyOutlines", "DiscOutlines", "Exam", "Fold", "Source", "SplitPart", "outline_spaces"]
 
 
 class SplitPart(StrEnum):
@@ -28,6 +29,35 @@ class SplitPart(StrEnum):
     """The exams that a trained network is measured on."""
     CALIBRATION = "calibration"
     """The exams that the decoder's settings are fitted to; the validation part where a source has no further exams."""
+
+
+FOLDS = 3
+"""The number of folds for cross-fitting: networks of a fold have seen no exam of its patients."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """One side of a fold of real exams, in place of a part of the split.
+
+    Args:
+        number: from 1 to `FOLDS`.
+        is_held_out: True for the patients of the fold, False for all others.
+
+    Raises:
+        SettingError: there is no fold of that number.
+    """
+
+    number: int
+    is_held_out: bool
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= FOLDS:
+            raise SettingError(f"--fold must be a number from 1 to {FOLDS}, got {self.number}")
+
+    @property
+    def split_part(self) -> SplitPart:
+        """The part of the split that data without folds, such as phantoms, give in its place."""
+        return SplitPart.VALIDATION if self.is_held_out else SplitPart.TRAINING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from spondyl.errors import find_named
 
 if TYPE_CHECKING:
-    from spondyl.datasets.source import Source, SplitPart
+    from spondyl.datasets.source import Fold, Source, SplitPart
 
 __all__ = ["KINDS", "DataKind", "find_kind"]
 
@@ -24,7 +24,7 @@ class DataKind:
 
     Args:
         name: its name on the command line; no other kind has it.
-        opens: "module:function"; the function takes a folder and a `SplitPart` and returns a `Source`.
+        opens: "module:function"; the function takes a folder and a `SplitPart` or `Fold` and returns a `Source`.
         summary: a few words for the help.
     """
 
@@ -32,7 +32,7 @@ class DataKind:
     opens: str
     summary: str
 
-    def open(self, folder: Path, part: SplitPart) -> Source:
+    def open(self, folder: Path, part: SplitPart | Fold) -> Source:
         """Load one part of the data in a folder.
 
         Raises:

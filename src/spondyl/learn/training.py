@@ -84,12 +84,17 @@ def train_network(training: NetworkTraining, request: TrainingRequest) -> None:
         metrics=_measure(training, recipe, held_out),
         commit=commit,
         recipe=describe_command(
-            request.recipe, request.sources, start=start, options=f" --steps {recipe.steps} --seed {request.seed}"
+            request.recipe, request.sources, start=start, options=_describe_options(request, recipe.steps)
         ),
         licence="as the data",
         settings=training.settings([exam for group in groups for exam in group]),
     )
     save(network, card, request.run)
+
+
+def _describe_options(request: TrainingRequest, steps: int) -> str:
+    fold = "" if request.fold is None else f" --fold {request.fold}"
+    return f" --steps {steps} --seed {request.seed}{fold}"
 
 
 def _find_start(training: NetworkTraining, name: str) -> Card:

@@ -170,7 +170,7 @@ def _find_peaks(heat: _Heat, slice_mm: float, settings: DiscSettings) -> list[_P
     """Find the discs, the hottest of those that are too near to each other."""
     hottest = heat.any_disc.max(0)
     summits = (hottest == ndimage.maximum_filter(hottest, 3)) & (hottest > MIN_HEAT / 2)
-    peaks = [_interpolate_peak(heat.any_disc, row, column) for row, column in np.argwhere(summits)]
+    peaks = [_interpolate_peak(heat.any_disc, row, column) for row, column in np.argwhere(summits).tolist()]
     apart = _APART_MM / settings.working_mm / _COARSE
     kept: list[_Peak] = []
     for peak in sorted(peaks, key=lambda peak: -peak.score):
@@ -182,12 +182,12 @@ def _find_peaks(heat: _Heat, slice_mm: float, settings: DiscSettings) -> list[_P
 
 def _interpolate_peak(maps: Float32, row: int, column: int) -> _Peak:
     """Find the slabs that show a peak, and its place and height in their mean."""
-    profile = maps[:, row, column]
+    profile = maps[:, row, column].astype(np.float64)
     best = int(profile.argmax())
     shown = ndimage.label(profile >= profile[best] / 2)[0]
     weights = np.where(shown == shown[best], profile, 0.0)
     weights = weights / weights.sum()
-    mean = np.tensordot(weights, maps, 1)
+    mean = np.tensordot(weights, maps.astype(np.float64), 1)
     place, height = _summit(mean, row, column)
     return _Peak(row=place[0], column=place[1], weights=weights, score=float(min(1.0, height)))
 
@@ -226,7 +226,7 @@ def _find_edges(peaks: list[_Peak], heat: _Heat, pixel_mm: float) -> Float:
     """Find the posterior edge of each disc as its offset from the centre, (n, 2); unseen ones get the others' mean."""
     offsets = np.full((len(peaks), 2), np.nan)
     for number, peak in enumerate(peaks):
-        offset = _find_edge(np.tensordot(peak.weights, heat.edges, 1), peak, pixel_mm)
+        offset = _find_edge(np.tensordot(peak.weights, heat.edges.astype(np.float64), 1), peak, pixel_mm)
         if offset is not None:
             offsets[number] = offset
     seen = ~np.isnan(offsets[:, 0])

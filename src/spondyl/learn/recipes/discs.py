@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from spondyl.anatomy.disc import Disc
 from spondyl.datasets.source import Exam
+from spondyl.geometry.instance import polygon_centroids
 from spondyl.learn.augment import Augmentation, SlicePlacement, draw_soft_masks, randomise_contrast
 from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream
@@ -139,7 +140,10 @@ def _draw(corners: Tensor, size: int, grow: float = 0.0) -> Tensor:
 def _points(corners: Tensor, view: _View) -> tuple[Tensor, Tensor]:
     """List centres and posterior edges of the certain discs with their channels."""
     certain = torch.as_tensor(view.certain)
-    centres, edges = corners[certain].mean(1), corners[certain][:, :2].mean(1)
+    shown = corners[certain]
+    # a wedge's centroid, which masks have as well, lies up to 2 mm before the mean of its corners
+    centres = torch.as_tensor(polygon_centroids(shown.double().numpy())).to(shown)
+    edges = shown[:, :2].mean(1)
     channels = torch.as_tensor(view.channels)[certain]
     return torch.cat([centres, edges]), torch.cat([channels, torch.full_like(channels, POSTERIOR_CHANNEL)])
 

@@ -48,6 +48,8 @@ class TrainingRequest:
         start: name of the weights to start from; random ones when None.
         steps: in all; the recipe's own number when None.
         seed: of the network's first weights and of all augmentation.
+        fold: number of a fold of real exams that is left out of the training and measured on; None for the published
+            split.
     """
 
     recipe: str
@@ -56,14 +58,19 @@ class TrainingRequest:
     start: str | None = None
     steps: int | None = None
     seed: int = 0
+    fold: int | None = None
 
     def open(self, part: SplitPart) -> tuple[Source, ...]:
-        """Load one part of the data of every source.
+        """Load one part of the data of every source; with a fold, the side of it that stands for the part.
 
         Raises:
+            SettingError: there is no such fold.
             InputError: the data cannot be read.
         """
-        return tuple(find_kind(kind).open(folder.resolve(), part) for kind, folder in self.sources)
+        from spondyl.datasets.source import Fold, SplitPart
+
+        side = part if self.fold is None else Fold(number=self.fold, is_held_out=part is not SplitPart.TRAINING)
+        return tuple(find_kind(kind).open(folder.resolve(), side) for kind, folder in self.sources)
 
 
 _FOLDER = "spondyl.learn.recipes"

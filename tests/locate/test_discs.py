@@ -1,0 +1,94 @@
+"""Discs are found where their heat is painted, in whichever slabs show them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from spondyl.geometry.affine import Affine
+from spondyl.geometry.stack import SagittalStack
+from spondyl.locate.disc_channels import POSTERIOR_CHANNEL
+from spondyl.locate.disc_targets import render_disc_heat
+from spondyl.locate.discs import WORKING_MM, detect_discs
+from spondyl.stage import Structure
+
+SLICE_MM, PIXEL_MM = 4.0, np.array([0.8, 1.0])
+SHAPE = (12, 300, 200)
+CENTRES = np.array([(5.0, 60.0, 90.0), (5.5, 95.0, 84.0), (6.0, 133.0, 80.0), (7.0, 172.0, 83.0)])
+"""Slice, row and column of discs, by fractions of pixels and slices apart from any grid."""
+EDGES = CENTRES + (0.0, 3.0, 16.0)
+CHANNELS = (18, 19, 20, 21)
+
+
+def stack() -> SagittalStack:
+    directions = np.array([(-1.0, 0, 0), (0, 0, -1.0), (0, -1.0, 0)]).T
+    voxels = np.random.default_rng(0).uniform(0, 1, SHAPE).astype(np.float32)
+    return SagittalStack(voxels=voxels, affine=Affine.from_axes(directions, (SLICE_MM, *PIXEL_MM), (3.0, -20.0, 90.0)))
+
+
+class Painted:
+    """A network that predicts painted heat, slab by slab, whatever it is shown.
+
+    A disc is seen in the slabs whose middle lies within 2.5 slices of its own.
+    """
+
+    def __init__(self, stride: int, *, slabs: int = 11, height: float = 1.0, shows_edges: bool = True) -> None:
+        self.stride, self.height, self.shows_edges = stride, height, shows_edges
+        self.places = iter(np.arange(slabs) + 0.5)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        rows, columns = (edge // self.stride for edge in images.shape[2:])
+        maps = []
+        for _ in images:
+            shown = np.abs(CENTRES[:, 0] - next(self.places)) <= 2.5
+            edges = EDGES[shown] if self.shows_edges else EDGES[:0]
+            points = np.concatenate([CENTRES[shown], edges])[:, 1:]
+            channels = [*np.array(CHANNELS)[shown], *[POSTERIOR_CHANNEL] * len(edges)]
+            maps.append(self._paint(points, channels, (rows, columns)))
+        return self.height * np.concatenate(maps)
+
+    def _paint(self, points: np.ndarray, channels: list[int], shape: tuple[int, int]) -> np.ndarray:
+        old = np.array(SHAPE[1:])
+        scale = old / np.rint(old * PIXEL_MM / WORKING_MM)
+        pixels = torch.as_tensor((points + 0.5) / scale - 0.5, dtype=torch.float32)
+        heat = render_disc_heat(
+            pixels[None], torch.tensor([channels]), shape, stride=self.stride, variance_px=10.0, count=24
+        )
+        return heat.numpy()
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_centres_and_edges_are_found_within_a_tenth_of_a_pixel_and_half_a_slice(stride):
+    found = detect_discs(stack(), Painted(stride))
+    assert found.structure is Structure.DISC
+    index = stack().affine.to_index(found.centres_ras_mm)
+    edges = stack().affine.to_index(found.posterior_ras_mm)
+    assert len(found) == len(CENTRES)
+    assert np.abs(index - CENTRES)[:, 1:].max() < 0.1
+    assert np.abs(index - CENTRES)[:, 0].max() < 0.5
+    assert np.abs(edges - EDGES)[:, 1:].max() < 0.1
+    assert found.scores == pytest.approx(1.0, abs=0.15)
+
+
+def test_the_score_is_the_height_of_the_heat():
+    for height in (0.9, 0.6, 0.4):
+        assert detect_discs(stack(), Painted(4, height=height)).scores == pytest.approx(height, rel=0.05)
+
+
+def test_faint_heat_is_no_disc():
+    assert len(detect_discs(stack(), Painted(4, height=0.2))) == 0
+
+
+def test_edges_that_are_nowhere_seen_lie_at_the_usual_distance_behind():
+    found = detect_discs(stack(), Painted(4, shows_edges=False))
+    behind = found.posterior_ras_mm - found.centres_ras_mm
+    assert behind == pytest.approx(np.tile((0.0, -15.0, 0.0), (len(CENTRES), 1)), abs=0.3)
+
+
+def test_one_thin_slice_is_enough():
+    one = stack()
+    thin = SagittalStack(voxels=one.voxels[:1], affine=one.affine)
+    painted = Painted(4, slabs=1)
+    painted.places = iter([5.0])
+    assert len(detect_discs(thin, painted)) == len(CENTRES)
