@@ -44,9 +44,9 @@ def train_discs(request: TrainingRequest) -> None:
     training = NetworkTraining(
         network=request.recipe,
         preset="compact",
-        steps=1500,
+        steps=2000,
         recipe=DiscRecipe,
-        stream=lambda groups, seed: DiscStream(groups, batch=16, size=256, seed=seed),
+        stream=lambda groups, seed: DiscStream(groups, batch=8, size=256, seed=seed),
         settings=lambda _: {"working_mm": WORKING_MM, "slab_mm": SLAB_MM, "variance_px": VARIANCE_PX},
     )
     train_network(training, request)
@@ -56,10 +56,10 @@ class DiscBatch(NamedTuple):
     """Training images with their discs; a tuple, because Lightning moves tuples between devices.
 
     Args:
-        images: (batch, 1, size, size).
+        images: (batch, 1, size, 3/4 size): a column is higher than wide.
         points: (batch, n, 2) as (row, column), pixels: centres of discs and then posterior edges.
         channels: (batch, n) of each point; negative for padding.
-        supervised: (batch, 1, size, size), False where no error counts.
+        supervised: as the images, False where no error counts.
     """
 
     images: Tensor
@@ -74,7 +74,7 @@ class DiscStream(Stream[DiscBatch]):
     Args:
         exams: groups of exams; each group is drawn from equally often, whatever its size.
         batch: images for each step.
-        size: edge of an image, pixels of `locate.discs.WORKING_MM`.
+        size: height of an image, pixels of `locate.discs.WORKING_MM`.
         seed: of all randomness.
     """
 
@@ -105,8 +105,13 @@ class DiscStream(Stream[DiscBatch]):
             for disc, view in zip(discs, views, strict=True)
         ]
         points, channels = _pad([_points(disc, view) for disc, view in zip(discs, views, strict=True)])
+        margin = self.size // 8
+        middle = slice(margin, self.size - margin)
         return DiscBatch(
-            images=images[:, None], points=points, channels=channels, supervised=torch.stack(supervised)[:, None]
+            images=images[:, None, :, middle],
+            points=points - torch.tensor([0.0, margin]),
+            channels=channels,
+            supervised=torch.stack(supervised)[:, None, :, middle],
         )
 
 
