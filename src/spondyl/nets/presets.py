@@ -60,6 +60,18 @@ def _build_bilstm(preset: str) -> nn.Module:
     return bilstm.BiLstm({"compact": bilstm.COMPACT}[preset])
 
 
+def _build_hourglass(preset: str) -> nn.Module:
+    from spondyl.nets import hourglass
+
+    return hourglass.Hourglass({"paper": hourglass.PAPER, "compact": hourglass.COMPACT}[preset])
+
+
+def _build_msa_net(preset: str) -> nn.Module:
+    from spondyl.nets import msa_net
+
+    return msa_net.MsaNet({"paper": msa_net.PAPER, "compact": msa_net.COMPACT}[preset])
+
+
 def _build_grading(preset: str) -> nn.Module:
     from spondyl.nets import grading
 
@@ -98,6 +110,20 @@ NETWORKS: dict[str, NetworkEntry] = {
         multiples=(1, 1),
         example_shape={"compact": (1, 1, 3, 25)},
         tolerates_bfloat16=False,  # not measured, and it is fast enough
+    ),
+    "hourglass": NetworkEntry(
+        presets=("paper", "compact"),
+        builder=_build_hourglass,
+        source=_HERE / "hourglass.py",
+        multiples=(64, 64),
+        example_shape={"paper": (1, 1, 64, 64), "compact": (1, 1, 64, 64)},
+    ),
+    "msa-net": NetworkEntry(
+        presets=("paper", "compact"),
+        builder=_build_msa_net,
+        source=_HERE / "msa_net.py",
+        multiples=(64, 64),
+        example_shape={"paper": (1, 1, 64, 64), "compact": (1, 1, 64, 64)},
     ),
     "grading": NetworkEntry(
         presets=("spinenet",),

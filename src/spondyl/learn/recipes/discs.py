@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as nnf
 
 from spondyl.anatomy.disc import Disc
 from spondyl.datasets.source import Exam
@@ -19,7 +20,7 @@ from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream
 from spondyl.learn.training import NetworkTraining, train_network
 from spondyl.locate.disc_channels import POSTERIOR_CHANNEL, channel_of
-from spondyl.locate.disc_losses import prototype_contrast
+from spondyl.locate.disc_losses import heat_loss, prototype_contrast
 from spondyl.locate.disc_targets import render_disc_heat
 from spondyl.locate.discs import SLAB_MM, WORKING_MM
 from spondyl.locate.vfr import normalise
@@ -226,11 +227,12 @@ class DiscRecipe(Recipe):
     def training_step(self, batch: DiscBatch, _index: int) -> Tensor:
         """Loss of one batch: the mean over the stacks, and the embeddings' contrast."""
         predicted = self.network.predict(batch.images.contiguous(memory_format=torch.channels_last))
-        stride = batch.images.shape[-1] // predicted.heat[-1].shape[-1]
+        rows, columns = predicted.heat[-1].shape[-2:]
+        stride = batch.images.shape[-1] // columns
         target = render_disc_heat(
             batch.points,
             batch.channels,
-            tuple(predicted.heat[-1].shape[-2:]),
+            (rows, columns),
             stride=stride,
             variance_px=VARIANCE_PX,
             count=POSTERIOR_CHANNEL + 1,
@@ -239,6 +241,6 @@ class DiscRecipe(Recipe):
         errors = [heat_loss(heat.float(), target, supervised) for heat in predicted.heat]
         loss = torch.stack(errors).mean()
         self.log("loss", loss)
-        if self.has_contrast and predicted.embeddings is not None:
+        if predicted.embeddings is not None:
             loss = loss + CONTRAST_WEIGHT * prototype_contrast(predicted.embeddings.float(), target, supervised)
         return loss

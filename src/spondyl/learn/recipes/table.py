@@ -80,6 +80,8 @@ RECIPES: tuple[RecipeEntry, ...] = (
     RecipeEntry("appearance", True, f"{_FOLDER}.appearance:train_appearance", "the network that names each body"),
     RecipeEntry("context", False, f"{_FOLDER}.context:train_context", "the context network, on simulated columns"),
     RecipeEntry("bilstm", False, f"{_FOLDER}.bilstm:train_bilstm", "the recurrent baseline, on simulated columns"),
+    RecipeEntry("hourglass", True, f"{_FOLDER}.discs:train_discs", "discs by pose estimation"),
+    RecipeEntry("msa-net", True, f"{_FOLDER}.discs:train_discs", "discs by MSA-Net"),
     RecipeEntry(
         "decoder", True, f"{_FOLDER}.decoder:train_decoder", "the decoder's settings, fitted to an appearance network"
     ),
