@@ -17,7 +17,7 @@ from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
 
-__all__ = ["COMPACT", "PAPER", "Bottleneck", "DiscPrediction", "Hourglass", "HourglassPreset", "make_stem"]
+__all__ = ["COMPACT", "PAPER", "Bottleneck", "DiscPrediction", "Hourglass", "HourglassPreset", "make_score", "make_stem"]
 
 
 class DiscPrediction(NamedTuple):
@@ -112,6 +112,16 @@ def make_stem(preset: HourglassPreset) -> nn.Sequential:
     )
 
 
+def make_score(inputs: int, channels: int) -> nn.Conv2d:
+    """Make the layer before the sigmoid, which predicts little heat at first: nearly all of an image has none."""
+    layer = nn.Conv2d(inputs, channels, 1)
+    nn.init.constant_(layer.bias, _FIRST_SCORE)  # type: ignore[arg-type]  # it has a bias
+    return layer
+
+
+_FIRST_SCORE = -4.0
+
+
 class Hourglass(nn.Module):
     """The stacked hourglass; maps (batch, 1, rows, columns) to (batch, channels, rows / 4, columns / 4).
 
@@ -130,7 +140,7 @@ class Hourglass(nn.Module):
         self.feature_layers = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)) for _ in stacks
         )
-        self.scores = nn.ModuleList(nn.Conv2d(width, preset.channels, 1) for _ in stacks)
+        self.scores = nn.ModuleList(make_score(width, preset.channels) for _ in stacks)
         self.feature_returns = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in stacks[1:])
         self.score_returns = nn.ModuleList(nn.Conv2d(preset.channels, width, 1) for _ in stacks[1:])
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spondyl.nets.hourglass import Bottleneck, DiscPrediction, Hourglass, HourglassPreset
+from spondyl.nets.hourglass import Bottleneck, DiscPrediction, Hourglass, HourglassPreset, make_score
 
 __all__ = ["COMPACT", "PAPER", "GaussianContextAttention", "MsaNet", "MsaPreset", "excite"]
 
@@ -93,7 +93,7 @@ class MsaNet(Hourglass):
         super().__init__(preset)
         both = preset.width * preset.stacks
         self.head = nn.Sequential(
-            nn.Conv2d(both, preset.width, 1), nn.ReLU(inplace=True), nn.Conv2d(preset.width, preset.channels, 1)
+            nn.Conv2d(both, preset.width, 1), nn.ReLU(inplace=True), make_score(preset.width, preset.channels)
         )
         self.projection = nn.Sequential(
             nn.Conv2d(2 * preset.width, preset.width, 1),
