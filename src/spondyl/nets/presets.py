@@ -72,6 +72,18 @@ def _build_msa_net(preset: str) -> nn.Module:
     return msa_net.MsaNet({"paper": msa_net.PAPER, "compact": msa_net.COMPACT}[preset])
 
 
+def _build_unet(preset: str) -> nn.Module:
+    from spondyl.nets import unet
+
+    return unet.UNet({"paper": unet.PAPER, "compact": unet.COMPACT}[preset])
+
+
+def _build_shape_unet(preset: str) -> nn.Module:
+    from spondyl.nets import shape_unet
+
+    return shape_unet.ShapeUNet({"paper": shape_unet.PAPER, "compact": shape_unet.COMPACT}[preset])
+
+
 def _build_grading(preset: str) -> nn.Module:
     from spondyl.nets import grading
 
@@ -124,6 +136,20 @@ NETWORKS: dict[str, NetworkEntry] = {
         source=_HERE / "msa_net.py",
         multiples=(64, 64),
         example_shape={"paper": (1, 1, 64, 64), "compact": (1, 1, 64, 64)},
+    ),
+    "unet": NetworkEntry(
+        presets=("paper", "compact"),
+        builder=_build_unet,
+        source=_HERE / "unet.py",
+        multiples=(16, 16),
+        example_shape={"paper": (1, 1, 32, 32), "compact": (1, 1, 32, 32)},
+    ),
+    "shape-unet": NetworkEntry(
+        presets=("paper", "compact"),
+        builder=_build_shape_unet,
+        source=_HERE / "shape_unet.py",
+        multiples=(16, 16),
+        example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 32, 32)},
     ),
     "grading": NetworkEntry(
         presets=("spinenet",),

@@ -80,6 +80,8 @@ RECIPES: tuple[RecipeEntry, ...] = (
     RecipeEntry("appearance", True, f"{_FOLDER}.appearance:train_appearance", "the network that names each body"),
     RecipeEntry("context", False, f"{_FOLDER}.context:train_context", "the context network, on simulated columns"),
     RecipeEntry("bilstm", False, f"{_FOLDER}.bilstm:train_bilstm", "the recurrent baseline, on simulated columns"),
+    RecipeEntry("unet", True, f"{_FOLDER}.discs:train_discs", "discs by a U-Net"),
+    RecipeEntry("shape-unet", True, f"{_FOLDER}.discs:train_discs", "discs by Look-Once's shape-attention U-Net"),
     RecipeEntry("hourglass", True, f"{_FOLDER}.discs:train_discs", "discs by pose estimation"),
     RecipeEntry("msa-net", True, f"{_FOLDER}.discs:train_discs", "discs by MSA-Net"),
     RecipeEntry(
