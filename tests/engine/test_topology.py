@@ -33,8 +33,8 @@ def test_the_shipped_graph_is_that_of_the_source(
 def test_a_changed_source_is_recorded_anew_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPONDYL_HOME", str(tmp_path))
     source = tmp_path / "context.py"
-    source.write_text(NETWORKS["context"].source.read_text() + "\n# changed\n")
-    monkeypatch.setitem(presets.NETWORKS, "context", replace(NETWORKS["context"], source=source))
+    source.write_text(NETWORKS["context"].sources[0].read_text() + "\n# changed\n")
+    monkeypatch.setitem(presets.NETWORKS, "context", replace(NETWORKS["context"], sources=(source,)))
     first = topology("context", "spinenet")
     monkeypatch.setattr(module, "record", lambda *_: pytest.fail("recorded twice"))
     assert topology("context", "spinenet") == first

@@ -163,7 +163,7 @@ def test_the_users_folders_follow_the_environment(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(("network", "preset"), [(n, p) for n, e in NETWORKS.items() for p in e.presets])
 def test_every_preset_builds_and_takes_its_example(network: str, preset: str) -> None:
     entry = network_entry(network, preset)
-    assert entry.source.is_file()
+    assert all(source.is_file() for source in entry.sources)
     with torch.device("meta"):
         out = build(network, preset).eval()(torch.empty(entry.example_shape[preset]))
     assert out.shape[0] == 1

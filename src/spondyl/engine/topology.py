@@ -59,12 +59,13 @@ def topology(network: str, preset: str) -> bytes:
 
 
 def source_digest(network: str, preset: str) -> str:
-    """Compute the sha256 of the file that defines the network; a topology is valid for one such file.
+    """Compute the sha256 of the files that define the network; a topology is valid for them alone.
 
     Raises:
         WeightsError: no network or preset of that name.
     """
-    return hashlib.sha256(network_entry(network, preset).source.read_text("utf-8").encode()).hexdigest()
+    texts = [source.read_text("utf-8") for source in network_entry(network, preset).sources]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
 def bind(xml: bytes, state: Mapping[str, NDArray[Any]]) -> openvino.Model:

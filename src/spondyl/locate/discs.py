@@ -18,6 +18,7 @@ from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
 from spondyl.locate.disc_channels import DISC_CHANNELS, POSTERIOR_CHANNEL
 from spondyl.locate.vfr import batches, normalise
+from spondyl.nets.presets import network_entry
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates, Locate
@@ -33,8 +34,8 @@ WORKING_MM = 1.2
 SLAB_MM = 9.0
 """The thickness of a slab: discs are 15 to 50 mm wide, and noise and partial bulges average out."""
 
-_STRIDE = 64
-"""Both edges of an image are padded to a multiple of this, which an hourglass of four halvings at a quarter needs."""
+_COARSE = 4
+"""The factor by which heat is coarser than images: peaks are interpolated, so that nothing is lost."""
 
 MIN_HEAT = 0.3
 """The heat that a disc must reach."""
@@ -71,26 +72,34 @@ def open_discs(networks: Mapping[str, LoadedNetwork]) -> Locate:
     """Open the method of the only network that is given, with the settings in its card."""
     (network,) = networks.values()
     settings = read_settings(network.card, DiscSettings)
+    multiples = network_entry(network.card.network, network.card.preset).multiples
 
     def locate(study: Study) -> Candidates:
-        return detect_discs(study.sagittal, network.run, settings)
+        return detect_discs(study.sagittal, network.run, settings, multiples=multiples)
 
     return locate
 
 
-def detect_discs(stack: SagittalStack, network: Network, settings: DiscSettings = TRAINED) -> Candidates:
+def detect_discs(
+    stack: SagittalStack,
+    network: Network,
+    settings: DiscSettings = TRAINED,
+    *,
+    multiples: tuple[int, ...] = (_COARSE, _COARSE),
+) -> Candidates:
     """Find the discs of a scan.
 
     Args:
         stack: the scan.
         network: (images, 1, rows, columns) to (images, 24, rows / stride, columns / stride), heat in [0, 1].
         settings: spacings and the width of a peak.
+        multiples: of which the rows and columns of the network's images must be multiples.
 
     Returns:
         Discs from head to foot: centres with the probability that there is a disc, posterior edges, and the logarithms
         of the shares of the channels.
     """
-    heat, scale = _predict(stack, network, settings)
+    heat, scale = _predict(stack, network, settings, multiples)
     return _to_candidates(_find_peaks(heat, stack.slice_mm, settings), heat, stack, scale, settings)
 
 
@@ -111,7 +120,9 @@ class _Heat:
     edges: Float32
 
 
-def _predict(stack: SagittalStack, network: Network, settings: DiscSettings) -> tuple[_Heat, Float]:
+def _predict(
+    stack: SagittalStack, network: Network, settings: DiscSettings, multiples: tuple[int, ...]
+) -> tuple[_Heat, Float]:
     """Predict heat, a quarter as fine as the images, with the stack's pixels in one of its pixels, (2,)."""
     slabs, places = _average_slabs(normalise(stack.voxels), settings.slab_mm / stack.slice_mm)
     pixels = np.prod(np.array(slabs.shape[1:]) * stack.pixel_mm) / settings.working_mm**2
@@ -119,18 +130,12 @@ def _predict(stack: SagittalStack, network: Network, settings: DiscSettings) -> 
     for batch in batches(len(slabs), float(pixels)):
         images, scale = resize_slices(slabs[batch], stack.pixel_mm, settings.working_mm)
         rows, columns = images.shape[1:]
-        padded = np.pad(images, ((0, 0), (0, -rows % _STRIDE), (0, -columns % _STRIDE)))
+        padded = np.pad(images, ((0, 0), (0, -rows % multiples[0]), (0, -columns % multiples[1])))
         maps = _coarsen(network(padded[:, None]), padded.shape[1] // _COARSE)
         found.append(maps[:, :, : -(-rows // _COARSE), : -(-columns // _COARSE)])
     maps = np.concatenate(found)
-    discs = maps[:, :POSTERIOR_CHANNEL]
-    return _Heat(
-        places=places, any_disc=discs.sum(1), channels=discs, edges=maps[:, POSTERIOR_CHANNEL]
-    ), scale * _COARSE
-
-
-_COARSE = 4
-"""The factor by which heat is coarser than images: peaks are interpolated, so that nothing is lost."""
+    discs, edges = maps[:, :POSTERIOR_CHANNEL], maps[:, POSTERIOR_CHANNEL]
+    return _Heat(places=places, any_disc=discs.sum(1), channels=discs, edges=edges), scale * _COARSE
 
 
 def _average_slabs(slices: Float32, width: float) -> tuple[Float32, Float]:

@@ -149,15 +149,21 @@ class Hourglass(nn.Module):
         return ()
 
     def stages(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Compute the features, of the stem and of each hourglass, and the scores of each, before the sigmoid."""
+        """Compute the features, of the stem and of each hourglass, and the scores, before the sigmoid."""
         x = self.stem(x)
         features, scores = [x], []
         for number, hourglass in enumerate(self.hourglasses):
             features.append(self.feature_layers[number](hourglass(x)))
-            scores.append(self.scores[number](features[-1]))
+            if number < len(self.scores):
+                scores.append(self.scores[number](features[-1]))
             if number < len(self.feature_returns):
-                x = x + self.feature_returns[number](features[-1]) + self.score_returns[number](scores[-1])
+                x = self._hand_on(x, number, features[-1], scores[-1])
         return features, scores
+
+    def _hand_on(self, x: Tensor, number: int, features: Tensor, score: Tensor) -> Tensor:
+        """Compute the input of the next hourglass."""
+        handed: Tensor = x + self.feature_returns[number](features) + self.score_returns[number](score)
+        return handed
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat of every hourglass."""

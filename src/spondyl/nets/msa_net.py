@@ -2,7 +2,7 @@
 
 After each hourglass, features at two scales are excited by how usual their channels are in this image, and a gate
 chooses between the scales at each place. The heat is predicted from the features of all hourglasses together. For
-training, features of the stem and of the last hourglass are projected to embeddings of the contrastive loss.
+training, features of the stem and of the last hourglass are the embeddings of the contrastive loss.
 
 The paper prints neither widths nor layers: these follow its prose, the code of HCA-Net that it builds on, and its
 count of 2.96 million parameters.
@@ -25,16 +25,14 @@ class MsaPreset(HourglassPreset):
     """The settings of one size of the network.
 
     Args:
-        embedding: dimensions of the embeddings.
         has_attention: whether features are refined by attention; without it the network is the ablation's baseline.
     """
 
-    embedding: int = 64
     has_attention: bool = True
 
 
-PAPER = MsaPreset(stem_width=32, width=128, channels=11, embedding=128)
-COMPACT = MsaPreset(stem_width=16, width=64, embedding=32)
+PAPER = MsaPreset(stem_width=32, width=128, channels=11)
+COMPACT = MsaPreset(stem_width=16, width=64)
 
 DEVIATION = 1.0
 """The width c of the Gaussian, a standard one in the paper."""
@@ -91,22 +89,19 @@ class MsaNet(Hourglass):
     def __init__(self, preset: MsaPreset) -> None:
         self.has_attention = preset.has_attention
         super().__init__(preset)
+        self.embedding_channels = 2 * preset.width
+        del self.scores[-1]  # the head takes its place
         both = preset.width * preset.stacks
         self.head = nn.Sequential(
             nn.Conv2d(both, preset.width, 1), nn.ReLU(inplace=True), make_score(preset.width, preset.channels)
-        )
-        self.projection = nn.Sequential(
-            nn.Conv2d(2 * preset.width, preset.width, 1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(preset.width, preset.embedding, 1),
         )
 
     def _refinement(self, width: int) -> tuple[nn.Module, ...]:
         return (Bottleneck(width, width), GaussianContextAttention(width)) if self.has_attention else ()
 
     def predict(self, x: Tensor) -> DiscPrediction:
-        """Compute the heat of every hourglass and of all together, and the embeddings."""
+        """Compute the heat of every hourglass but the last, that of all together, and the embeddings."""
         features, scores = self.stages(x)
         final = self.head(torch.cat(features[1:], 1))
-        embeddings = self.projection(torch.cat([features[0], features[-1]], 1))
+        embeddings = torch.cat([features[0], features[-1]], 1)
         return DiscPrediction(heat=tuple(torch.sigmoid(score) for score in (*scores, final)), embeddings=embeddings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ class NetworkEntry:
     Args:
         presets: names of its sizes.
         builder: from the name of a preset to the module.
-        source: the file that defines it.
+        sources: the files that define it.
         multiples: of which the spatial axes of its input must be multiples; empty where they are fixed.
         example_shape: the smallest convenient input of each preset, for tracing.
         tolerates_bfloat16: whether bfloat16 leaves its results practically unchanged.
@@ -30,7 +30,7 @@ class NetworkEntry:
 
     presets: tuple[str, ...]
     builder: Callable[[str], nn.Module]
-    source: Path
+    sources: tuple[Path, ...]
     multiples: tuple[int, ...]
     example_shape: dict[str, tuple[int, ...]]
     tolerates_bfloat16: bool = True
@@ -84,33 +84,71 @@ def _build_shape_unet(preset: str) -> nn.Module:
     return shape_unet.ShapeUNet({"paper": shape_unet.PAPER, "compact": shape_unet.COMPACT}[preset])
 
 
+def _build_attention_hourglass(preset: str) -> nn.Module:
+    from spondyl.nets import attention_hourglass
+
+    presets = {"paper": attention_hourglass.PAPER, "compact": attention_hourglass.COMPACT}
+    return attention_hourglass.AttentionHourglass(presets[preset])
+
+
+def _build_hca_net(preset: str) -> nn.Module:
+    from spondyl.nets import hca_net
+
+    return hca_net.HcaNet({"paper": hca_net.PAPER, "compact": hca_net.COMPACT}[preset])
+
+
+def _build_countception(preset: str) -> nn.Module:
+    from spondyl.nets import countception
+
+    return countception.Countception({"paper": countception.PAPER, "compact": countception.COMPACT}[preset])
+
+
+def _build_swin_net(preset: str) -> nn.Module:
+    from spondyl.nets import swin_net
+
+    return swin_net.SwinNet({"paper": swin_net.PAPER, "compact": swin_net.COMPACT}[preset])
+
+
 def _build_grading(preset: str) -> nn.Module:
     from spondyl.nets import grading
 
     return grading.Grading({"spinenet": grading.SPINENET}[preset])
 
 
-_HERE = Path(__file__).parent
+def _files(*names: str) -> tuple[Path, ...]:
+    return tuple(Path(__file__).with_name(f"{name}.py") for name in names)
+
+
+def _disc_network(builder: Callable[[str], nn.Module], *files: str) -> NetworkEntry:
+    """Describe a network that locates discs; all have the same sizes and take images of multiples of 64 pixels."""
+    return NetworkEntry(
+        presets=("paper", "compact"),
+        builder=builder,
+        sources=_files(*files),
+        multiples=(64, 64),
+        example_shape={"paper": (1, 1, 64, 64), "compact": (1, 1, 64, 64)},
+    )
+
 
 NETWORKS: dict[str, NetworkEntry] = {
     "vfr": NetworkEntry(
         presets=("spinenet", "compact"),
         builder=_build_vfr,
-        source=_HERE / "vfr.py",
+        sources=_files("vfr"),
         multiples=(32, 32),
         example_shape={"spinenet": (1, 1, 32, 32), "compact": (1, 1, 32, 32)},
     ),
     "appearance": NetworkEntry(
         presets=("spinenet", "compact"),
         builder=_build_appearance,
-        source=_HERE / "appearance.py",
+        sources=_files("appearance"),
         multiples=(),
         example_shape={"spinenet": (1, 1, 224, 224, 16), "compact": (1, 1, 64, 64, 8)},
     ),
     "context": NetworkEntry(
         presets=("spinenet",),
         builder=_build_context,
-        source=_HERE / "context.py",
+        sources=_files("context"),
         multiples=(16, 1),
         example_shape={"spinenet": (1, 1, 16, 24)},
         tolerates_bfloat16=False,  # its logits differ by less than bfloat16 resolves, and it is fast enough
@@ -118,43 +156,30 @@ NETWORKS: dict[str, NetworkEntry] = {
     "bilstm": NetworkEntry(
         presets=("compact",),
         builder=_build_bilstm,
-        source=_HERE / "bilstm.py",
+        sources=_files("bilstm"),
         multiples=(1, 1),
         example_shape={"compact": (1, 1, 3, 25)},
         tolerates_bfloat16=False,  # not measured, and it is fast enough
     ),
-    "hourglass": NetworkEntry(
-        presets=("paper", "compact"),
-        builder=_build_hourglass,
-        source=_HERE / "hourglass.py",
-        multiples=(64, 64),
-        example_shape={"paper": (1, 1, 64, 64), "compact": (1, 1, 64, 64)},
+    "unet": _disc_network(_build_unet, "unet", "hourglass"),
+    "shape-unet": replace(
+        _disc_network(_build_shape_unet, "shape_unet", "unet", "hourglass"),
+        example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 64, 64)},
     ),
-    "msa-net": NetworkEntry(
-        presets=("paper", "compact"),
-        builder=_build_msa_net,
-        source=_HERE / "msa_net.py",
-        multiples=(64, 64),
-        example_shape={"paper": (1, 1, 64, 64), "compact": (1, 1, 64, 64)},
-    ),
-    "unet": NetworkEntry(
-        presets=("paper", "compact"),
-        builder=_build_unet,
-        source=_HERE / "unet.py",
-        multiples=(16, 16),
-        example_shape={"paper": (1, 1, 32, 32), "compact": (1, 1, 32, 32)},
-    ),
-    "shape-unet": NetworkEntry(
-        presets=("paper", "compact"),
-        builder=_build_shape_unet,
-        source=_HERE / "shape_unet.py",
-        multiples=(16, 16),
-        example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 32, 32)},
+    "hourglass": _disc_network(_build_hourglass, "hourglass"),
+    "attention-hourglass": _disc_network(_build_attention_hourglass, "attention_hourglass", "hourglass"),
+    "hca-net": _disc_network(_build_hca_net, "hca_net", "hourglass"),
+    "msa-net": _disc_network(_build_msa_net, "msa_net", "hourglass"),
+    "countception": _disc_network(_build_countception, "countception", "hourglass"),
+    "swin-net": replace(
+        _disc_network(_build_swin_net, "swin_net", "hourglass"),
+        multiples=(256, 256),
+        example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 128, 128)},
     ),
     "grading": NetworkEntry(
         presets=("spinenet",),
         builder=_build_grading,
-        source=_HERE / "grading.py",
+        sources=_files("grading"),
         multiples=(),
         example_shape={"spinenet": (1, 1, 9, 112, 224)},
     ),

@@ -43,7 +43,7 @@ class ShapeUNetPreset(UNetPreset):
 
 
 PAPER = ShapeUNetPreset(widths=(64, 128, 256, 512, 1024), shape_width=512, reduction=16, spatial="connected")
-COMPACT = ShapeUNetPreset(widths=(12, 24, 48, 96, 160), shape_width=48, reduction=4)
+COMPACT = ShapeUNetPreset(widths=(8, 16, 32, 64, 128), shape_width=32, reduction=4)
 
 
 def measure_gradient(images: Tensor) -> Tensor:

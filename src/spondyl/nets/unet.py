@@ -39,7 +39,7 @@ class UNetPreset:
 
 
 PAPER = UNetPreset(widths=(64, 128, 256, 512, 1024))
-COMPACT = UNetPreset(widths=(12, 24, 48, 96, 160))
+COMPACT = UNetPreset(widths=(8, 16, 32, 64, 128))
 
 
 def _convolve_twice(inputs: int, outputs: int) -> nn.Sequential:

@@ -39,6 +39,9 @@ VARIANCE_PX = 10.0
 CONTRAST_WEIGHT = 0.1
 """The weight of the contrastive loss (MSA-Net's lambda)."""
 
+_EMBEDDING = 32
+"""The dimensions to which embeddings are projected for the contrast, in training alone."""
+
 
 def train_discs(request: TrainingRequest) -> None:
     """Train the network that has the name of the recipe."""
@@ -223,6 +226,10 @@ class DiscRecipe(Recipe):
         # torch's stubs leave the keyword out
         channels_last = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(channels_last, steps=steps, learning_rate=learning_rate)
+        width = getattr(network, "embedding_channels", 0)
+        self.projection = nn.Sequential(
+            nn.Conv2d(width, _EMBEDDING, 1), nn.ReLU(inplace=True), nn.Conv2d(_EMBEDDING, _EMBEDDING, 1)
+        ) if width else None
 
     def training_step(self, batch: DiscBatch, _index: int) -> Tensor:
         """Loss of one batch: the mean over the stacks, and the embeddings' contrast."""
@@ -241,6 +248,6 @@ class DiscRecipe(Recipe):
         errors = [heat_loss(heat.float(), target, supervised) for heat in predicted.heat]
         loss = torch.stack(errors).mean()
         self.log("loss", loss)
-        if predicted.embeddings is not None:
-            loss = loss + CONTRAST_WEIGHT * prototype_contrast(predicted.embeddings.float(), target, supervised)
+        if predicted.embeddings is not None and self.projection is not None:
+            loss = loss + CONTRAST_WEIGHT * prototype_contrast(self.projection(predicted.embeddings).float(), target, supervised)
         return loss

@@ -84,6 +84,10 @@ RECIPES: tuple[RecipeEntry, ...] = (
     RecipeEntry("shape-unet", True, f"{_FOLDER}.discs:train_discs", "discs by Look-Once's shape-attention U-Net"),
     RecipeEntry("hourglass", True, f"{_FOLDER}.discs:train_discs", "discs by pose estimation"),
     RecipeEntry("msa-net", True, f"{_FOLDER}.discs:train_discs", "discs by MSA-Net"),
+    RecipeEntry("attention-hourglass", True, f"{_FOLDER}.discs:train_discs", "discs by pose estimation with attention"),
+    RecipeEntry("hca-net", True, f"{_FOLDER}.discs:train_discs", "discs by HCA-Net"),
+    RecipeEntry("countception", True, f"{_FOLDER}.discs:train_discs", "discs by Countception"),
+    RecipeEntry("swin-net", True, f"{_FOLDER}.discs:train_discs", "discs by Swin-Net"),
     RecipeEntry(
         "decoder", True, f"{_FOLDER}.decoder:train_decoder", "the decoder's settings, fitted to an appearance network"
     ),
