@@ -1,9 +1,11 @@
-"""The stacked hourglass that locates discs by pose estimation (Azad et al. 2021, the baseline of Look-Once and MSA-Net).
+"""The stacked hourglass that locates discs by pose estimation (Azad et al. 2021), a baseline of Look-Once and MSA-Net.
 
 It maps an image to heat maps at a quarter of its resolution, one for each disc and one for all posterior edges. Two
 hourglasses follow each other; the second gets the features and the heat of the first. The paper upsamples the heat to
-the image's resolution, which adds nothing that interpolating a peak does not, and has 11 channels and three equal
-input channels.
+the image's resolution, which adds nothing that interpolating a peak does not, and has three equal input channels.
+Its scores have no bounds; here, they pass a sigmoid, as in Look-Once and MSA-Net.
+
+The sizes `PAPER` of all disc networks have the papers' 11 channels, C2/C3 and the discs below it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,16 @@ from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
 
-__all__ = ["COMPACT", "PAPER", "Bottleneck", "DiscPrediction", "Hourglass", "HourglassPreset", "make_score", "make_stem"]
+__all__ = [
+    "COMPACT",
+    "PAPER",
+    "Bottleneck",
+    "DiscPrediction",
+    "Hourglass",
+    "HourglassPreset",
+    "make_score",
+    "make_stem",
+]
 
 
 class DiscPrediction(NamedTuple):
@@ -58,7 +69,7 @@ class HourglassPreset:
             raise SettingError(f"numbers of an hourglass preset must be at least 1 and its width even, got {self}")
 
 
-PAPER = HourglassPreset(stem_width=64, width=256)
+PAPER = HourglassPreset(stem_width=64, width=256, channels=11)
 COMPACT = HourglassPreset(stem_width=16, width=64)
 
 
@@ -112,9 +123,9 @@ def make_stem(preset: HourglassPreset) -> nn.Sequential:
     )
 
 
-def make_score(inputs: int, channels: int) -> nn.Conv2d:
+def make_score(inputs: int, channels: int, *, kernel: int = 1, padding: int = 0) -> nn.Conv2d:
     """Make the layer before the sigmoid, which predicts little heat at first: nearly all of an image has none."""
-    layer = nn.Conv2d(inputs, channels, 1)
+    layer = nn.Conv2d(inputs, channels, kernel, padding=padding)
     nn.init.constant_(layer.bias, _FIRST_SCORE)  # type: ignore[arg-type]  # it has a bias
     return layer
 

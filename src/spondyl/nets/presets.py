@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,20 +162,13 @@ NETWORKS: dict[str, NetworkEntry] = {
         tolerates_bfloat16=False,  # not measured, and it is fast enough
     ),
     "unet": _disc_network(_build_unet, "unet", "hourglass"),
-    "shape-unet": replace(
-        _disc_network(_build_shape_unet, "shape_unet", "unet", "hourglass"),
-        example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 64, 64)},
-    ),
+    "shape-unet": _disc_network(_build_shape_unet, "shape_unet", "unet", "hourglass"),
     "hourglass": _disc_network(_build_hourglass, "hourglass"),
     "attention-hourglass": _disc_network(_build_attention_hourglass, "attention_hourglass", "hourglass"),
     "hca-net": _disc_network(_build_hca_net, "hca_net", "hourglass"),
     "msa-net": _disc_network(_build_msa_net, "msa_net", "hourglass"),
     "countception": _disc_network(_build_countception, "countception", "hourglass"),
-    "swin-net": replace(
-        _disc_network(_build_swin_net, "swin_net", "hourglass"),
-        multiples=(256, 256),
-        example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 128, 128)},
-    ),
+    "swin-net": _disc_network(_build_swin_net, "swin_net", "hourglass"),
     "grading": NetworkEntry(
         presets=("spinenet",),
         builder=_build_grading,

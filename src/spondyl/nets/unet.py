@@ -7,6 +7,7 @@ It maps an image to heat maps at its own resolution, one for each disc and one f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class UNetPreset:
             raise SettingError(f"every width of a U-Net preset must be at least 1, got {self}")
 
 
-PAPER = UNetPreset(widths=(64, 128, 256, 512, 1024))
+PAPER = UNetPreset(widths=(64, 128, 256, 512, 1024), channels=11)
 COMPACT = UNetPreset(widths=(8, 16, 32, 64, 128))
 
 
@@ -69,7 +70,7 @@ class UNet(nn.Module):
         )
         self.ups = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose2d(below, width, 2, stride=2), nn.BatchNorm2d(width))
-            for width, below in zip(widths[:-1], widths[1:], strict=True)
+            for width, below in pairwise(widths)
         )
         deepest = len(widths) - 2
         self.decoder = nn.ModuleList(
