@@ -17,6 +17,7 @@ the neighbours of its neighbours. It takes the largest message of all points, he
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -90,7 +91,7 @@ class _Norm(nn.Module):
 def _layers(*widths: int) -> list[nn.Module]:
     return [
         layer
-        for inputs, outputs in zip(widths, widths[1:], strict=False)
+        for inputs, outputs in pairwise(widths)
         for layer in (nn.Linear(inputs, outputs), _Norm(outputs), nn.ReLU())
     ]
 

@@ -51,7 +51,9 @@ def _groups(points_mm: Float, places: Index) -> Iterator[Index]:
     group: list[int] = []
     for place in places[np.argsort(points_mm[places, 0], kind="stable")].tolist():
         height = points_mm[place, 0]
-        if group and (height - points_mm[group[-1], 0] >= _MAX_STEP_MM or height - points_mm[group[0], 0] > _MAX_SPAN_MM):
+        if group and (
+            height - points_mm[group[-1], 0] >= _MAX_STEP_MM or height - points_mm[group[0], 0] > _MAX_SPAN_MM
+        ):
             yield np.array(group)
             group = []
         group.append(place)

@@ -19,19 +19,27 @@ from spondyl.reading import Refine
 from spondyl.refine.candidates import refine_by
 from spondyl.types import Float, Float32
 
-__all__ = ["disc_probabilities", "fill_up", "normalise_by_discs", "normalise_by_median", "open_look_once"]
+__all__ = [
+    "MIN_PROBABILITY",
+    "disc_probabilities",
+    "disc_shares",
+    "fill_up",
+    "normalise_by_discs",
+    "normalise_by_median",
+    "open_look_once",
+]
 
-_MIN_PROBABILITY = 0.5
+MIN_PROBABILITY = 0.5
 
-FIXED_POINTS = {"look-once-20": 20}
+_FIXED_POINTS = {"look-once-20": 20}
 """Number of points of the networks that take no other number."""
 
 
 def open_look_once(networks: Mapping[str, LoadedNetwork]) -> Refine:
     """Open the method."""
     network = networks["look-once"]
-    points = FIXED_POINTS.get(network.card.network)
-    return refine_by(lambda points_mm: disc_probabilities(points_mm, network.run, points) >= _MIN_PROBABILITY)
+    points = _FIXED_POINTS.get(network.card.network)
+    return refine_by(lambda points_mm: disc_probabilities(points_mm, network.run, points) >= MIN_PROBABILITY)
 
 
 def disc_probabilities(
@@ -77,7 +85,9 @@ def normalise_by_median(points_mm: Annotated[Float, "n 2"]) -> Annotated[Float, 
 _TIE = 1e-9
 
 
-def normalise_by_discs(points_mm: Annotated[Float, "n 2"], discs_mm: Annotated[Float, "m 2"]) -> Annotated[Float, "n 2"]:
+def normalise_by_discs(
+    points_mm: Annotated[Float, "n 2"], discs_mm: Annotated[Float, "m 2"]
+) -> Annotated[Float, "n 2"]:
     """Normalise as published, by the first and fifth true disc; for the ablation only, since it needs the truth.
 
     Raises:

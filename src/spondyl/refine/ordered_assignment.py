@@ -1,9 +1,9 @@
 """Removal of false disc points by the exact minimum of the search tree's error, by dynamic programming.
 
 The error of a chain of points against the mean skeleton (`skeleton.py`) has two unknowns that bind all its terms: the
-first point, and the point whose distance from the first is the unit of length. With these two given, terms add up along
-the chain, and points descend as discs do, so the best chain through both is found by dynamic programming. All pairs are
-tried: the same chain as the search tree's, in a time that grows with the cube of the number of points, not exponentially.
+first point, and the point whose distance from the first is the unit of length. With these two given, terms add up
+along the chain, and points descend as discs do, so the best chain through both is found by dynamic programming. All
+pairs are tried: the same chain as the search tree's, in a time that grows with the cube of the number of points.
 """
 
 from __future__ import annotations
@@ -62,32 +62,37 @@ def assign_chain(points_mm: Annotated[Float, "n 2"], skeleton: Skeleton, count: 
 def _chains_from(points_mm: Float, below_mm: Float, worth: float, count: int | None, bound: float) -> Iterator[Chain]:
     """List chains from the first point down, each better than the one before and than a bound."""
     for last in range(1, min(FIFTH, len(below_mm) - 1, len(points_mm) - 1) + 1):
-        if last < FIFTH and count not in (None, last + 1):
-            continue
-        for chain in _chains_with_unit(points_mm, below_mm, last, worth, count):
-            if chain.cost < bound:
-                bound = chain.cost
-                yield chain
+        if last == FIFTH or count in (None, last + 1):
+            for chain in _chains_with_unit(points_mm, below_mm, last, worth, count, bound):
+                if chain.cost < bound:
+                    bound = chain.cost
+                    yield chain
 
 
-def _chains_with_unit(points_mm: Float, below_mm: Float, last: int, worth: float, count: int | None) -> Iterator[Chain]:
+def _chains_with_unit(
+    points_mm: Float, below_mm: Float, last: int, worth: float, count: int | None, bound: float
+) -> Iterator[Chain]:
     """List the best chain of each length whose place `last` sets the unit; one that is not the fifth ends the chain.
 
     Tables have a row for each point that may set the unit, and a column for each point that may be the chain's latest.
+    Rows whose error alone exceeds the bound, whatever further points are worth, are dropped.
     """
-    units = np.linalg.norm(points_mm - points_mm[0], axis=1) / np.linalg.norm(below_mm[last])
-    units[units == 0] = np.inf  # points at one place are no chain
+    places = len(below_mm) if last == FIFTH else last + 1
+    places = places if count is None else min(places, count)
     latest = np.arange(len(points_mm))
-    tables = [np.where(latest == 0, 0.0, np.full((len(latest), 1), np.inf))]
-    for place in range(1, len(below_mm) if last == FIFTH else last + 1):
-        if count is not None and place >= count:
-            break
-        errors = _errors(points_mm, units, below_mm[place]) / fifth_mm(below_mm) ** 2
-        if place < last:
-            errors[latest[None] >= latest[:, None]] = np.inf
-        elif place == last:
-            errors[latest[None] != latest[:, None]] = np.inf
+    units = np.linalg.norm(points_mm - points_mm[0], axis=1) / np.linalg.norm(below_mm[last])
+    alive = latest[units > 0]  # points at one place are no chain
+    tables = [np.where(latest == 0, 0.0, np.full((len(alive), 1), np.inf))]
+    for place in range(1, places):
+        errors = _errors(points_mm, units[alive], below_mm[place]) / fifth_mm(below_mm) ** 2
+        if place <= last:
+            is_excluded = latest >= alive[:, None] if place < last else latest != alive[:, None]
+            errors[is_excluded] = np.inf
         tables.append(_least_before(tables[-1]) + errors)
+        is_hopeful = tables[-1].min(1) - worth * places < bound
+        alive, tables = alive[is_hopeful], [table[is_hopeful] for table in tables]
+        if not len(alive):
+            return
         if place >= last and (count is None or place == count - 1):
             row, column = np.unravel_index(tables[-1].argmin(), tables[-1].shape)
             cost = float(tables[-1][row, column]) - worth * (place + 1)
@@ -95,10 +100,9 @@ def _chains_with_unit(points_mm: Float, below_mm: Float, last: int, worth: float
 
 
 def _errors(points_mm: Float, units: Float, place_mm: Float) -> Float:
-    """Squared distances (row, column) of points from a place of the skeleton, over the squared unit."""
-    with np.errstate(invalid="ignore"):
-        offsets = (points_mm - points_mm[0])[None] / units[:, None, None] - place_mm
-    return np.asarray(np.where(np.isinf(units)[:, None], np.inf, (offsets**2).sum(2)))
+    """Squared distances (row, column) of points from a place of the skeleton, over the squared unit of the row."""
+    offsets = (points_mm - points_mm[0]) / units[:, None, None] - place_mm
+    return np.asarray((offsets**2).sum(2))
 
 
 def _least_before(table: Float) -> Float:

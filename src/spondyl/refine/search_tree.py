@@ -1,7 +1,7 @@
 """Removal of false disc points by a search over all subsets (Azad et al. 2021), the baseline of Look-Once.
 
-Every subset, ordered by height, is compared with the mean skeleton, and the one of the least error is kept. The number of
-subsets doubles with each point, so it has a limit; `ordered_assignment` finds the same subset without one.
+Every subset, ordered by height, is compared with the mean skeleton, and the one of the least error is kept. The number
+of subsets doubles with each point, so it has a limit; `ordered_assignment` finds the same subset without one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The mean skeleton of the discs, and the error of points against it (Azad et al. 2021), which two methods minimise.
 
 A chain of N points, head to foot, is compared with N neighbouring discs of the mean column: both are shifted to their
-first and divided by the distance from the first to the fifth (the last, where there are fewer). The error is the sum of
-squared distances. The published program knows N; where it is not known, each point explained is worth a fixed error, so
-that a chain grows as long as its points lie near their places. The published skeleton begins at C2/C3; here it may begin
-at any disc.
+first and divided by the distance from the first to the fifth (the last, where there are fewer). The error is the sum
+of squared distances. The published program knows N; where it is not known, each point explained is worth a fixed error,
+so that a chain grows as long as its points lie near their places. The published skeleton begins at C2/C3; here it may
+begin at any disc.
 """
 
 from __future__ import annotations
@@ -42,14 +42,13 @@ class Skeleton:
     worth: float = 0.01
 
     def __post_init__(self) -> None:
-        if len(self.places_mm) < 2 or not self.starts or not all(0 <= s < len(self.places_mm) - 1 for s in self.starts):
-            raise SettingError(
-                f"a skeleton needs two places and starts above its last one, got {len(self.places_mm)} and {self.starts}"
-            )
+        count = len(self.places_mm)
+        if count < 2 or not self.starts or not all(0 <= start < count - 1 for start in self.starts):
+            raise SettingError(f"a skeleton needs two places and starts above the last, got {count} and {self.starts}")
 
     def below(self, start: int) -> Float:
         """The places from a start down, relative to it."""
-        return self.places_mm[start:] - self.places_mm[start]
+        return np.asarray(self.places_mm[start:] - self.places_mm[start])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Simulated candidates for discs: the discs of a column in the sagittal plane, among false points.
 
-The false points are those of the appendix of Azad et al. 2022 (Look-Once), as the authors' program draws them. Points are
-(inferior, posterior) in mm, in a square field of view.
+The false points are those of the appendix of Azad et al. 2022 (Look-Once), as the authors' program draws them. Points
+are (inferior, posterior) in mm, in a square field of view.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ __all__ = [
     "add_false_points",
     "choose_section",
     "draw_chain",
+    "draw_image",
     "find_chains",
 ]
 
@@ -44,8 +45,8 @@ _SPREAD_MM = 35 * PIXEL_MM
 _MIN_TO_DISC_MM = 0.07 * 256 * PIXEL_MM
 _MIN_TO_FALSE_MM = 0.06 * 256 * PIXEL_MM
 _JITTER_MM = PIXEL_MM
-"""Constants of the authors' program: scale of the false points about a disc, their least distances, and the deviation of
-all points at the end."""
+"""Constants of the authors' program: scale of the false points about a disc, their least distances, and the standard
+deviation of the shifts of all points at the end."""
 
 _MAX_DRAWS = 4
 """Most draws about one disc in one round."""
@@ -54,7 +55,6 @@ _MAX_ROUNDS = 10_000
 
 _BETWEEN = (0.3, 0.7)
 """Range of a false point between two discs, as a share of the way: within the vertebral body."""
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,15 +197,22 @@ def choose_section(
     return np.asarray(section - (section.min(0) + section.max(0)) / 2 + field.edge_mm / 2)
 
 
+def draw_image(chains: Sequence[DiscChain], how: FalsePoints, rng: np.random.Generator) -> NoisyDiscs:
+    """Draw a section of a chain chosen at random, and false points about it."""
+    chain = chains[int(rng.integers(len(chains)))]
+    return add_false_points(choose_section(chain.points_mm, rng), how, rng)
+
+
 def add_false_points(
     discs_mm: Annotated[Float, "n 2"], how: FalsePoints, rng: np.random.Generator, field: FieldOfView = PAPER_FIELD
 ) -> NoisyDiscs:
     """Draw the false points of the appendix about the discs of one image.
 
-    In rounds, each disc p gets up to four draws q = p + 35 z pixels, z normal. The covariance is a matrix of four uniform
-    numbers, neither symmetric nor positive: NumPy's generator then uses the root of its singular values and its right
-    singular vectors, which is done here explicitly. A draw is kept inside the field of view, at least 17.9 pixels from
-    every disc and 15.4 from every earlier false point. At the end all points are shifted by a normal error of one pixel.
+    In rounds, each disc p gets up to four draws q = p + 35 z pixels, z normal. The covariance is a matrix of four
+    uniform numbers, neither symmetric nor positive: NumPy's generator then uses the roots of its singular values and
+    its right singular vectors, which is done here explicitly. A draw is kept inside the field of view, more than 17.9
+    pixels from every disc and 15.4 from every earlier false point. At the end all points are shifted by a normal error
+    of one pixel.
 
     Args:
         discs_mm: (n, 2) true points, inside the field of view.

@@ -73,7 +73,9 @@ RECIPES: tuple[RecipeEntry, ...] = (
     RecipeEntry("appearance", True, f"{_FOLDER}.appearance:train_appearance", "the network that names each body"),
     RecipeEntry("context", False, f"{_FOLDER}.context:train_context", "the context network, on simulated columns"),
     RecipeEntry("bilstm", False, f"{_FOLDER}.bilstm:train_bilstm", "the recurrent baseline, on simulated columns"),
-    RecipeEntry("look-once", False, f"{_FOLDER}.look_once:train_look_once", "the network that removes false disc points"),
+    RecipeEntry(
+        "look-once", False, f"{_FOLDER}.look_once:train_look_once", "the network that removes false disc points"
+    ),
     RecipeEntry(
         "decoder", True, f"{_FOLDER}.decoder:train_decoder", "the decoder's settings, fitted to an appearance network"
     ),
