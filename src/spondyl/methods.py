@@ -41,6 +41,7 @@ class Method:
 _MR = frozenset({Modality.MR})
 _BODIES = frozenset({Structure.VERTEBRA})
 _BOTH = frozenset(Structure)
+_DISCS = frozenset({Structure.DISC})
 _METHODS = "spondyl.identify.methods"
 
 METHODS: tuple[Method, ...] = (
@@ -49,6 +50,36 @@ METHODS: tuple[Method, ...] = (
         Stage.LOCATE, "vfr-patches", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr_patches:open_patches", "in patches"
     ),
     Method(Stage.LOCATE, "spinenet", _BODIES, _MR, ("vfr",), "spondyl.locate.published:open_published", "as published"),
+    Method(
+        Stage.REFINE, "look-once", _DISCS, _MR, ("look-once",), "spondyl.refine.look_once:open_look_once", "in one look"
+    ),
+    Method(
+        Stage.REFINE,
+        "ordered-assignment",
+        _DISCS,
+        _MR,
+        (),
+        "spondyl.refine.ordered_assignment:open_ordered_assignment",
+        "exact fit of the mean column",
+    ),
+    Method(
+        Stage.REFINE,
+        "search-tree",
+        _DISCS,
+        _MR,
+        (),
+        "spondyl.refine.search_tree:open_search_tree",
+        "the same over all subsets (a paper's)",
+    ),
+    Method(
+        Stage.REFINE,
+        "condition",
+        _DISCS,
+        _MR,
+        (),
+        "spondyl.refine.condition:open_condition",
+        "conditions on gaps (a paper's)",
+    ),
     Method(
         Stage.IDENTIFY,
         "order",

@@ -97,6 +97,8 @@ BENCHES: tuple[Bench, ...] = (
     Bench("phantom-realism", True, f"{_FOLDER}.realism.bench:run_realism", "phantoms beside real spines"),
     Bench("phantom-speed", False, f"{_FOLDER}.phantom_speed:run_phantom_speed", "time and memory of a phantom"),
     Bench("disc-labelling", True, f"{_FOLDER}.disc_labelling.bench:run_disc_labelling", "discs found and named"),
+    Bench("look-once-table2", True, f"{_FOLDER}.look_once.table2:run_table2", "false disc points removed, by method"),
+    Bench("look-once-fig8", False, f"{_FOLDER}.look_once.fig8:run_fig8", "time of removing false disc points"),
     Bench("hostile", False, f"{_FOLDER}.hostile.bench:run_hostile", "the command line on hostile inputs"),
 )
 

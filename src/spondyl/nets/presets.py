@@ -109,6 +109,20 @@ def _build_swin_net(preset: str) -> nn.Module:
     return swin_net.SwinNet({"paper": swin_net.PAPER, "compact": swin_net.COMPACT}[preset])
 
 
+def _build_look_once(preset: str) -> nn.Module:
+    from spondyl.nets import look_once
+
+    if preset == "compact":
+        return look_once.LookOnce(look_once.COMPACT)
+    return {"pointnet": look_once.PointNet, "equivariant": lambda: look_once.PointNet("equivariant")}[preset]()
+
+
+def _build_look_once_20(preset: str) -> nn.Module:
+    from spondyl.nets import look_once
+
+    return {"published": lambda: look_once.PointNet("linear", points=20)}[preset]()
+
+
 def _build_grading(preset: str) -> nn.Module:
     from spondyl.nets import grading
 
@@ -175,6 +189,22 @@ NETWORKS: dict[str, NetworkEntry] = {
         _disc_network(_build_swin_net, "swin_net", "hourglass"),
         multiples=(256, 256),
         example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 128, 128)},
+    ),
+    "look-once": NetworkEntry(
+        presets=("compact", "pointnet", "equivariant"),
+        builder=_build_look_once,
+        sources=_files("look_once"),
+        multiples=(1, 1),
+        example_shape={"compact": (1, 1, 3, 2), "pointnet": (1, 1, 3, 2), "equivariant": (1, 1, 3, 2)},
+        tolerates_bfloat16=False,  # differences of near points are less than it resolves, and it is fast enough
+    ),
+    "look-once-20": NetworkEntry(
+        presets=("published",),
+        builder=_build_look_once_20,
+        sources=_files("look_once"),
+        multiples=(),
+        example_shape={"published": (1, 1, 20, 2)},
+        tolerates_bfloat16=False,  # as "look-once"
     ),
     "grading": NetworkEntry(
         presets=("spinenet",),
