@@ -56,9 +56,7 @@ def prototype_contrast(
     chosen = background[torch.linspace(0, len(background) - 1, min(count, len(background))).long()]
     vectors = nnf.normalize(embeddings.permute(0, 2, 3, 1).flatten(0, 2), dim=1)
     places = torch.cat([vectors[is_disc.flatten()], vectors[chosen]])
-    _, classes = torch.unique(
-        torch.cat([disc[is_disc], torch.full_like(chosen, target.shape[1])]), return_inverse=True
-    )
+    _, classes = torch.unique(torch.cat([disc[is_disc], torch.full_like(chosen, target.shape[1])]), return_inverse=True)
     members = nnf.one_hot(classes).to(places.dtype)
     prototypes = nnf.normalize(members.T @ places, dim=1)
     align = nnf.cross_entropy(places @ prototypes.T / temperature, classes)

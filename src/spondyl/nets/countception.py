@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.hourglass import DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "Countception", "CountceptionPreset"]
 
@@ -62,7 +62,7 @@ class _Block(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
-class Countception(nn.Module):
+class Countception(DiscNetwork):
     """Countception; maps (batch, 1, rows, columns) to (batch, channels, rows / 4, columns / 4).
 
     Args:
@@ -72,9 +72,7 @@ class Countception(nn.Module):
     def __init__(self, preset: CountceptionPreset) -> None:
         super().__init__()
         widths = (1, *(sum(block) for block in preset.blocks))
-        self.blocks = nn.ModuleList(
-            _Block(inputs, block) for inputs, block in zip(widths, preset.blocks, strict=False)
-        )
+        self.blocks = nn.ModuleList(_Block(inputs, block) for inputs, block in zip(widths, preset.blocks, strict=False))
         self.patch = nn.Sequential(
             nn.Conv2d(widths[-1], widths[-1], 7, padding=3), nn.BatchNorm2d(widths[-1]), nn.LeakyReLU(0.01)
         )
@@ -82,13 +80,9 @@ class Countception(nn.Module):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat."""
-        return DiscPrediction(heat=(self(x),))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
         x = nnf.avg_pool2d(x, 2)
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number == len(self.blocks) // 2 - 1:
                 x = nnf.max_pool2d(x, 2)
-        return torch.sigmoid(self.score(self.patch(x)))
+        return DiscPrediction(heat=(torch.sigmoid(self.score(self.patch(x))),))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spondyl.nets.hourglass import DiscPrediction, Hourglass, HourglassPreset
+from spondyl.nets.hourglass import Hourglass, HourglassPreset
 
 __all__ = ["COMPACT", "PAPER", "HcaNet", "LargeKernelAttention", "redraw"]
 

@@ -1,4 +1,4 @@
-"""The stacked hourglass that locates discs by pose estimation (Azad et al. 2021, the baseline of Look-Once and MSA-Net).
+"""The stacked hourglass that locates discs by pose estimation (Azad et al. 2021), a baseline of Look-Once and MSA-Net.
 
 It maps an image to heat maps at a quarter of its resolution, one for each disc and one for all posterior edges. Two
 hourglasses follow each other; the second gets the features and the heat of the first. The paper upsamples the heat to
@@ -9,27 +9,22 @@ input channels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
-__all__ = ["COMPACT", "PAPER", "Bottleneck", "DiscPrediction", "Hourglass", "HourglassPreset", "make_score", "make_stem"]
-
-
-class DiscPrediction(NamedTuple):
-    """The output of a disc network for training.
-
-    Args:
-        heat: maps (batch, channels, rows, columns) of every stage in [0, 1]; the last is the result.
-        embeddings: (batch, dimensions, rows, columns) for the contrastive loss; None where the network has none.
-    """
-
-    heat: tuple[Tensor, ...]
-    embeddings: Tensor | None = None
+__all__ = [
+    "COMPACT",
+    "PAPER",
+    "Bottleneck",
+    "Hourglass",
+    "HourglassPreset",
+    "make_stem",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,17 +107,7 @@ def make_stem(preset: HourglassPreset) -> nn.Sequential:
     )
 
 
-def make_score(inputs: int, channels: int) -> nn.Conv2d:
-    """Make the layer before the sigmoid, which predicts little heat at first: nearly all of an image has none."""
-    layer = nn.Conv2d(inputs, channels, 1)
-    nn.init.constant_(layer.bias, _FIRST_SCORE)  # type: ignore[arg-type]  # it has a bias
-    return layer
-
-
-_FIRST_SCORE = -4.0
-
-
-class Hourglass(nn.Module):
+class Hourglass(DiscNetwork):
     """The stacked hourglass; maps (batch, 1, rows, columns) to (batch, channels, rows / 4, columns / 4).
 
     Args:
@@ -168,7 +153,3 @@ class Hourglass(nn.Module):
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat of every hourglass."""
         return DiscPrediction(heat=tuple(torch.sigmoid(score) for score in self.stages(x)[1]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
-        return self.predict(x).heat[-1]

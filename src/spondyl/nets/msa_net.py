@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spondyl.nets.hourglass import Bottleneck, DiscPrediction, Hourglass, HourglassPreset, make_score
+from spondyl.nets.disc_network import DiscPrediction, make_score
+from spondyl.nets.hourglass import Bottleneck, Hourglass, HourglassPreset
 
 __all__ = ["COMPACT", "PAPER", "GaussianContextAttention", "MsaNet", "MsaPreset", "excite"]
 

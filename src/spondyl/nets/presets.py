@@ -175,18 +175,20 @@ NETWORKS: dict[str, NetworkEntry] = {
         example_shape={"compact": (1, 1, 3, 25)},
         tolerates_bfloat16=False,  # not measured, and it is fast enough
     ),
-    "unet": _disc_network(_build_unet, "unet", "hourglass"),
+    "unet": _disc_network(_build_unet, "unet", "disc_network"),
     "shape-unet": replace(
-        _disc_network(_build_shape_unet, "shape_unet", "unet", "hourglass"),
+        _disc_network(_build_shape_unet, "shape_unet", "unet", "disc_network"),
         example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 64, 64)},
     ),
-    "hourglass": _disc_network(_build_hourglass, "hourglass"),
-    "attention-hourglass": _disc_network(_build_attention_hourglass, "attention_hourglass", "hourglass"),
-    "hca-net": _disc_network(_build_hca_net, "hca_net", "hourglass"),
-    "msa-net": _disc_network(_build_msa_net, "msa_net", "hourglass"),
-    "countception": _disc_network(_build_countception, "countception", "hourglass"),
+    "hourglass": _disc_network(_build_hourglass, "hourglass", "disc_network"),
+    "attention-hourglass": _disc_network(
+        _build_attention_hourglass, "attention_hourglass", "hourglass", "disc_network"
+    ),
+    "hca-net": _disc_network(_build_hca_net, "hca_net", "hourglass", "disc_network"),
+    "msa-net": _disc_network(_build_msa_net, "msa_net", "hourglass", "disc_network"),
+    "countception": _disc_network(_build_countception, "countception", "disc_network"),
     "swin-net": replace(
-        _disc_network(_build_swin_net, "swin_net", "hourglass"),
+        _disc_network(_build_swin_net, "swin_net", "disc_network"),
         multiples=(256, 256),
         example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 128, 128)},
     ),

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
+from spondyl.nets.disc_network import DiscPrediction
 from spondyl.nets.unet import UNet, UNetPreset
 
 __all__ = ["COMPACT", "PAPER", "ShapeAttention", "ShapeUNet", "ShapeUNetPreset", "measure_gradient"]
@@ -82,9 +83,7 @@ class ShapeAttention(nn.Module):
         self.spatial_weights = (
             nn.Sequential(nn.Flatten(), nn.Linear(places, places), nn.ReLU(inplace=True), nn.Linear(places, places))
             if preset.spatial == "connected"
-            else nn.Sequential(
-                nn.Conv2d(1, 8, 7, padding=3), nn.ReLU(inplace=True), nn.Conv2d(8, 1, 7, padding=3)
-            )
+            else nn.Sequential(nn.Conv2d(1, 8, 7, padding=3), nn.ReLU(inplace=True), nn.Conv2d(8, 1, 7, padding=3))
         )
         self.level_weights = nn.Parameter(torch.ones(len(widths)))
 
@@ -127,7 +126,7 @@ class ShapeUNet(UNet):
         super().__init__(preset, extra=preset.shape_width)
         self.attention = ShapeAttention(preset.widths, preset)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
+    def predict(self, x: Tensor) -> DiscPrediction:
+        """Compute the heat."""
         features = self.encode(x)
-        return self.decode(features, self.attention(x, features))
+        return DiscPrediction(heat=(self.decode(features, self.attention(x, features)),))

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.hourglass import DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "SwinNet", "SwinPreset"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwinPreset:
@@ -40,7 +41,10 @@ class SwinPreset:
     channels: int = 24
 
     def __post_init__(self) -> None:
-        if min(self.width, self.head_width, self.window, self.channels, *self.blocks) < 1 or self.width % self.head_width:
+        if (
+            min(self.width, self.head_width, self.window, self.channels, *self.blocks) < 1
+            or self.width % self.head_width
+        ):
             raise SettingError(f"numbers of a Swin preset must be at least 1 and heads divide its width, got {self}")
 
 
@@ -82,7 +86,8 @@ class _Block(nn.Module):
         weights = torch.softmax(query @ key.transpose(2, 3) * (width // self.heads) ** -0.5 + bias, -1)
         mixed = self.output((weights @ value).transpose(1, 2).reshape(-1, window * window, width))
         back = mixed.reshape(batch, rows // window, columns // window, window, window, width)
-        return back.permute(0, 1, 3, 2, 4, 5).reshape(batch, rows, columns, width)
+        whole: Tensor = back.permute(0, 1, 3, 2, 4, 5).reshape(batch, rows, columns, width)
+        return whole
 
 
 class _Stage(nn.Module):
@@ -90,9 +95,7 @@ class _Stage(nn.Module):
 
     def __init__(self, width: int, preset: SwinPreset, count: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(
-            _Block(width, preset, is_shifted=bool(number % 2)) for number in range(count)
-        )
+        self.blocks = nn.ModuleList(_Block(width, preset, is_shifted=bool(number % 2)) for number in range(count))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)
@@ -101,7 +104,7 @@ class _Stage(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class SwinNet(nn.Module):
+class SwinNet(DiscNetwork):
     """Swin-Net; maps (batch, 1, rows, columns) to (batch, channels, rows / 4, columns / 4).
 
     Args:
@@ -124,10 +127,6 @@ class SwinNet(nn.Module):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat."""
-        return DiscPrediction(heat=(self(x),))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
         x = self.patches(x)
         features = []
         for level, stage in enumerate(self.stages):
@@ -136,4 +135,4 @@ class SwinNet(nn.Module):
         for level in reversed(range(len(self.decoder))):
             risen = nnf.interpolate(x, scale_factor=2.0, mode="nearest")
             x = self.decoder[level](torch.cat([features[level], risen], 1))
-        return torch.sigmoid(self.score(x))
+        return DiscPrediction(heat=(torch.sigmoid(self.score(x)),))

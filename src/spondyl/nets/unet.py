@@ -7,13 +7,14 @@ It maps an image to heat maps at its own resolution, one for each disc and one f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.hourglass import DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "UNet", "UNetPreset"]
 
@@ -53,7 +54,7 @@ def _convolve_twice(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-class UNet(nn.Module):
+class UNet(DiscNetwork):
     """The U-Net; maps (batch, 1, rows, columns) to (batch, channels, rows, columns).
 
     Args:
@@ -69,7 +70,7 @@ class UNet(nn.Module):
         )
         self.ups = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose2d(below, width, 2, stride=2), nn.BatchNorm2d(width))
-            for width, below in zip(widths[:-1], widths[1:], strict=True)
+            for width, below in pairwise(widths)
         )
         deepest = len(widths) - 2
         self.decoder = nn.ModuleList(
@@ -97,8 +98,4 @@ class UNet(nn.Module):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat."""
-        return DiscPrediction(heat=(self(x),))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
-        return self.decode(self.encode(x))
+        return DiscPrediction(heat=(self.decode(self.encode(x)),))
