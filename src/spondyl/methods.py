@@ -44,12 +44,30 @@ _BOTH = frozenset(Structure)
 _DISCS = frozenset({Structure.DISC})
 _METHODS = "spondyl.identify.methods"
 
+_IN_HEAT = "spondyl.locate.discs:open_discs"
+
 METHODS: tuple[Method, ...] = (
     Method(Stage.LOCATE, "vfr", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_whole", "whole slices"),
     Method(
         Stage.LOCATE, "vfr-patches", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr_patches:open_patches", "in patches"
     ),
     Method(Stage.LOCATE, "spinenet", _BODIES, _MR, ("vfr",), "spondyl.locate.published:open_published", "as published"),
+    Method(Stage.LOCATE, "msa-net", _DISCS, _MR, ("msa-net",), _IN_HEAT, "discs by MSA-Net"),
+    Method(Stage.LOCATE, "shape-unet", _DISCS, _MR, ("shape-unet",), _IN_HEAT, "discs by Look-Once"),
+    Method(Stage.LOCATE, "unet", _DISCS, _MR, ("unet",), _IN_HEAT, "discs by its baseline"),
+    Method(Stage.LOCATE, "hourglass", _DISCS, _MR, ("hourglass",), _IN_HEAT, "discs by pose estimation"),
+    Method(
+        Stage.LOCATE,
+        "attention-hourglass",
+        _DISCS,
+        _MR,
+        ("attention-hourglass",),
+        _IN_HEAT,
+        "discs by pose estimation with attention",
+    ),
+    Method(Stage.LOCATE, "hca-net", _DISCS, _MR, ("hca-net",), _IN_HEAT, "discs by HCA-Net"),
+    Method(Stage.LOCATE, "swin-net", _DISCS, _MR, ("swin-net",), _IN_HEAT, "discs by Swin-Net"),
+    Method(Stage.LOCATE, "countception", _DISCS, _MR, ("countception",), _IN_HEAT, "discs by Countception"),
     Method(
         Stage.REFINE, "look-once", _DISCS, _MR, ("look-once",), "spondyl.refine.look_once:open_look_once", "in one look"
     ),
