@@ -24,6 +24,7 @@ from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.doubts import NO_ANCHOR
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.identify.misses import MissRates
 from spondyl.imaging.volume import Modality, Volume
 from spondyl.labelling import LEVELS as ALL_LEVELS
 from spondyl.labelling import Labelling, MarkSequence
@@ -189,6 +190,11 @@ OWN_SETTINGS = {
         "temperature": 4.0,
         "landmark_temperature": 2,
         "outlier_probability": 0.02,
+        "miss_c2": 0.1,
+        "miss_cervical": 0.2,
+        "miss_thoracic": 0.3,
+        "miss_lumbar": 0.4,
+        "miss_s1": 0.5,
     },
     "context": {"temperature": 2.5, "outlier_probability": 0.05, "height_temperature": 1.5},
 }
@@ -226,10 +232,13 @@ def test_what_runs_is_what_the_set_was_made_for_with_the_settings_of_its_cards()
     assert identifier.trained_levels == (Level.T9, Level.S1)
     assert identifier.namer.heights.temperature == 1.5
     assert (identifier.namer.costs.temperature, identifier.namer.costs.outlier_probability) == (2.5, 0.05)
+    misses = MissRates(c2=0.1, cervical=0.2, thoracic=0.3, lumbar=0.4, s1=0.5)
+    assert identifier.namer.costs.misses == misses
     ordered = load(Plan(weights="mine", engine="torch", identify="order"))
     assert [used.name for used in ordered.weights] == ["mine-vfr", "mine-appearance"]
     costs = ordered.step(Stage.IDENTIFY).run.namer.costs
     assert (costs.temperature, costs.landmark_temperature, costs.outlier_probability) == (4.0, 2.0, 0.02)
+    assert costs.misses == misses
 
 
 @pytest.mark.usefixtures("own_home")

@@ -270,11 +270,14 @@ def evaluate(
 def bench(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help=_list_named(BENCHES))] = None,
     data: Annotated[Path | None, typer.Option(help="Where the labelled scans are.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of what a long benchmark makes, which goes on there; else temporary.")
+    ] = None,
 ) -> None:
     """Measure, and print the table beside the paper's numbers; without NAME, list what can be measured."""
     from spondyl.benches.run import run_bench
 
-    show(_list_named(BENCHES, "\n") if name is None else run_bench(name, data=data))
+    show(_list_named(BENCHES, "\n") if name is None else run_bench(name, data=data, run=run))
 
 
 def main(arguments: list[str] | None = None) -> None:

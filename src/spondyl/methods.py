@@ -41,7 +41,10 @@ class Method:
 _MR = frozenset({Modality.MR})
 _BODIES = frozenset({Structure.VERTEBRA})
 _BOTH = frozenset(Structure)
+_DISCS = frozenset({Structure.DISC})
 _METHODS = "spondyl.identify.methods"
+
+_IN_HEAT = "spondyl.locate.discs:open_discs"
 
 METHODS: tuple[Method, ...] = (
     Method(Stage.LOCATE, "vfr", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr:open_whole", "whole slices"),
@@ -49,6 +52,52 @@ METHODS: tuple[Method, ...] = (
         Stage.LOCATE, "vfr-patches", _BODIES, _MR, ("vfr",), "spondyl.locate.vfr_patches:open_patches", "in patches"
     ),
     Method(Stage.LOCATE, "spinenet", _BODIES, _MR, ("vfr",), "spondyl.locate.published:open_published", "as published"),
+    Method(Stage.LOCATE, "msa-net", _DISCS, _MR, ("msa-net",), _IN_HEAT, "discs by MSA-Net"),
+    Method(Stage.LOCATE, "shape-unet", _DISCS, _MR, ("shape-unet",), _IN_HEAT, "discs by Look-Once"),
+    Method(Stage.LOCATE, "unet", _DISCS, _MR, ("unet",), _IN_HEAT, "discs by its baseline"),
+    Method(Stage.LOCATE, "hourglass", _DISCS, _MR, ("hourglass",), _IN_HEAT, "discs by pose estimation"),
+    Method(
+        Stage.LOCATE,
+        "attention-hourglass",
+        _DISCS,
+        _MR,
+        ("attention-hourglass",),
+        _IN_HEAT,
+        "discs by pose estimation with attention",
+    ),
+    Method(Stage.LOCATE, "hca-net", _DISCS, _MR, ("hca-net",), _IN_HEAT, "discs by HCA-Net"),
+    Method(Stage.LOCATE, "swin-net", _DISCS, _MR, ("swin-net",), _IN_HEAT, "discs by Swin-Net"),
+    Method(Stage.LOCATE, "countception", _DISCS, _MR, ("countception",), _IN_HEAT, "discs by Countception"),
+    Method(
+        Stage.REFINE, "look-once", _DISCS, _MR, ("look-once",), "spondyl.refine.look_once:open_look_once", "in one look"
+    ),
+    Method(
+        Stage.REFINE,
+        "ordered-assignment",
+        _DISCS,
+        _MR,
+        (),
+        "spondyl.refine.ordered_assignment:open_ordered_assignment",
+        "exact fit of the mean column",
+    ),
+    Method(
+        Stage.REFINE,
+        "search-tree",
+        _DISCS,
+        _MR,
+        (),
+        "spondyl.refine.search_tree:open_search_tree",
+        "the same over all subsets (a paper's)",
+    ),
+    Method(
+        Stage.REFINE,
+        "condition",
+        _DISCS,
+        _MR,
+        (),
+        "spondyl.refine.condition:open_condition",
+        "conditions on gaps (a paper's)",
+    ),
     Method(
         Stage.IDENTIFY,
         "order",

@@ -56,6 +56,7 @@ def evidence_of(column) -> BodyEvidence:
         tops_mm=column.tops_mm,
         bottoms_mm=column.bottoms_mm,
         height_mm=column.height_mm,
+        room_mm=column.room_mm,
     )
 
 

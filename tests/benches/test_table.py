@@ -74,6 +74,13 @@ def test_a_benchmark_whose_line_asks_for_no_data_has_none() -> None:
         echo(BenchInput(plan=Plan()))
 
 
+def test_a_run_keeps_what_was_made_in_the_folder_that_was_named(tmp_path: Path) -> None:
+    for given in (BenchInput(plan=Plan(), run=tmp_path / "run"), BenchInput(plan=Plan())):
+        with given.open_run() as folder:
+            (folder / "made").touch()
+        assert (folder / "made").exists() == (given.run is not None)
+
+
 def test_outside_a_checkout_nothing_is_written(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_bench("echo", data=tmp_path).endswith(f"| {tmp_path.name} |")

@@ -1,5 +1,6 @@
 """Phantoms as exams: what is kept is what was drawn, and bodies that the image cuts are uncertain."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from spondyl.phantom.column.column import Column, place_column
 from spondyl.phantom.column.draw import draw_plan
 from spondyl.phantom.options import Variant
 from spondyl.phantom.scanner.protocol import FieldOfView
+from spondyl.phantom.scanner.sequence import PulseSequence
 
 SEED = 1  # the second field of view, lumbar
 
@@ -51,6 +53,40 @@ def test_contrasts_of_a_patient_share_their_truth_and_differ_in_their_greys(exam
     assert first.stack.affine.matrix.tolist() == second.stack.affine.matrix.tolist()
     assert abs(np.corrcoef(first.stack.voxels.ravel(), second.stack.voxels.ravel())[0, 1]) < 0.98
     assert 0 <= first.stack.voxels.min() < 5 < 200 < first.stack.voxels.max() <= 255
+
+
+@pytest.mark.slow
+def test_the_contrasts_of_a_patient_can_be_chosen_and_leave_the_patient_as_it_is(
+    exams: list[Exam], tmp_path: Path
+) -> None:
+    make_phantoms(tmp_path, [SEED], contrasts=(None, PulseSequence.T1_TSE, PulseSequence.T2_TSE))
+    drawn, t1, t2 = load_phantoms(tmp_path, [SEED])[FieldOfView.LUMBAR]
+    assert np.array_equal(drawn.stack.voxels, exams[0].stack.voxels)
+    assert np.array_equal(t1.outlines.corners, t2.outlines.corners)
+    canal, bodies = (brightness(t1, t2, place) for place in (behind, within))
+    assert canal[0] < bodies[0]  # CSF beside marrow: dark in T1, bright in T2
+    assert canal[1] > bodies[1]
+
+
+def within(corners: np.ndarray) -> np.ndarray:
+    return corners.mean(0)
+
+
+def behind(corners: np.ndarray) -> np.ndarray:
+    """Half a body's depth behind the body, in the canal."""
+    posterior, anterior = corners[:2].mean(0), corners[2:].mean(0)
+    return posterior + 0.25 * (posterior - anterior)
+
+
+def brightness(one: Exam, other: Exam, place: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """The median grey of both at a place by each lumbar body, in its middle slice."""
+    found = []
+    for body in one.bodies().values():
+        middle = len(body.slices) // 2
+        row, column = place(body.outlines[middle]).round().astype(int)
+        found.append([exam.stack.voxels[body.slices[middle], row, column] for exam in (one, other)])
+    greys = np.median(found, axis=0)
+    return float(greys[0]), float(greys[1])
 
 
 def test_a_lumbar_phantom_shows_lumbar_bodies_in_order(exams: list[Exam]) -> None:

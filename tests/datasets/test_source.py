@@ -1,6 +1,7 @@
 """Disc spaces lie between neighbouring bodies of a slice, and labelled discs take their place."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.datasets.source import DiscOutlines, outline_spaces
 
-NAMES = [Disc(upper, lower) for upper, lower in zip(LEVELS, LEVELS[1:], strict=False)]
+NAMES = [Disc(upper, lower) for upper, lower in pairwise(LEVELS)]
 
 
 def test_a_space_joins_the_facing_corners_of_its_neighbours_in_every_slice():

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import FOUR_LUMBAR, NUMBERINGS, REGULAR, SIX_LUMBAR, THIRTEEN_THORACIC, Numbering
 from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.identify.misses import MissRates
 from spondyl.identify.order import REFERENCE_SD_MM, STUDENT_DEGREES, OrderCosts, decode
 
 SMALL = (
@@ -25,21 +27,40 @@ SMALL = (
 SMALL_COLUMNS = (Level.L2, Level.L1, Level.T12, Level.T11)
 
 
-def brute_force(log_probabilities, scores, positions, costs):
+def brute_force(log_probabilities, scores, positions, room, costs):
     """Weight of every (levels, variant, (size, shift)), written from the model's description and nothing else."""
     if not costs.shift_sd:
-        return of_shift(log_probabilities, scores, positions, costs, 0)
+        return of_shift(log_probabilities, scores, positions, room, costs, 0)
     priors = {shift: np.exp(-0.5 * (shift / costs.shift_sd) ** 2) for shift in range(-2, 3)}
     weights = {}
     for shift, prior in priors.items():
         prior /= sum(priors.values())
         if prior > 1e-4:
-            own = of_shift(log_probabilities, scores, positions, costs, shift)
+            own = of_shift(log_probabilities, scores, positions, room, costs, shift)
             weights |= {key: weight * prior for key, weight in own.items()}
     return weights
 
 
-def of_shift(log_probabilities, scores, positions, costs, shift):
+def log_missed(room, variant, levels, size, costs):
+    """Log-probability that the last of these levels is not detected where the column is followed from the first."""
+    pairs = [VID.between(*sorted(pair, key=lambda level: level.rank)) for pair in itertools.pairwise(levels)]
+    distance = size * sum(pair.mean_mm for pair in pairs)
+    between = distance / len(pairs)
+    depth = (room - distance - 0.1 * between) / np.hypot(0.06 * distance, 0.1 * between)
+    return np.log(1 - norm.cdf(depth) * (1 - costs.misses.of(levels[-1])))
+
+
+def log_ends(room, variant, chosen, size, costs):
+    """Log-probability that nothing is detected above the first accepted candidate and below the last."""
+    (first, top), (last, bottom), reach = chosen[0], chosen[-1], costs.max_skipped + 1
+    upward = [variant.levels[to : top + 1][::-1] for to in range(max(0, top - reach), top)]
+    downward = [variant.levels[bottom : to + 1] for to in range(bottom + 1, len(variant.levels))][:reach]
+    return sum(log_missed(room[first, 0], variant, levels, size, costs) for levels in upward) + sum(
+        log_missed(room[last, 1], variant, levels, size, costs) for levels in downward
+    )
+
+
+def of_shift(log_probabilities, scores, positions, room, costs, shift):
     """As `brute_force`, where the networks take each level for the one so many columns further down, or the last."""
     n = len(scores)
     rows = np.asarray(log_probabilities) / costs.temperature
@@ -72,7 +93,9 @@ def of_shift(log_probabilities, scores, positions, costs, shift):
                 sd = np.hypot(sd, costs.localisation_mm)
                 z = (np.linalg.norm(positions[i] - positions[j]) - size * sum(pair.mean_mm for pair in pairs)) / sd
                 density = -(STUDENT_DEGREES + 1) / 2 * np.log(1 + z * z / STUDENT_DEGREES)
-                log_w += costs.spacing * (density - np.log(sd / REFERENCE_SD_MM)) - costs.skip * (to - at - 1)
+                log_w += costs.spacing * (density - np.log(sd / REFERENCE_SD_MM))
+                log_w += sum(np.log(costs.misses.of(level)) for level in variant.levels[at + 1 : to])
+            log_w += log_ends(room, variant, chosen, size, costs) if chosen else 0
             levels = tuple(None if at is None else variant.levels[at] for at in labels)
             weights[levels, variant.name, (g, shift)] = np.exp(log_w)
     return weights
@@ -88,23 +111,25 @@ def cases(draw):
     costs = OrderCosts(
         temperature=draw(st.sampled_from([1.0, 2.0])),
         outlier_probability=draw(st.sampled_from([0.01, 0.2])),
-        skip=draw(st.sampled_from([0.0, 2.0])),
+        misses=draw(st.sampled_from([MissRates(), MissRates(thoracic=0.3, lumbar=0.6)])),
         max_skipped=draw(st.integers(0, 2)),
         rejection=draw(st.sampled_from([-1.0, 1.0, 4.0])),
         spacing=draw(st.sampled_from([0.0, 0.3, 1.0])),
         sizes=draw(st.sampled_from([(1.0,), (0.9, 1.1), (0.8, 1.0, 1.3)])),
         shift_sd=draw(st.sampled_from([0.0, 0.3, 1.0])),
     )
-    return evidence, rng.uniform(0, 1, n), positions, costs
+    return evidence, rng.uniform(0, 1, n), positions, rng.uniform(0, 120, (n, 2)), costs
 
 
 @given(cases())
 @settings(max_examples=60, deadline=None)
 def test_best_k_best_marginals_and_variants_agree_with_full_enumeration(case):
-    evidence, scores, positions, costs = case
+    evidence, scores, positions, room, costs = case
     weights = brute_force(*case)
     total = sum(weights.values())
-    result = decode(evidence, scores, positions, columns=SMALL_COLUMNS, numberings=SMALL, costs=costs, best=4)
+    result = decode(
+        evidence, scores, positions, room_mm=room, columns=SMALL_COLUMNS, numberings=SMALL, costs=costs, best=4
+    )
 
     posterior, explained, single = {}, {}, {}
     for (levels, name, state), weight in weights.items():
@@ -164,6 +189,34 @@ def test_without_an_anchor_flat_evidence_leaves_several_levels_open():
     assert result.marginals.max() < 0.6
     assert (result.marginals[2] > 0.02).sum() >= 3
     assert result.numberings["regular"] == pytest.approx(0.9, abs=0.05)
+
+
+def test_a_column_that_runs_on_in_view_without_a_sacrum_ends_at_it():
+    """Six bodies that look like T11 to L4 with 60 mm of scan below them are T12 to L5, S1 being missed, or L1 to S1."""
+    levels, positions = column_of(REGULAR, Level.T11, Level.L4)
+    room = np.zeros((6, 2))
+    evidence = misled(levels, 0, nats=0.5)
+    free = decode(evidence, scores_of(6), positions, room_mm=room)
+    room[-1, 1] = 60.0
+    ended = decode(evidence, scores_of(6), positions, room_mm=room)
+    assert free.levels == levels
+    assert ended.marginals[5, Level.S1.rank] > 2 * free.marginals[5, Level.S1.rank]
+    assert ended.marginals[5, Level.L4.rank] < free.marginals[5, Level.L4.rank]
+
+
+def test_a_body_that_is_seldom_missed_costs_more_where_it_is_missing():
+    levels, positions = column_of(REGULAR, Level.T12, Level.L5)
+    room = np.zeros((6, 2))
+    room[-1, 1] = 80.0
+    evidence = misled(levels, 0, nats=1.0)
+    probabilities = [
+        decode(evidence, scores_of(6), positions, room_mm=room, costs=OrderCosts(misses=MissRates(s1=rate))).marginals[
+            5, Level.S1.rank
+        ]
+        for rate in (0.5, 0.05, 0.001)
+    ]
+    assert probabilities == sorted(probabilities)
+    assert probabilities[2] > 3 * probabilities[0]
 
 
 @pytest.mark.parametrize("certain_at", [0, 3, 5])
@@ -372,13 +425,15 @@ def test_no_candidate_is_an_empty_answer_with_the_priors_of_the_variants():
         ((np.zeros((2, 24)), [0.5], np.zeros((2, 3))), "2 candidates need scores"),
         ((np.zeros((2, 24)), [0.5, 1.5], np.zeros((2, 3))), "within"),
         ((np.zeros((1, 24)), [0.5], [[0, 0, np.nan]]), "finite"),
+        ((np.zeros((1, 24)), [0.5], np.zeros((1, 3)), [[0, -1.0]]), "must not be negative"),
+        ((np.zeros((1, 24)), [0.5], np.zeros((1, 3)), [0, 1.0]), "room"),
         ((np.full((1, 24), np.nan), [0.5], np.zeros((1, 3))), "must be numbers"),
         ((np.full((1, 24), -np.inf), [0.5], np.zeros((1, 3))), "at least one finite"),
     ],
 )
 def test_input_that_makes_no_sense_is_refused(arguments, message):
     with pytest.raises(SettingError, match=message):
-        decode(*arguments)
+        decode(*arguments[:3], room_mm=arguments[3] if len(arguments) > 3 else None)
 
 
 @pytest.mark.parametrize(
@@ -387,7 +442,7 @@ def test_input_that_makes_no_sense_is_refused(arguments, message):
         {"temperature": 0},
         {"sizes": ()},
         {"outlier_probability": 2},
-        {"skip": -1},
+        {"max_skipped": -1},
         {"size_sd": 0},
         {"shift_sd": -1},
         {"landmark_temperature": 0},

@@ -27,6 +27,7 @@ def overconfident_example(rng: np.random.Generator, factor: float, patient: str,
         logits=factor * logits,
         positions_mm=np.outer(np.arange(count), [0, 0, -25.0]),
         scores=np.full(count, 0.95),
+        room_mm=np.zeros((count, 2)),
         levels=levels,
     )
 
@@ -55,7 +56,12 @@ def test_where_there_is_one_choice_before_and_after_are_that_choice(overconfiden
 
 def test_an_example_without_detections_changes_nothing(overconfident):
     nothing = CalibrationExample(
-        patient="nobody", logits=np.zeros((0, 24)), positions_mm=np.zeros((0, 3)), scores=np.zeros(0), levels=()
+        patient="nobody",
+        logits=np.zeros((0, 24)),
+        positions_mm=np.zeros((0, 3)),
+        scores=np.zeros(0),
+        room_mm=np.zeros((0, 2)),
+        levels=(),
     )
     choices = {"temperature": (1.0, 4.0)}
     without = fit_calibration(overconfident[:6], GIVEN, choices)
@@ -64,11 +70,11 @@ def test_an_example_without_detections_changes_nothing(overconfident):
 
 def test_settings_that_depend_on_each_other_are_chosen_in_rounds():
     def ridge(costs: OrderCosts) -> float:
-        return -5 * (costs.temperature - 2) ** 2 - (costs.skip - 2 * costs.temperature) ** 2
+        return -5 * (costs.temperature - 2) ** 2 - (costs.beyond - 2 * costs.temperature) ** 2
 
-    choices = {"shift_sd": (0.0,), "skip": (2.0, 3.0, 4.0), "temperature": (1.0, 1.5, 2.0)}
-    chosen = ascend(OrderCosts(skip=2.0, temperature=1.0), choices, ridge)
-    assert (chosen.temperature, chosen.skip) == (2.0, 4.0)  # by way of (1.5, 2), (1.5, 3), (2, 3)
+    choices = {"shift_sd": (0.0,), "beyond": (2.0, 3.0, 4.0), "temperature": (1.0, 1.5, 2.0)}
+    chosen = ascend(OrderCosts(beyond=2.0, temperature=1.0), choices, ridge)
+    assert (chosen.temperature, chosen.beyond) == (2.0, 4.0)  # by way of (1.5, 2), (1.5, 3), (2, 3)
 
 
 def test_a_valley_between_two_values_of_the_first_setting_is_no_hindrance():
@@ -123,7 +129,7 @@ def test_scans_of_one_patient_choose_no_settings_for_each_other(overconfident):
     for example in examples:
         alone = [replace(example, patient="x"), replace(example, patient="y")]
         costs = crossed[example.patient]
-        total += len(example.levels) * fit_calibration(alone, costs, {"skip": (costs.skip,)}).log_likelihood[0]
+        total += len(example.levels) * fit_calibration(alone, costs, {"beyond": (costs.beyond,)}).log_likelihood[0]
         count += len(example.levels)
     assert fit_calibration(examples, GIVEN, choices).log_likelihood[1] == pytest.approx(total / count)
 

@@ -17,7 +17,7 @@ SLICE_MM, PIXEL_MM = 4.0, np.array([0.8, 1.0])
 SHAPE = (12, 300, 200)
 CENTRES = np.array([(5.0, 60.0, 90.0), (5.5, 95.0, 84.0), (6.0, 133.0, 80.0), (7.0, 172.0, 83.0)])
 """Slice, row and column of discs, by fractions of pixels and slices apart from any grid."""
-EDGES = CENTRES + (0.0, 3.0, 16.0)
+EDGES = CENTRES + np.array([0.0, 3.0, 16.0])
 CHANNELS = (18, 19, 20, 21)
 
 

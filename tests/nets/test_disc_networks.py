@@ -244,7 +244,9 @@ def test_shape_attention_is_that_of_equations_1_and_2(spatial: str) -> None:
         places = list(product(range(4), range(4)))
         pooled = [sum(float(shape[(c, *at)]) for c in range(4)) / 4 for at in places]  # GAP over the channels
         if spatial == "connected":
-            spatial_weights = dict(zip(places, excited_by_two_layers(module.spatial_weights.layers, pooled), strict=True))
+            spatial_weights = dict(
+                zip(places, excited_by_two_layers(module.spatial_weights.layers, pooled), strict=True)
+            )
         else:
             scores = module.spatial_weights(torch.tensor(pooled).reshape(1, 1, 4, 4))[0, 0]
             spatial_weights = {at: sigmoid(float(scores[at])) for at in places}

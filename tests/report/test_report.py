@@ -26,7 +26,6 @@ from spondyl.reading import Reading
 from spondyl.report.masks import rasterise
 from spondyl.report.overview import draw_overview, follow_spine, slice_positions
 from spondyl.report.page import html_report
-from spondyl.report.placed import place_vertebrae
 from spondyl.report.tables import discs_csv, measurements_csv, vertebrae_csv
 from spondyl.report.write import OUR_FILES, default_folder, require_usable_folder, write_report
 from spondyl.study import Study
@@ -151,21 +150,32 @@ def test_the_overview_follows_a_scoliotic_spine_and_stays_in_one_slice_of_a_stra
     affine = Affine.from_axes([[-1, 0, 0], [0, 0, -1], [0, -1, 0]], (4, 1, 1), (0, 0, 0))
     stack = SagittalStack(voxels=voxels, affine=affine)
 
-    def body(row: float, position: float) -> Vertebra:
-        centre = tuple(affine.to_world((position, row, 10)))
-        return a_box(Level.L1, (0, 0, 0), (0, 1, 1), AFFINE).model_copy(update={"centroid_mm": centre})
-
-    volume = a_volume()
-    bent = place_vertebrae(findings_of(volume, body(10, 2), body(40, 6)), affine)
-    positions = slice_positions(bent, voxels.shape)
+    positions = slice_positions(np.array([(2.0, 10, 10), (6.0, 40, 10)]), voxels.shape)
     assert positions[[0, 10, 25, 40, 49]] == pytest.approx([2, 2, 4, 6, 6], abs=1e-3)
     assert follow_spine(stack, positions).min() >= 0.49  # never more than half a slice from the spine
-    straight = place_vertebrae(findings_of(volume, body(10, 4.4), body(40, 3.8)), affine)
-    assert set(slice_positions(straight, voxels.shape)) == {4.0}
-    assert set(slice_positions((), voxels.shape)) == {4.0}
+    assert set(slice_positions(np.array([(4.4, 10, 10), (3.8, 40, 10)]), voxels.shape)) == {4.0}
+    assert set(slice_positions(np.empty((0, 3)), voxels.shape)) == {4.0}
 
 
 # --- what is shown
+
+
+def test_a_disc_is_marked_at_its_centre_and_its_posterior_edge_and_nowhere_else() -> None:
+    volume = a_volume()
+    stack, _ = to_sagittal(volume.voxels, AFFINE)
+    disc = Disc(level="L4/L5", centroid_mm=(-4.0, 14.0, 0.0), posterior_mm=(-4.0, 2.0, 1.0), probability=0.9)
+    without, marked = (
+        255 * imread(io.BytesIO(draw_overview(findings_of(volume, discs=discs), stack)))[..., :3].mean(-1)
+        for discs in ((), (disc,))
+    )
+    rows, columns = np.nonzero(np.abs(marked - without) > 40)
+    height_mm, top_mm = volume.voxels.shape[2], -30 + volume.voxels.shape[2] - 0.5
+    shown_mm = top_mm - rows / marked.shape[0] * height_mm
+    assert shown_mm.min() > -4
+    assert shown_mm.max() < 5
+    centre_row = round((top_mm - 0.0) / height_mm * marked.shape[0])
+    assert abs(np.abs(marked - without)[centre_row - 3 : centre_row + 4]).max() > 80
+    assert np.ptp(columns) / marked.shape[0] * height_mm > 12  # from the centre to the edge, and on to the name
 
 
 def test_the_overview_is_a_png_with_coloured_outlines_and_the_same_bytes_each_time() -> None:

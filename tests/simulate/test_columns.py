@@ -14,7 +14,7 @@ from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
 from spondyl.identify.beam import argmax_levels
 from spondyl.simulate.appearance import FAIR, GOOD, MIXED, AppearanceSimulation, simulate_appearance
-from spondyl.simulate.columns import add_false_detections, draw_column, drop_detections
+from spondyl.simulate.columns import add_false_detections, choose_any_view, draw_column, drop_detections
 
 SURE = AppearanceSimulation(
     slope=(3.0, 3.0), patient_bias_sd=0, bias_step_sd=0, vertebra_error_sd=0, noise_sd=0, outlier_share=0
@@ -133,3 +133,41 @@ def test_simulated_networks_are_as_good_as_they_are_called(simulation, right, ne
 def test_impossible_qualities_are_refused(change):
     with pytest.raises(SettingError):
         AppearanceSimulation(**change)
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32))
+def test_a_scan_ends_before_the_next_vertebra_that_a_detector_could_find(seed):
+    rng = np.random.default_rng(seed)
+    chosen = []
+
+    def view(levels, rng):
+        chosen.append(choose_any_view(levels, rng))
+        return slice(chosen[-1].start, chosen[-1].stop)
+
+    drawn = draw_column(rng, view=view)
+    levels = drawn.numbering.levels
+    centres = (drawn.tops_mm + drawn.bottoms_mm) / 2
+    assert centres[0] > 0
+    assert centres[-1] < drawn.height_mm
+    twin = np.random.default_rng(seed)
+    whole_column = draw_column(twin, view=lambda levels, rng: (choose_any_view(levels, rng), whole(levels, rng))[1])
+    depths = -whole_column.positions_mm[:, 2]
+    first, last = chosen[0].start, chosen[0].stop
+    if levels[first] is not Level.C2:
+        assert depths[first - 1] <= depths[first] - centres[0] + 1e-9
+    if last < len(levels) and levels[last] is not Level.S2:
+        assert depths[last] >= depths[last - 1] + drawn.height_mm - centres[-1] - 1e-9
+
+
+def test_a_straight_column_runs_on_as_far_as_its_scan():
+    column = replace(
+        draw_column(np.random.default_rng(1), view=whole),
+        positions_mm=np.outer(-np.arange(26) * 25.0, (0, 0, 1)),
+        tops_mm=np.arange(26) * 25.0 + 5,
+        bottoms_mm=np.arange(26) * 25.0 + 25,
+        height_mm=700.0,
+        numbering=REGULAR,
+    )
+    depths = 15 + 25.0 * np.arange(26)
+    np.testing.assert_allclose(column.room_mm, np.stack([depths, 700 - depths], axis=1))

@@ -188,6 +188,7 @@ class _Patients:
                     tops_mm=column.tops_mm,
                     bottoms_mm=column.bottoms_mm,
                     height_mm=column.height_mm,
+                    room_mm=column.room_mm,
                 ),
             )
 
@@ -199,6 +200,7 @@ class _Patients:
                 logits=evidence.logits if method == "order" else self._refine(evidence),
                 positions_mm=column.positions_mm,
                 scores=column.scores,
+                room_mm=column.room_mm,
                 levels=column.levels,
             )
             for condition in USUAL

@@ -14,12 +14,13 @@ from spondyl.plan import Plan
 __all__ = ["run_bench"]
 
 
-def run_bench(name: str, *, data: Path | None = None) -> str:
+def run_bench(name: str, *, data: Path | None = None, run: Path | None = None) -> str:
     """Run a benchmark.
 
     Args:
         name: of a line of `BENCHES`.
         data: where the labelled scans are; the folder `shared/data` beside the checkout when None.
+        run: where a long benchmark keeps what it makes; a temporary folder when None.
 
     Returns:
         The table with what it was measured on. It is also written to `benchmarks/NAME.md` of the checkout in which the
@@ -33,7 +34,7 @@ def run_bench(name: str, *, data: Path | None = None) -> str:
     """
     bench = find_bench(name)
     checkout = _find_checkout(Path.cwd())
-    given = BenchInput(plan=Plan(), data=_find_data(bench, data, checkout))
+    given = BenchInput(plan=Plan(), data=_find_data(bench, data, checkout), run=run)
     result: BenchResult = resolve_name(bench.opens)(given)
     text = f"# {name}\n\n{_describe_origin(name, result.weights)}\n\n{result.text}\n"
     if checkout is not None:

@@ -48,8 +48,11 @@ _MIN_UNCERTAIN_SHARE = 0.12
 _FIELDS = (FieldOfView.CERVICAL, FieldOfView.LUMBAR, FieldOfView.WHOLE, FieldOfView.THORACIC)
 """Fields of view, each in turn by seed."""
 
-_CONTRASTS: tuple[PulseSequence | None, ...] = (None, PulseSequence.RANDOM)
-"""Contrasts of each patient: one as scanners make it, one with a random signal for every tissue."""
+Contrasts = tuple[PulseSequence | None, ...]
+"""The pulse sequences with which each patient is scanned; None is one that is drawn as scanners are set."""
+
+_TRAINING_CONTRASTS: Contrasts = (None, PulseSequence.RANDOM)
+"""One contrast as scanners make it, and one with a random signal for every tissue."""
 
 
 def open_phantoms(folder: Path, part: SplitPart | Fold) -> Source:
@@ -68,12 +71,13 @@ def open_phantoms(folder: Path, part: SplitPart | Fold) -> Source:
     )
 
 
-def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
+def make_phantoms(folder: Path, seeds: Sequence[int], *, contrasts: Contrasts = _TRAINING_CONTRASTS) -> None:
     """Make the phantoms of some seeds that a folder does not hold yet, on all processors.
 
     Args:
         folder: of the files; made if it is missing.
         seeds: one patient each; its field of view, and whether it has a numbering variant, follow from the seed.
+        contrasts: of each patient; a folder holds those of one tuple of contrasts only.
     """
     missing = [seed for seed in seeds if not _path(folder, seed).exists()]
     if not missing:
@@ -81,7 +85,7 @@ def make_phantoms(folder: Path, seeds: Sequence[int]) -> None:
     # threads of a parent process do not survive a fork
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), _leave_interrupts_to_parent) as pool:
         try:
-            for _ in pool.map(partial(_make, folder), missing):
+            for _ in pool.map(partial(_make, folder, contrasts), missing):
                 pass
         except BaseException:
             for process in active_children():  # or leaving the block waits for several patients to be made
@@ -152,7 +156,7 @@ def _path(folder: Path, seed: int) -> Path:
     return folder / f"phantom_{seed:06}.npz"
 
 
-def _make(folder: Path, seed: int) -> None:
+def _make(folder: Path, contrasts: Contrasts, seed: int) -> None:
     """Draw, paint, scan and keep one patient."""
     options = PhantomOptions(seed=seed, field=_field(seed), variant=_variant(seed), is_varied=True)
     patient = make_patient(options)
@@ -162,7 +166,7 @@ def _make(folder: Path, seed: int) -> None:
     ids = voxelise(patient.scene, make_paint_grid(first))
     rng = np.random.default_rng(seed)
     scans = []
-    for pulse in _CONTRASTS:
+    for pulse in contrasts:
         protocol = first if pulse is None else replace(first, contrast=draw_contrast(rng, pulse))
         scans.append(_to_bytes(acquire_mr(ids, patient.scene.parts, protocol, rng)))
     outlines = outline_bodies(patient.column, first.affine, first.shape)

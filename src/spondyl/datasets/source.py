@@ -170,9 +170,7 @@ def outline_spaces(outlines: BodyOutlines) -> DiscOutlines:
     above, below = (np.array([pair[end] for pair in shown], dtype=np.intp) for end in (0, 1))
     upper_corners, lower_corners = outlines.corners[above], outlines.corners[below]
     return DiscOutlines(
-        corners=np.stack(
-            [upper_corners[:, 1], lower_corners[:, 0], lower_corners[:, 3], upper_corners[:, 2]], axis=1
-        ),
+        corners=np.stack([upper_corners[:, 1], lower_corners[:, 0], lower_corners[:, 3], upper_corners[:, 2]], axis=1),
         slices=outlines.slices[above],
         discs=np.array([disc for *_, disc in shown], dtype=object),
         certain=outlines.certain[above] & outlines.certain[below],

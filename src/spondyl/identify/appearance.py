@@ -18,6 +18,7 @@ from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.crops import CROPS, CropGrid, appearance_crops
 from spondyl.identify.disc_names import name_discs
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.identify.misses import MissRates, measure_room
 from spondyl.identify.order import OrderCosts
 from spondyl.labelling import Labelling, Labellings, MarkSequence
 from spondyl.nets.network import LoadedNetwork, Network
@@ -41,6 +42,7 @@ class BodyEvidence:
         tops_mm: (n,) upper edges, mm down from the top of the scan.
         bottoms_mm: (n,) lower edges.
         height_mm: of the scan.
+        room_mm: (n, 2) distance that the column runs on above and below each body inside the scan, as `measure_room`.
     """
 
     logits: Float
@@ -49,6 +51,7 @@ class BodyEvidence:
     tops_mm: Float
     bottoms_mm: Float
     height_mm: float
+    room_mm: Float
 
 
 Namer = Callable[[BodyEvidence], Labelling[Level]]
@@ -65,6 +68,8 @@ class AppearanceSettings:
         temperature: see `OrderCosts`.
         landmark_temperature: see `OrderCosts`.
         outlier_probability: see `OrderCosts`.
+        miss_c2, miss_cervical, miss_thoracic, miss_lumbar, miss_s1: see `MissRates`; of the detector that finds the
+            bodies for this network.
         shift_sd: see `OrderCosts`.
     """
 
@@ -73,12 +78,28 @@ class AppearanceSettings:
     temperature: float
     landmark_temperature: float
     outlier_probability: float
+    miss_c2: float
+    miss_cervical: float
+    miss_thoracic: float
+    miss_lumbar: float
+    miss_s1: float
     shift_sd: float = 0.0
 
     @property
     def trained_levels(self) -> tuple[Level, Level]:
         """The uppermost and the lowest level that the network was trained on."""
         return Level(self.uppermost_level), Level(self.lowest_level)
+
+    @property
+    def misses(self) -> MissRates:
+        """The share of bodies that are not detected."""
+        return MissRates(
+            c2=self.miss_c2,
+            cervical=self.miss_cervical,
+            thoracic=self.miss_thoracic,
+            lumbar=self.miss_lumbar,
+            s1=self.miss_s1,
+        )
 
     @property
     def costs(self) -> OrderCosts:
@@ -88,6 +109,7 @@ class AppearanceSettings:
             landmark_temperature=self.landmark_temperature,
             outlier_probability=self.outlier_probability,
             shift_sd=self.shift_sd,
+            misses=self.misses,
         )
 
 
@@ -169,7 +191,21 @@ def body_evidence(
         tops_mm=edges.min(axis=1),
         bottoms_mm=edges.max(axis=1),
         height_mm=stack.voxels.shape[1] * row_mm,
+        room_mm=_measure_room(stack, bodies),
     )
+
+
+def _measure_room(stack: SagittalStack, bodies: Sequence[VertebraInstance]) -> Float:
+    """Measure the room between bodies and the edges of a scan, to whose sides a body may reach out of the slices."""
+    spacing = stack.affine.spacing_mm
+    low, high = -0.5 * spacing, (np.array(stack.voxels.shape) - 0.5) * spacing
+    beside = (_HALF_WIDTH_MM, 0, 0)
+    centres = np.array([body.centroid_index for body in bodies]).reshape(-1, 3) * spacing
+    return measure_room(centres, low - beside, high + beside)
+
+
+_HALF_WIDTH_MM = 20.0
+"""Half the width of a lumbar body, which slices to one side of its centre still show."""
 
 
 def _reorder(labelling: Labelling[Level], places: Index) -> Labelling[Level]:

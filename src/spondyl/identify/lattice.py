@@ -41,13 +41,17 @@ class Lattice:
     Args:
         tree: the levels.
         accept_scores: log-weight of accepting a candidate as a node over rejecting it, (n, N).
-        starts: log-weight of starting at a node in a patient of some size, (N, G).
+        starts: log-weight of a path that begins with a candidate at a node in a patient of some size, (n, N, G).
+        ends: log-weight of a path that ends so, (n, N, G).
+        variants: probability of each variant for a path that ends so, (variants, n, N, G).
         steps: per candidate i, log-weights (i, K, N, G) of a step to a node from an earlier candidate, k + 1 levels up.
     """
 
     tree: LevelTree
     accept_scores: Float
     starts: Float
+    ends: Float
+    variants: Float
     steps: tuple[Float, ...]
 
 
@@ -58,27 +62,24 @@ class Posterior:
     Args:
         log_total: log of the summed weight of all paths, relative to rejecting every candidate.
         nodes: probability that a candidate is accepted as a node, (n, N).
-        last: probability that a path ends at a node, (N,); the rest is the path that rejects everything.
-        scales: probability of each size, (G,), given that something is accepted; zero if nothing can be.
+        last: probability that a path ends with a candidate at a node in a patient of some size, (n, N, G); the rest is
+            the path that rejects everything.
     """
 
     log_total: float
     nodes: Float
     last: Float
-    scales: Float
 
 
 def forward_backward(lattice: Lattice) -> Posterior:
     """Run the forward-backward algorithm over the lattice."""
     reached, parts = _forward(lattice)
+    reached += lattice.ends
     flat = np.concatenate([[0.0], reached.ravel()])
     top = flat.max()
     log_total = float(top + np.log(np.exp(flat - top).sum()))
-    ends = np.exp(reached - log_total)
-    last = ends.sum(axis=(0, 2))
-    scales = ends.sum(axis=(0, 1))
-    nodes = _backward(lattice.tree, ends, parts)
-    return Posterior(log_total=log_total, nodes=nodes, last=last, scales=scales / max(scales.sum(), 1e-300))
+    last = np.exp(reached - log_total)
+    return Posterior(log_total=log_total, nodes=_backward(lattice.tree, last, parts), last=last)
 
 
 def triangular_buffers(n: int, shape: tuple[int, ...]) -> list[Float]:
@@ -93,16 +94,16 @@ def _forward(lattice: Lattice) -> tuple[Float, list[tuple[Float, Float]]]:
     These are the weights of the steps (i, K, N, G) and their total (N, G), on the scale of the state.
     """
     ancestors = lattice.tree.ancestors.T
-    reached = np.empty((len(lattice.accept_scores), *lattice.starts.shape))
+    reached: Float = np.empty(lattice.starts.shape)
     parts = []
     out = triangular_buffers(len(reached), (*ancestors.shape, reached.shape[-1]))
     for i, (steps, terms) in enumerate(zip(lattice.steps, out, strict=True)):
         reached[:i].take(ancestors, axis=1, out=terms, mode="clip")  # other modes go through a copy
         terms += steps
-        top = np.maximum(lattice.starts, terms.max(axis=(0, 1), initial=-np.inf))
+        top = np.maximum(lattice.starts[i], terms.max(axis=(0, 1), initial=-np.inf))
         terms -= top
         np.exp(terms, out=terms)
-        total = np.exp(lattice.starts - top) + terms.sum(axis=(0, 1))
+        total = np.exp(lattice.starts[i] - top) + terms.sum(axis=(0, 1))
         reached[i] = top + np.log(total) + lattice.accept_scores[i][:, None]
         parts.append((terms, total))
     return reached, parts
@@ -127,13 +128,13 @@ def _backward(tree: LevelTree, ends: Float, parts: list[tuple[Float, Float]]) ->
 def best_scores(lattice: Lattice) -> Float:
     """Compute the log-weight of the best path that ends in each state, (n, N, G)."""
     ancestors = lattice.tree.ancestors.T
-    best = np.empty((len(lattice.accept_scores), *lattice.starts.shape))
+    best: Float = np.empty(lattice.starts.shape)
     out = np.empty((len(best), *ancestors.shape, best.shape[-1]))
     for i, steps in enumerate(lattice.steps):
         terms = best[:i].take(ancestors, axis=1, out=out[:i], mode="clip")
         terms += steps
         top = terms.max(axis=(0, 1), initial=-np.inf)
-        best[i] = np.maximum(lattice.starts, top) + lattice.accept_scores[i][:, None]
+        best[i] = np.maximum(lattice.starts[i], top) + lattice.accept_scores[i][:, None]
     return best
 
 
@@ -209,10 +210,10 @@ class _Search:
     def _options(self, state: tuple[int, int, int] | None) -> Float:
         """Compute the scores of the choices: first to begin here, then each possible previous state."""
         if state is None:
-            return np.concatenate([[0.0], self.best.ravel()])
+            return np.concatenate([[0.0], (self.best + self.lattice.ends).ravel()])
         i, u, g = state
         before = self.best[:i, self.lattice.tree.ancestors[u], g] + self.lattice.steps[i][:, :, u, g]
-        return np.concatenate([[self.lattice.starts[u, g]], before.ravel()])
+        return np.concatenate([[self.lattice.starts[i, u, g]], before.ravel()])
 
     def _source(self, state: tuple[int, int, int] | None, choice: int) -> tuple[int, int, int]:
         if state is None:
@@ -254,8 +255,8 @@ def _climb(tree: LevelTree, accepted: list[tuple[int, Level]], node: int) -> lis
 
 def _path_weights(lattice: Lattice, path: list[tuple[int, int, int]]) -> Float:
     """Compute the log-weights (G,) of one path, given from its lower end."""
-    first, top_node, _ = path[-1]
-    total = lattice.starts[top_node] + lattice.accept_scores[first, top_node]
+    (last, lowest_node, _), (first, top_node, _) = path[0], path[-1]
+    total = lattice.starts[first, top_node] + lattice.accept_scores[first, top_node] + lattice.ends[last, lowest_node]
     for (i, u, k), (p, _, _) in pairwise(path):
         total = total + lattice.steps[i][p, k, u] + lattice.accept_scores[i, u]
     return np.asarray(total)

@@ -31,6 +31,7 @@ class LevelTree:
         log_mass: log of the summed priors of the variants through a node, (N,).
         shares: probability of each variant for a path that ends at a node, (N, variants).
         ancestors: the node k + 1 levels above, (N, K); 0 where there is none.
+        descendants: the node k + 1 levels below in each variant, (N, variants, K); -1 where there is none.
         log_choice: log of the share of the ancestor's mass that goes through the node, (N, K); -inf where none.
         expected_mm: distance to that ancestor, (N, K).
         sd_mm: its deviation between patients, in-between pairs taken as independent, (N, K).
@@ -41,6 +42,7 @@ class LevelTree:
     log_mass: Float
     shares: Float
     ancestors: Index
+    descendants: Index
     log_choice: Float
     expected_mm: Float
     sd_mm: Float
@@ -70,6 +72,7 @@ def level_tree(numberings: tuple[Numbering, ...], spacing: SpacingTable, max_ski
         log_mass=np.log(mass),
         shares=member * priors / mass[:, None],
         ancestors=ancestors,
+        descendants=_find_descendants(prefixes, numberings, max_skipped + 1),
         log_choice=choice,
         expected_mm=np.nan_to_num(expected, nan=1.0),
         sd_mm=np.sqrt(np.nan_to_num(variance, nan=1.0)),
@@ -94,3 +97,14 @@ def _steps(prefixes: list[tuple[Level, ...]], spacing: SpacingTable, reach: int)
             total, spread = total + pair.mean_mm, spread + pair.sd_mm**2
             ancestors[node, k], distance[node, k], variance[node, k] = index[prefix[: -k - 1]], total, spread
     return ancestors, distance, variance
+
+
+def _find_descendants(prefixes: list[tuple[Level, ...]], numberings: tuple[Numbering, ...], reach: int) -> Index:
+    index = {prefix: node for node, prefix in enumerate(prefixes)}
+    found = np.full((len(prefixes), len(numberings), reach), -1, dtype=np.intp)
+    for variant, numbering in enumerate(numberings):
+        path = [index[numbering.levels[: length + 1]] for length in range(len(numbering.levels))]
+        for place, node in enumerate(path):
+            below = path[place + 1 : place + 1 + reach]
+            found[node, variant, : len(below)] = below
+    return found

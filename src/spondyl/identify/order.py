@@ -8,19 +8,21 @@ Its log-weight is the sum of
 - per accepted candidate, its evidence: how much more likely its appearance is at that level than anywhere;
 - per rejected candidate, minus a cost that grows with its detection score;
 - per pair of accepted neighbours, the log-density of their distance (Student t, so that a fracture or slip is
-  tolerated) around the published one times the size, through the skipped levels, minus a cost per skipped level.
+  tolerated) around the published one times the size, through the skipped levels;
+- per level that was not detected, the log-probability of that: of a miss between two accepted neighbours; above the
+  first and below the last, of a miss or a place outside the field of view, for the nearest levels from C2 to S1.
 
 The errors of networks on the vertebrae of a patient are correlated, not independent. So an explanation also includes
 the number of levels by which their predictions are shifted in this patient; no shift is the most probable.
 
-The first and last levels are free: fields of view begin and end anywhere.
+Fields of view begin and end anywhere, so apart from misses the first and last levels are free.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Annotated
 
@@ -34,10 +36,11 @@ from spondyl.errors import SettingError
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, level_evidence
 from spondyl.identify.lattice import Lattice, LevelPath, best_paths, forward_backward, log_weight, triangular_buffers
 from spondyl.identify.level_tree import LevelTree, level_tree
+from spondyl.identify.misses import MissRates, inside_probability
 from spondyl.labelling import LEVELS, Labelling, Levels, MarkSequence
 from spondyl.types import Float
 
-__all__ = ["OrderCosts", "build_lattice", "decode"]
+__all__ = ["Detections", "OrderCosts", "build_lattice", "decode"]
 
 STUDENT_DEGREES = 4.0
 """The degrees of freedom of the distance's density: nearly normal, but tolerant beyond three deviations."""
@@ -64,8 +67,9 @@ class OrderCosts:
         outlier_probability: probability that a network is confidently wrong about a candidate.
         shift_sd: deviation, in levels, of an error that the networks make throughout a patient; 0 for none.
         beyond: for S2, which detectors are not trained to find; about one in eight is found nevertheless.
-        skip: for each level without a candidate between two accepted neighbours.
-        max_skipped: largest number of such levels between two neighbours.
+        misses: how often detectors miss a body.
+        max_skipped: largest number of levels without a candidate between two accepted neighbours; one more level is
+            expected above the first and below the last.
         rejection: for rejecting a candidate of detection score 0.5.
         rejection_per_logit: added per unit of the score's logit, with the score clipped to 0.02 to 0.98.
         spacing: weight of the distances; 0 ignores them.
@@ -82,7 +86,7 @@ class OrderCosts:
     outlier_probability: float = 0.01
     shift_sd: float = 0.0
     beyond: float = 2.0
-    skip: float = 4.0
+    misses: MissRates = field(default_factory=MissRates)
     max_skipped: int = 4
     rejection: float = 3.0
     rejection_per_logit: float = 0.5
@@ -104,8 +108,8 @@ class OrderCosts:
             raise SettingError("temperature, localisation_mm, size_sd and sizes must be positive")
         if not 0 <= self.outlier_probability <= 1:
             raise SettingError(f"outlier_probability must be in [0, 1], got {self.outlier_probability}")
-        if min(self.skip, self.spacing, self.beyond, self.max_skipped, self.shift_sd) < 0:
-            raise SettingError("skip, spacing, beyond, max_skipped and shift_sd must not be negative")
+        if min(self.spacing, self.beyond, self.max_skipped, self.shift_sd) < 0:
+            raise SettingError("spacing, beyond, max_skipped and shift_sd must not be negative")
 
     def shifts(self) -> dict[int, float]:
         """Compute the log-probability of each shift of the networks, in levels, that is not negligible."""
@@ -126,6 +130,7 @@ def decode(
     scores: ArrayLike,
     positions_mm: ArrayLike,
     *,
+    room_mm: ArrayLike | None = None,
     columns: tuple[Level, ...] = OFFICIAL_COLUMNS,
     numberings: tuple[Numbering, ...] = NUMBERINGS,
     spacing: SpacingTable = VID,
@@ -138,6 +143,8 @@ def decode(
         log_probabilities: (n, columns) evidence of the networks, nats; rows need not be normalised.
         scores: (n,) detection scores in [0, 1].
         positions_mm: (n, 3) centroids, mm, in any frame, top to bottom.
+        room_mm: (n, 2) distance that the column runs on above and below each candidate inside the scan; the scan ends
+            at the first and the last candidate when None.
         columns: the level of each column of `log_probabilities`.
         numberings: the variants that are distinguished; priors need not sum to 1.
         spacing: expected distances.
@@ -156,10 +163,10 @@ def decode(
         raise SettingError(f"at least one answer must be asked for, got {best}")
     shifts = settings.shifts()
     evidence = [_evidence(log_probabilities, columns, settings, shift) for shift in shifts]
-    scores, positions = _check(scores, positions_mm, len(evidence[0]))
+    found = _check(scores, positions_mm, room_mm, len(evidence[0]))
     tree = level_tree(numberings, spacing, settings.max_skipped)
-    lattice = build_lattice(tree, evidence[0], scores, positions, settings, spacing.within_patient)
-    accept_scores = [each[:, tree.ranks] + settings.rejections(scores)[:, None] for each in evidence]
+    lattice = build_lattice(tree, evidence[0], found, settings, spacing.within_patient)
+    accept_scores = [each[:, tree.ranks] + settings.rejections(found.scores)[:, None] for each in evidence]
     lattices = [replace(lattice, accept_scores=each) for each in accept_scores]
     return _labelling(lattices, np.array(list(shifts.values())), numberings, settings, best)
 
@@ -176,25 +183,31 @@ def _evidence(log_probabilities: ArrayLike, columns: tuple[Level, ...], costs: O
     )
 
 
-def _check(scores: ArrayLike, positions_mm: ArrayLike, n: int) -> tuple[Float, Float]:
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Scores (n,), positions (n, 3) and room (n, 2) of candidates, as `decode` takes them."""
+
+    scores: Float
+    positions_mm: Float
+    room_mm: Float
+
+
+def _check(scores: ArrayLike, positions_mm: ArrayLike, room_mm: ArrayLike | None, n: int) -> Detections:
     values = np.asarray(scores, dtype=np.float64)
     positions = np.asarray(positions_mm, dtype=np.float64)
-    if values.shape != (n,) or positions.shape != (n, 3):
+    room = np.zeros((n, 2)) if room_mm is None else np.asarray(room_mm, dtype=np.float64)
+    if values.shape != (n,) or positions.shape != (n, 3) or room.shape != (n, 2):
         raise SettingError(
-            f"{n} candidates need scores ({n},) and positions ({n}, 3), got {values.shape}, {positions.shape}"
+            f"{n} candidates need scores ({n},), positions ({n}, 3) and room ({n}, 2), "
+            f"got {values.shape}, {positions.shape} and {room.shape}"
         )
-    if not (np.isfinite(positions).all() and ((values >= 0) & (values <= 1)).all()):
-        raise SettingError("positions must be finite and detection scores within [0, 1]")
-    return values, positions
+    if not (np.isfinite(positions).all() and ((values >= 0) & (values <= 1)).all() and (room >= 0).all()):
+        raise SettingError("positions must be finite, detection scores within [0, 1] and room must not be negative")
+    return Detections(values, positions, room)
 
 
 def build_lattice(
-    tree: LevelTree,
-    evidence: Annotated[Float, "n 28"],
-    scores: Annotated[Float, "n"],
-    positions_mm: Annotated[Float, "n 3"],
-    costs: OrderCosts,
-    within_patient: float,
+    tree: LevelTree, evidence: Annotated[Float, "n 28"], found: Detections, costs: OrderCosts, within_patient: float
 ) -> Lattice:
     """Compute the weights of every state and step; see the module for the model, `decode` for the arguments."""
     sizes = np.array(costs.sizes)
@@ -203,18 +216,48 @@ def build_lattice(
     expected = tree.expected_mm.T[:, :, None] * sizes
     patient_sd = tree.sd_mm.T[:, :, None] * sizes * within_patient
     sd = np.sqrt(patient_sd**2 + costs.localisation_mm**2)
-    skipped = np.arange(len(expected))[:, None, None]
-    fixed = tree.log_choice.T[:, :, None] - costs.skip * skipped - costs.spacing * np.log(sd / REFERENCE_SD_MM)
-    distances = np.linalg.norm(positions_mm[:, None] - positions_mm[None], axis=-1)
+    log_missed = _weigh_gaps(tree, costs.misses).T[:, :, None]
+    fixed = tree.log_choice.T[:, :, None] + log_missed - costs.spacing * np.log(sd / REFERENCE_SD_MM)
+    distances = np.linalg.norm(found.positions_mm[:, None] - found.positions_mm[None], axis=-1)
     steps = triangular_buffers(len(distances), expected.shape)
     for i, out in enumerate(steps):
         _weigh_steps(out, distances[i, :i], expected, sd, fixed, costs.spacing)
+    above, below = _weigh_ends(tree, found.room_mm, sizes, costs.misses)
+    ends = np.logaddexp.reduce(below)
     return Lattice(
         tree=tree,
-        accept_scores=evidence[:, tree.ranks] + costs.rejections(scores)[:, None],
-        starts=tree.log_mass[:, None] + log_prior,
+        accept_scores=evidence[:, tree.ranks] + costs.rejections(found.scores)[:, None],
+        starts=tree.log_mass[:, None] + log_prior + above,
+        ends=ends,
+        variants=np.exp(below - ends),
         steps=tuple(steps),
     )
+
+
+def _weigh_gaps(tree: LevelTree, misses: MissRates) -> Float:
+    """Compute the log-probability that all levels between a node and each of its ancestors are missed, (N, K)."""
+    missed = np.log([misses.of(level) for level in tree.levels])[tree.ancestors]
+    return np.cumsum(missed, axis=1) - missed
+
+
+def _weigh_ends(tree: LevelTree, room_mm: Float, sizes: Float, misses: MissRates) -> tuple[Float, Float]:
+    """Compute the log-probability that nothing was detected above the first candidate and below the last.
+
+    Returns:
+        For a first candidate at a node in a patient of some size, (n, N, G); and for a last one, with the share of each
+        variant, (variants, n, N, G).
+    """
+    steps = tree.expected_mm[..., None] * sizes, np.arange(1, tree.expected_mm.shape[1] + 1)[:, None]
+    rates = np.array([misses.of(level) for level in tree.levels])
+    is_step = (tree.log_choice > -np.inf)[..., None]
+    detected_above = inside_probability(room_mm[:, 0], *steps) * (1 - rates[tree.ancestors][..., None]) * is_step
+    detected_below = inside_probability(room_mm[:, 1], *steps) * (1 - rates[:, None, None])
+    missed_below = np.log1p(-detected_below)  # at the node that is missed
+    missed_below = np.concatenate([missed_below, np.zeros_like(missed_below[:, :1])], axis=1)  # at node -1, none
+    with np.errstate(divide="ignore"):
+        shares = np.log(tree.shares.T)[:, None, :, None]
+    following = missed_below[:, tree.descendants, np.arange(tree.descendants.shape[-1])]  # (n, N, variants, K, G)
+    return np.log1p(-detected_above).sum(axis=2), shares + following.sum(axis=3).transpose(2, 0, 1, 3)
 
 
 def _weigh_steps(out: Float, distances: Float, expected: Float, sd: Float, fixed: Float, weight: float) -> None:
@@ -242,11 +285,10 @@ def _labelling(
     log_total = float(np.logaddexp.reduce(weights))
     shares = np.exp(weights - log_total)
     tree = lattices[0].tree
-    last = np.einsum("s,sN->N", shares, [each.last for each in posteriors])
-    accepted = shares * [each.last.sum() for each in posteriors]
-    scales = np.einsum("s,sG->G", accepted, [each.scales for each in posteriors])
+    last = np.einsum("s,snNG->nNG", shares, [each.last for each in posteriors])
+    scales = last.sum(axis=(0, 1))
     priors = np.array([numbering.prior for numbering in numberings]) / total_prior(numberings)
-    variants = last @ tree.shares + (1 - last.sum()) * priors
+    variants = np.einsum("nNG,vnNG->v", last, lattices[0].variants) + (1 - last.sum()) * priors
     marginals = np.zeros((len(lattices[0].accept_scores), len(Level)))
     np.add.at(marginals.T, tree.ranks, np.einsum("s,snN->Nn", shares, [each.nodes for each in posteriors]))
     return Labelling(

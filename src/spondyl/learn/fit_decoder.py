@@ -7,7 +7,7 @@ examples that did not choose them: each half of the patients is measured with th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,17 +45,21 @@ class CalibrationExample:
         logits: (n, columns) of the network whose logits the decoder reads: the appearance or the context network.
         positions_mm: (n, 3) centroids, head to foot, in any frame.
         scores: (n,) detection scores.
+        room_mm: (n, 2) distance that the column runs on above and below each detection inside the scan.
         levels: the true level of each detection; None for one that is no vertebra.
         known: False for detections whose truth is not known, which the decoder reads but which do not count; None where
             all are known.
+        detected: for each body that lies wholly inside the scan, whether it was detected.
     """
 
     patient: str
     logits: Float
     positions_mm: Float
     scores: Float
+    room_mm: Float
     levels: Levels
     known: tuple[bool, ...] | None = None
+    detected: Mapping[Level, bool] = field(default_factory=dict)
 
     @property
     def counted(self) -> tuple[bool, ...]:
@@ -165,7 +169,9 @@ class _Judged:
 
 
 def _judge(example: CalibrationExample, costs: OrderCosts) -> _Judged:
-    labelling = decode(example.logits, example.scores, example.positions_mm, costs=costs, best=1)
+    labelling = decode(
+        example.logits, example.scores, example.positions_mm, room_mm=example.room_mm, costs=costs, best=1
+    )
     return _Judged(
         _log_probabilities(labelling, example), level_claims(labelling, example.levels, known=example.counted)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from spondyl.nets.cards import Card, Setting, find_card
 from spondyl.nets.presets import build
 from spondyl.nets.weights import load_card, save
 
-__all__ = ["UNFITTED_DECODER", "ExamGroups", "NetworkTraining", "train_network"]
+__all__ = ["UNCOUNTED_MISSES", "UNFITTED_DECODER", "ExamGroups", "NetworkTraining", "train_network"]
 
 ExamGroups = Sequence[Sequence[Exam]]
 """Exams in groups that are drawn from equally often."""
@@ -28,6 +28,9 @@ UNFITTED_DECODER: dict[str, Setting] = {
     "outlier_probability": OrderCosts().outlier_probability,
 }
 """Settings of the ordered decoder for a network to which nothing has fitted them yet."""
+
+UNCOUNTED_MISSES: dict[str, Setting] = {f"miss_{name}": rate for name, rate in asdict(OrderCosts().misses).items()}
+"""Settings of the ordered decoder for a detector whose misses nothing has counted yet."""
 
 _VALIDATION_SEED = 2_000_000_000
 """Seed of the batches that a trained network is measured on: the same for every training, and no training's own."""

@@ -16,15 +16,15 @@ from scipy import ndimage
 from spondyl.geometry.points import Landmarks
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
-from spondyl.locate.disc_channels import DISC_CHANNELS, POSTERIOR_CHANNEL
+from spondyl.locate.disc_channels import POSTERIOR_CHANNEL
 from spondyl.locate.vfr import batches, normalise
-from spondyl.nets.presets import network_entry
 from spondyl.nets.network import LoadedNetwork, Network
+from spondyl.nets.presets import network_entry
 from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates, Locate
 from spondyl.stage import Structure
 from spondyl.study import Study
-from spondyl.types import Float, Float32, Index
+from spondyl.types import Float, Float32
 
 __all__ = ["SLAB_MM", "WORKING_MM", "DiscSettings", "detect_discs", "open_discs"]
 
@@ -143,7 +143,7 @@ def _average_slabs(slices: Float32, width: float) -> tuple[Float32, Float]:
     count = min(len(slices), max(1, round(width)))
     starts = np.arange(0, len(slices) - count + 1)
     slabs = np.stack([slices[start : start + count].mean(0) for start in starts])
-    return slabs, starts + (count - 1) / 2
+    return np.asarray(slabs, np.float32), np.asarray(starts + (count - 1) / 2, np.float64)
 
 
 def _coarsen(maps: Float32, rows: int) -> Float32:

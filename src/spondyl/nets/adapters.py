@@ -37,11 +37,18 @@ _CITATION = "Windsor et al. 2022, SpineNetV2, arXiv 2205.01683: Genodisc and OWS
 _ADVICE = "give a folder that holds the published checkpoints and no others"
 
 _DECODER: dict[str, Setting] = {"temperature": 10.0, "outlier_probability": 0.01}
-"""The temperature of section 3.2, step 3, and the decoder's default for networks to which it was not fitted."""
+"""The temperature of section 3.2, step 3, and the decoder's default for networks to which it was not fitted; likewise
+below for the misses of the detector."""
 
 _SETTINGS: dict[str, dict[str, Setting]] = {
     "vfr": {},
-    "appearance": {"uppermost_level": "C2", "lowest_level": "S1", **_DECODER, "landmark_temperature": 10.0},
+    "appearance": {
+        "uppermost_level": "C2",
+        "lowest_level": "S1",
+        **_DECODER,
+        "landmark_temperature": 10.0,
+        **dict.fromkeys(("miss_c2", "miss_cervical", "miss_thoracic", "miss_lumbar", "miss_s1"), 0.02),
+    },
     "context": {**_DECODER, "height_temperature": 10.0},
     "grading": {},
 }

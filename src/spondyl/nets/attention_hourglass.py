@@ -11,7 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from spondyl.nets.hourglass import COMPACT, PAPER, DiscPrediction, Hourglass, HourglassPreset
+from spondyl.nets.disc_network import DiscPrediction
+from spondyl.nets.hourglass import COMPACT, PAPER, Hourglass, HourglassPreset
 
 __all__ = ["COMPACT", "PAPER", "AttentionHourglass"]
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.hourglass import DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "Countception", "CountceptionPreset"]
 
@@ -105,7 +105,7 @@ class _Block(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
-class Countception(nn.Module):
+class Countception(DiscNetwork):
     """Countception; maps (batch, 1, rows, columns) to (batch, channels, rows / stride, columns / stride).
 
     Args:
@@ -131,14 +131,10 @@ class Countception(nn.Module):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat."""
-        return DiscPrediction(heat=(self(x),))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
         is_reduced = self.preset.stride == 4
         x = nnf.avg_pool2d(x, 2) if is_reduced else nnf.pad(x, [self.preset.margin] * 4)
         for number, block in enumerate(self.blocks):
             x = block(x)
             if is_reduced and number == len(self.blocks) // 2 - 1:
                 x = nnf.max_pool2d(x, 2)
-        return torch.sigmoid(self.score(self.patch(x)))
+        return DiscPrediction(heat=(torch.sigmoid(self.score(self.patch(x))),))

@@ -2,45 +2,29 @@
 
 It maps an image to heat maps at a quarter of its resolution, one for each disc and one for all posterior edges. Two
 hourglasses follow each other; the second gets the features and the heat of the first. The paper upsamples the heat to
-the image's resolution, which adds nothing that interpolating a peak does not, and has three equal input channels.
-Its scores have no bounds; here, they pass a sigmoid, as in Look-Once and MSA-Net.
-
-The sizes `PAPER` of all disc networks have the papers' 11 channels, C2/C3 and the discs below it.
+the image's resolution, which adds nothing that interpolating a peak does not. Its scores have no bounds; here, they pass a sigmoid, as in Look-Once
+and MSA-Net. Blocks and their number are those of the published program: one block for each place, biases everywhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = [
     "COMPACT",
     "PAPER",
     "Bottleneck",
-    "DiscPrediction",
     "Hourglass",
     "HourglassPreset",
-    "make_score",
     "make_stem",
 ]
-
-
-class DiscPrediction(NamedTuple):
-    """The output of a disc network for training.
-
-    Args:
-        heat: maps (batch, channels, rows, columns) of every stage in [0, 1]; the last is the result.
-        embeddings: (batch, dimensions, rows, columns) for the contrastive loss; None where the network has none.
-    """
-
-    heat: tuple[Tensor, ...]
-    embeddings: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,17 +107,7 @@ def make_stem(preset: HourglassPreset) -> nn.Sequential:
     )
 
 
-def make_score(inputs: int, channels: int, *, kernel: int = 1, padding: int = 0) -> nn.Conv2d:
-    """Make the layer before the sigmoid, which predicts little heat at first: nearly all of an image has none."""
-    layer = nn.Conv2d(inputs, channels, kernel, padding=padding)
-    nn.init.constant_(layer.bias, _FIRST_SCORE)  # type: ignore[arg-type]  # it has a bias
-    return layer
-
-
-_FIRST_SCORE = -4.0
-
-
-class Hourglass(nn.Module):
+class Hourglass(DiscNetwork):
     """The stacked hourglass; maps (batch, 1, rows, columns) to (batch, channels, rows / 4, columns / 4).
 
     Args:
@@ -179,7 +153,3 @@ class Hourglass(nn.Module):
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat of every hourglass."""
         return DiscPrediction(heat=tuple(torch.sigmoid(score) for score in self.stages(x)[1]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
-        return self.predict(x).heat[-1]

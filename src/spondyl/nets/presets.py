@@ -109,6 +109,20 @@ def _build_swin_net(preset: str) -> nn.Module:
     return swin_net.SwinNet({"paper": swin_net.PAPER, "compact": swin_net.COMPACT}[preset])
 
 
+def _build_look_once(preset: str) -> nn.Module:
+    from spondyl.nets import look_once
+
+    if preset == "compact":
+        return look_once.LookOnce(look_once.COMPACT)
+    return {"pointnet": look_once.PointNet, "equivariant": lambda: look_once.PointNet("equivariant")}[preset]()
+
+
+def _build_look_once_20(preset: str) -> nn.Module:
+    from spondyl.nets import look_once
+
+    return {"published": lambda: look_once.PointNet("linear", points=20)}[preset]()
+
+
 def _build_grading(preset: str) -> nn.Module:
     from spondyl.nets import grading
 
@@ -161,14 +175,32 @@ NETWORKS: dict[str, NetworkEntry] = {
         example_shape={"compact": (1, 1, 3, 25)},
         tolerates_bfloat16=False,  # not measured, and it is fast enough
     ),
-    "unet": _disc_network(_build_unet, "unet", "hourglass"),
-    "shape-unet": _disc_network(_build_shape_unet, "shape_unet", "unet", "hourglass"),
-    "hourglass": _disc_network(_build_hourglass, "hourglass"),
-    "attention-hourglass": _disc_network(_build_attention_hourglass, "attention_hourglass", "hourglass"),
-    "hca-net": _disc_network(_build_hca_net, "hca_net", "hourglass"),
-    "msa-net": _disc_network(_build_msa_net, "msa_net", "hourglass"),
-    "countception": _disc_network(_build_countception, "countception", "hourglass"),
-    "swin-net": _disc_network(_build_swin_net, "swin_net", "hourglass"),
+    "unet": _disc_network(_build_unet, "unet", "disc_network"),
+    "shape-unet": _disc_network(_build_shape_unet, "shape_unet", "unet", "disc_network"),
+    "hourglass": _disc_network(_build_hourglass, "hourglass", "disc_network"),
+    "attention-hourglass": _disc_network(
+        _build_attention_hourglass, "attention_hourglass", "hourglass", "disc_network"
+    ),
+    "hca-net": _disc_network(_build_hca_net, "hca_net", "hourglass", "disc_network"),
+    "msa-net": _disc_network(_build_msa_net, "msa_net", "hourglass", "disc_network"),
+    "countception": _disc_network(_build_countception, "countception", "disc_network"),
+    "swin-net": _disc_network(_build_swin_net, "swin_net", "disc_network"),
+    "look-once": NetworkEntry(
+        presets=("compact", "pointnet", "equivariant"),
+        builder=_build_look_once,
+        sources=_files("look_once"),
+        multiples=(1, 1),
+        example_shape={"compact": (1, 1, 3, 2), "pointnet": (1, 1, 3, 2), "equivariant": (1, 1, 3, 2)},
+        tolerates_bfloat16=False,  # differences of near points are less than it resolves, and it is fast enough
+    ),
+    "look-once-20": NetworkEntry(
+        presets=("published",),
+        builder=_build_look_once_20,
+        sources=_files("look_once"),
+        multiples=(),
+        example_shape={"published": (1, 1, 20, 2)},
+        tolerates_bfloat16=False,  # as "look-once"
+    ),
     "grading": NetworkEntry(
         presets=("spinenet",),
         builder=_build_grading,

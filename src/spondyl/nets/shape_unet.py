@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
+from spondyl.nets.disc_network import DiscPrediction
 from spondyl.nets.unet import UNet, UNetPreset
 
 __all__ = ["COMPACT", "PAPER", "ShapeAttention", "ShapeUNet", "ShapeUNetPreset", "measure_gradient"]
@@ -141,7 +142,7 @@ class ShapeUNet(UNet):
         super().__init__(preset, extra=preset.shape_width)
         self.attention = ShapeAttention(preset.widths, preset)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
+    def predict(self, x: Tensor) -> DiscPrediction:
+        """Compute the heat."""
         features = self.encode(x)
-        return self.decode(features, self.attention(x, features))
+        return DiscPrediction(heat=(self.decode(features, self.attention(x, features)),))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.hourglass import DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "SwinNet", "SwinPreset"]
 
@@ -91,7 +91,8 @@ class _Block(nn.Module):
         weights = torch.softmax(query @ key.transpose(2, 3) * (width // self.heads) ** -0.5 + bias, -1)
         mixed = self.output((weights @ value).transpose(1, 2).reshape(-1, window * window, width))
         back = mixed.reshape(batch, rows // window, columns // window, window, window, width)
-        return back.permute(0, 1, 3, 2, 4, 5).reshape(batch, rows, columns, width)[:, :shown_rows, :shown_columns]
+        whole: Tensor = back.permute(0, 1, 3, 2, 4, 5).reshape(batch, rows, columns, width)
+        return whole[:, :shown_rows, :shown_columns]
 
 
 class _Stage(nn.Module):
@@ -108,7 +109,7 @@ class _Stage(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class SwinNet(nn.Module):
+class SwinNet(DiscNetwork):
     """Swin-Net; maps (batch, 1, rows, columns) to (batch, channels, rows / 4, columns / 4).
 
     Args:
@@ -131,10 +132,6 @@ class SwinNet(nn.Module):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat."""
-        return DiscPrediction(heat=(self(x),))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
         x = self.patches(x)
         features = []
         for level, stage in enumerate(self.stages):
@@ -143,4 +140,4 @@ class SwinNet(nn.Module):
         for level in reversed(range(len(self.decoder))):
             risen = nnf.interpolate(x, scale_factor=2.0, mode="nearest")
             x = self.decoder[level](torch.cat([features[level], risen], 1))
-        return torch.sigmoid(self.score(x))
+        return DiscPrediction(heat=(torch.sigmoid(self.score(x)),))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.hourglass import DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "UNet", "UNetPreset"]
 
@@ -54,7 +54,7 @@ def _convolve_twice(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-class UNet(nn.Module):
+class UNet(DiscNetwork):
     """The U-Net; maps (batch, 1, rows, columns) to (batch, channels, rows, columns).
 
     Args:
@@ -98,8 +98,4 @@ class UNet(nn.Module):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat."""
-        return DiscPrediction(heat=(self(x),))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the heat in [0, 1]."""
-        return self.decode(self.encode(x))
+        return DiscPrediction(heat=(self.decode(self.encode(x)),))

@@ -13,7 +13,7 @@ from spondyl.findings import Findings
 from spondyl.geometry.affine import Float
 from spondyl.geometry.stack import SagittalStack
 from spondyl.report.fonts import import_matplotlib
-from spondyl.report.placed import PlacedVertebra, place_vertebrae
+from spondyl.report.placed import PlacedDisc, PlacedVertebra, place_discs, place_vertebrae
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +35,7 @@ black ground."""
 
 _BACKGROUND = "#0b0d10"
 _QUIET = "#8a929c"
+_DISC = "#d5dbe3"
 _HEIGHT_INCHES = 9.0
 _MAX_WIDTH_INCHES = 12.0
 _DPI = 130
@@ -50,7 +51,7 @@ def draw_overview(findings: Findings, stack: SagittalStack) -> bytes:
     """Draw the overview.
 
     Args:
-        findings: vertebrae in RAS mm.
+        findings: vertebrae and discs in RAS mm.
         stack: the scan in sagittal order.
 
     Returns:
@@ -58,35 +59,39 @@ def draw_overview(findings: Findings, stack: SagittalStack) -> bytes:
     """
     import_matplotlib()
     vertebrae = place_vertebrae(findings, stack.affine)
-    positions = slice_positions(vertebrae, stack.voxels.shape)
+    discs = place_discs(findings, stack.affine)
+    centres = [*(vertebra.centroid for vertebra in vertebrae), *(disc.centre for disc in discs)]
+    positions = slice_positions(np.array(centres).reshape(-1, 3), stack.voxels.shape)
     image = follow_spine(stack, positions)
     figure, axes = _dark_figure(image, stack.pixel_mm)
     for vertebra in vertebrae:
         _draw_vertebra(axes, vertebra, positions, stack.pixel_mm)
+    for disc in discs:
+        _draw_disc(axes, disc, stack.pixel_mm)
     _draw_surroundings(axes, findings, float(image.shape[0] * stack.pixel_mm[0]))
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, facecolor=_BACKGROUND, metadata={"Software": None})
     return picture.getvalue()
 
 
-def slice_positions(vertebrae: tuple[PlacedVertebra, ...], shape: tuple[int, ...]) -> Float:
+def slice_positions(centres: Float, shape: tuple[int, ...]) -> Float:
     """The slice position, one per row of the stack, in which the spine is seen best.
 
     Args:
-        vertebrae: in the stack's index space.
+        centres: (n, 3) of vertebrae and discs in the stack's index space.
         shape: of the stack, (slices, rows, columns).
 
     Returns:
-        (rows,) continuous positions: the bodies' own, interpolated between them and constant beyond; one whole slice
+        (rows,) continuous positions: the structures' own, interpolated between them and constant beyond; one whole slice
         where the spine hardly strays from it, the middle slice where nothing was found.
     """
     slices, rows, _ = shape
-    if not vertebrae:
+    if not len(centres):
         return np.full(rows, float(slices // 2))
-    centroids = np.array(sorted((vertebra.centroid[1], vertebra.centroid[0]) for vertebra in vertebrae))
-    if np.ptp(centroids[:, 1]) < _BLUR_FREE_SLICES:
-        return np.full(rows, float(np.clip(np.round(np.median(centroids[:, 1])), 0, slices - 1)))
-    followed = np.interp(np.arange(rows), centroids[:, 0], centroids[:, 1])
+    if np.ptp(centres[:, 0]) < _BLUR_FREE_SLICES:
+        return np.full(rows, float(np.clip(np.round(np.median(centres[:, 0])), 0, slices - 1)))
+    descending = centres[np.argsort(centres[:, 1], kind="stable")]
+    followed = np.interp(np.arange(rows), descending[:, 1], descending[:, 0])
     return np.asarray(np.clip(followed, 0, slices - 1))
 
 
@@ -137,6 +142,17 @@ def _draw_vertebra(axes: Axes, vertebra: PlacedVertebra, positions: Float, pixel
     text = f"{name}  {vertebra.probability:.2f}"
     side = "right" if is_free else "left"
     _write(axes, x_mm, y_mm, text, colour, ha=side, va="center", fontsize=9.5, fontweight="bold")
+
+
+def _draw_disc(axes: Axes, disc: PlacedDisc, pixel_mm: Float) -> None:
+    """Mark the centre of a disc and its posterior edge, with its name behind it."""
+    row_mm, column_mm = disc.centre[1:] * pixel_mm
+    axes.plot(column_mm, row_mm, "o", color=_DISC, markersize=3.2, markeredgecolor=_BACKGROUND, markeredgewidth=0.6)
+    if disc.posterior_edge is not None:
+        edge_row_mm, column_mm = disc.posterior_edge[1:] * pixel_mm
+        axes.plot(column_mm, edge_row_mm, "|", color=_DISC, markersize=6, markeredgewidth=1.2)
+    text = f"{disc.level}{'?' if disc.probability < UNCERTAIN_BELOW else ''}"
+    _write(axes, column_mm + 3 * _MARGIN_MM, row_mm, text, _DISC, ha="left", va="center", fontsize=6.5)
 
 
 def _draw_surroundings(axes: Axes, findings: Findings, height_mm: float) -> None:

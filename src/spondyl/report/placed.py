@@ -8,10 +8,10 @@ from typing import Self
 import numpy as np
 
 from spondyl.anatomy.level import Level
-from spondyl.findings import Findings, Vertebra
+from spondyl.findings import Disc, Findings, Vertebra
 from spondyl.geometry.affine import Affine, Float
 
-__all__ = ["PlacedVertebra", "place_vertebrae"]
+__all__ = ["PlacedDisc", "PlacedVertebra", "place_discs", "place_vertebrae"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +55,36 @@ class PlacedVertebra:
 def place_vertebrae(findings: Findings, stack_affine: Affine) -> tuple[PlacedVertebra, ...]:
     """All vertebrae of the findings in the index space of a stack, from head to foot."""
     return tuple(PlacedVertebra.from_vertebra(vertebra, stack_affine) for vertebra in findings.vertebrae)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedDisc:
+    """A disc of the findings in the index space (slice, row, column) of a sagittal stack.
+
+    Args:
+        level: its name.
+        probability: of that name.
+        centre: (3,).
+        posterior_edge: (3,); None where it is not known.
+    """
+
+    level: str
+    probability: float
+    centre: Float
+    posterior_edge: Float | None
+
+    @classmethod
+    def from_disc(cls, disc: Disc, stack_affine: Affine) -> Self:
+        """Map a disc from RAS mm into the stack with this affine."""
+        edge = disc.posterior_mm
+        return cls(
+            level=disc.level,
+            probability=disc.probability,
+            centre=stack_affine.to_index(disc.centroid_mm),
+            posterior_edge=None if edge is None else stack_affine.to_index(edge),
+        )
+
+
+def place_discs(findings: Findings, stack_affine: Affine) -> tuple[PlacedDisc, ...]:
+    """All discs of the findings in the index space of a stack, from head to foot."""
+    return tuple(PlacedDisc.from_disc(disc, stack_affine) for disc in findings.discs)

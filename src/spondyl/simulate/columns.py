@@ -13,11 +13,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import NUMBERINGS, Numbering
 from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
+from spondyl.identify.misses import measure_room
 from spondyl.labelling import Levels
 from spondyl.simulate.appearance import MIXED, AppearanceSimulation, logits_around, simulate_appearance
 
@@ -41,7 +43,7 @@ _MAX_INCLINATION_DEG = 35.0
 """Inclination of the column against the vertical, from one vertebra to the next."""
 
 _MARGIN_MM = (10.0, 60.0)
-"""Range of the margin above the first vertebra in view and below the last."""
+"""Range of the margin above C2 and below S1; elsewhere a margin ends before the centre of the next vertebra."""
 
 _TRUE_SCORE, _FALSE_SCORE = (12.0, 1.5), (3.0, 2.0)
 """Beta distributions of detection scores: true bodies 0.89 in the mean, false ones, which passed a threshold, 0.6."""
@@ -75,6 +77,13 @@ class SimulatedColumn:
     bottoms_mm: Float
     height_mm: float
     scores: Float
+
+    @property
+    def room_mm(self) -> Float:
+        """The distance that the column runs on above and below each detection inside the scan, (n, 2)."""
+        depths = (self.tops_mm + self.bottoms_mm) / 2
+        points = np.stack([self.positions_mm[:, 0], depths, self.positions_mm[:, 1]], axis=1)
+        return measure_room(points, (-np.inf, 0, -np.inf), (np.inf, self.height_mm, np.inf))
 
 
 def choose_any_view(levels: Sequence[Level], rng: np.random.Generator) -> slice:
@@ -111,7 +120,7 @@ def draw_column(
     if not levels[in_view]:
         raise SettingError(f"a field of view must show a vertebra, got {in_view}")
     depths = -positions[in_view, 2]
-    top, bottom = depths[0] - rng.uniform(*_MARGIN_MM), depths[-1] + rng.uniform(*_MARGIN_MM)
+    top, bottom = _draw_edges(levels, -positions[:, 2], in_view, rng)
     return SimulatedColumn(
         numbering=numbering,
         levels=levels[in_view],
@@ -172,6 +181,20 @@ def _draw_positions(steps_mm: Float, rng: np.random.Generator) -> Float:
     angles = np.deg2rad(rng.uniform(-_MAX_INCLINATION_DEG, _MAX_INCLINATION_DEG, len(steps_mm)))
     moves = np.stack([np.zeros(len(angles)), np.sin(angles), -np.cos(angles)], axis=1) * steps_mm[:, None]
     return np.concatenate([np.zeros((1, 3)), np.cumsum(moves, axis=0)])
+
+
+def _draw_edges(
+    levels: Sequence[Level], depths: Float, in_view: slice, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Draw the depths of the field's edges, beyond which no vertebra that a detector could find has its centre."""
+    first, last, _ = in_view.indices(len(levels))
+    shares = rng.random(2)
+    above, below = _MARGIN_MM[0] + shares * np.ptp(_MARGIN_MM)
+    if first and is_detected(levels[first - 1]):
+        above = (1 + shares[0]) / 2 * abs(depths[first] - depths[first - 1])
+    if last < len(levels) and is_detected(levels[last]):
+        below = (1 + shares[1]) / 2 * abs(depths[last] - depths[last - 1])
+    return float(depths[first] - above), float(depths[last - 1] + below)
 
 
 def _merge(

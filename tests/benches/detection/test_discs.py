@@ -12,7 +12,8 @@ from spondyl import methods
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.benches.detection import discs
-from spondyl.benches.detection.discs import find_disc_points, judge_discs, match_points
+from spondyl.benches.detection.discs import judge_discs
+from spondyl.datasets.disc_marks import find_disc_points
 from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.points import Landmarks
@@ -73,13 +74,6 @@ def test_points_are_the_middles_of_their_voxels_in_world_space() -> None:
     points = find_disc_points(LabelMap(codes=codes, affine=affine))
     assert list(points) == [C3_C4]
     assert points[C3_C4] == pytest.approx([-4.0, 2.0, 17.0])
-
-
-def test_points_are_matched_one_to_one_and_only_when_near() -> None:
-    marked = np.array([[0.0, 0, 0], [0, 0, 30], [0, 0, 60]])
-    found = np.array([[0.0, 0, 31], [0, 0, 32], [0, 3, 0], [0, 0, 70]])
-    assert sorted(match_points(marked, found)) == [1, 3]
-    assert len(match_points(marked, np.empty((0, 3)))) == 0
 
 
 def open_marks(_networks: object) -> Locate:

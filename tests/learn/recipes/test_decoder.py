@@ -1,5 +1,6 @@
 """The decoder's recipe: truth of candidates, and a card that says what was fitted and repeats itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from spondyl.identify.appearance import AppearanceIdentifier, AppearanceSettings
 from spondyl.identify.crops import COMPACT
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.methods.argmax import name_each
+from spondyl.identify.misses import MissRates
 from spondyl.imaging.modality import Modality
 from spondyl.learn.fit_decoder import CalibrationExample, fit_calibration
 from spondyl.learn.recipes import decoder
@@ -129,7 +131,20 @@ def test_the_decoder_reads_candidates_from_head_to_foot_and_knows_which_count() 
     assert example.scores.tolist() == [0.4, 0.9, 0.8]
     assert np.diff(example.positions_mm[:, 2]).tolist() == [-27, -60]
     assert example.logits.shape == (3, 24)
+    np.testing.assert_allclose(example.room_mm, [(3.5, 146), (30.5, 119), (90.5, 59)], atol=0.6)
+    assert example.detected == {L1: True, L2: False, L3: True}
     assert make_example(exam, locating({"a": []}, [exam]), identifier) is None
+
+
+def test_bodies_that_the_scan_cuts_are_not_counted_as_misses() -> None:
+    exam = exam_of([L1, L2, L3])
+    cut = replace(exam, stack=replace(exam.stack, voxels=exam.stack.voxels[:, :103]))
+    identifier = AppearanceIdentifier(
+        appearance=lambda crops: np.zeros((len(crops), 24), dtype=np.float32), crops=COMPACT, namer=name_each
+    )
+    example = make_example(cut, locating({"a": [body_at(60)]}, [cut]), identifier)
+    assert example is not None
+    assert example.detected == {L1: False, L2: True}
 
 
 def exams_and_logits(patients: int) -> tuple[list[Exam], dict[str, np.ndarray]]:
@@ -191,6 +206,11 @@ def test_the_card_holds_the_settings_of_the_best_fit_and_its_measures(fitting: l
     shipped = find_card("spondyl-appearance")
     _, logits = exams_and_logits(6)
     rows = np.array([5, *range(30, 180, 30)])
+    rate = round(1 / (6 * 5 + 2), 4)
+    costs = replace(
+        read_settings(shipped, AppearanceSettings).costs,
+        misses=MissRates(c2=rate, cervical=rate, thoracic=rate, lumbar=rate, s1=rate),
+    )
     best = fit_calibration(
         [
             CalibrationExample(
@@ -198,16 +218,18 @@ def test_the_card_holds_the_settings_of_the_best_fit_and_its_measures(fitting: l
                 logits=np.concatenate([np.zeros((1, 24)), logits[exam.patient]]),
                 positions_mm=np.outer(rows, (0, 0, -1)),
                 scores=np.array([0.95] + [1.0] * 5),
+                room_mm=np.stack([rows + 0.5, 209.5 - rows], axis=1),
                 levels=(None, *exam.bodies()),
                 known=(False,) + (True,) * 5,
             )
             for exam in fitting
         ],
-        read_settings(shipped, AppearanceSettings).costs,
+        costs,
         CHOICES,
     )
     card = fit(tmp_path / "run")
-    assert card.settings == shipped.settings | {name: getattr(best.costs, name) for name in CHOICES}
+    misses = {f"miss_{name}": rate for name in ("c2", "cervical", "thoracic", "lumbar", "s1")}
+    assert card.settings == shipped.settings | {name: getattr(best.costs, name) for name in CHOICES} | misses
     (measured,) = [table for name, table in card.metrics.items() if name not in shipped.metrics]
     assert measured == pytest.approx(
         {

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from spondyl.anatomy.codes import SCT_DISCS
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
+from spondyl.datasets.disc_marks import find_disc_points
 from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Float
-from spondyl.imaging.labels import LabelMap, read_labels
+from spondyl.imaging.labels import read_labels
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
 from spondyl.loaded_plan import LoadedPlan, load
 from spondyl.methods import methods_of
+from spondyl.metrics.discs import MAX_MATCH_MM, match_points
 from spondyl.metrics.tables import format_table
 from spondyl.pipeline import analyze
 from spondyl.plan import Plan
@@ -26,9 +27,7 @@ from spondyl.stage import Stage, Structure
 __all__ = [
     "EXAMS",
     "DiscSides",
-    "find_disc_points",
     "judge_discs",
-    "match_points",
     "tabulate_disc_methods",
     "tabulate_discs",
 ]
@@ -41,9 +40,6 @@ EXAMS = {
 
 _MAX_DISTANCE_MM = 32.0
 """Most distance of the middle of a body beside a disc from the disc's posterior edge; it is 28 mm in lumbar spines."""
-
-MAX_MATCH_MM = 5.0
-"""A candidate farther from a marked disc is not that disc, as in the papers on disc points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,35 +109,14 @@ def tabulate_disc_methods(data: Path, plan: Plan) -> str:
             found = analyze(volume, loaded=loaded).reading.candidates[Structure.DISC]
             marked = np.array(list(find_disc_points(read_labels(data / "mr" / points)).values()))
             edges = found.centres_ras_mm if found.posterior_ras_mm is None else found.posterior_ras_mm
-            distances_mm = match_points(marked, edges)
+            rows_of_marks, rows_of_edges = match_points(marked, edges)
+            distances_mm = np.linalg.norm(marked[rows_of_marks] - edges[rows_of_edges], axis=1)
             mean = f"{distances_mm.mean():.1f}" if len(distances_mm) else "-"
             rows.append((method.name, name, str(len(marked)), str(len(distances_mm)), str(len(found)), mean))
     if not rows:
         return ""
     header = ("method", "exam", "discs", f"found within {MAX_MATCH_MM:.0f} mm", "candidates", "mean distance, mm")
     return f"Methods that locate discs, on the same exams.\n\n{format_table(header, rows)}"
-
-
-def match_points(marked: Float, found: Float) -> Float:
-    """Match marked points (n, 3) and found ones (m, 3) one to one.
-
-    Returns:
-        The distances of the pairs that are within `MAX_MATCH_MM`, mm, the sum of all distances being least.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    distances_mm = np.linalg.norm(marked[:, None] - found[None], axis=-1)
-    pairs = distances_mm[linear_sum_assignment(distances_mm)]
-    return np.asarray(pairs[pairs <= MAX_MATCH_MM])
-
-
-def find_disc_points(labels: LabelMap) -> dict[Disc, Float]:
-    """Find marked discs, (3,) RAS mm each: the middle of the voxels with a disc's code of the Spinal Cord Toolbox."""
-    return {
-        disc: labels.affine.to_world(np.argwhere(labels.codes == code).mean(axis=0))
-        for code, disc in SCT_DISCS.items()
-        if (labels.codes == code).any()
-    }
 
 
 def judge_discs(points: Mapping[Disc, Float], vertebrae: Sequence[Vertebra]) -> list[DiscSides]:

@@ -13,7 +13,6 @@ from spondyl.identify.beam import BeamCosts, beam_search
 from spondyl.identify.height_map import HeightMapSettings
 from spondyl.identify.methods.argmax import label_each
 from spondyl.identify.methods.context import ContextSettings, refine_logits
-from spondyl.identify.order import OrderCosts
 from spondyl.labelling import Labelling
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings
@@ -24,6 +23,10 @@ __all__ = ["BeamNamer", "open_beam"]
 MIN_SCORE = 0.7
 """The score below which bodies are rejected first, since the beam search names every body that it is given. Of 0.55 to
 0.8 the best on the phantoms to which the exact decoder was fitted."""
+
+
+_SKIP = 4.0
+"""The penalty for a level that is passed over, nats: that of a body of which one in fifty is missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +56,8 @@ class BeamNamer:
 
 
 def open_beam(networks: Mapping[str, LoadedNetwork]) -> Identify:
-    """Open the method with the temperature in the context network's card and the exact decoder's penalty for a skip."""
+    """Open the method with the temperature in the context network's card and a penalty for a skip."""
     network = networks["context"]
     settings = read_settings(network.card, ContextSettings)
-    costs = BeamCosts(temperature=settings.temperature, skip=OrderCosts().skip)
+    costs = BeamCosts(temperature=settings.temperature, skip=_SKIP)
     return open_appearance(networks, BeamNamer(context=network.run, heights=settings.heights, costs=costs))

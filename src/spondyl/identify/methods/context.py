@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
-from spondyl.identify.appearance import BodyEvidence, open_appearance
+from spondyl.identify.appearance import AppearanceSettings, BodyEvidence, open_appearance
 from spondyl.identify.height_map import HeightMapSettings, height_map, read_rows
 from spondyl.identify.order import OrderCosts, decode
 from spondyl.labelling import Labelling
@@ -69,14 +69,16 @@ class ContextNamer:
             SettingError: the network returns another shape.
         """
         refined = refine_logits(evidence, self.context, self.heights)
-        return decode(refined, evidence.scores, evidence.positions_mm, costs=self.costs)
+        return decode(refined, evidence.scores, evidence.positions_mm, room_mm=evidence.room_mm, costs=self.costs)
 
 
 def open_context(networks: Mapping[str, LoadedNetwork]) -> Identify:
-    """Open the method with the settings in the context network's card."""
+    """Open the method with the settings in the context network's card, and the detector's miss rates."""
     network = networks["context"]
     settings = read_settings(network.card, ContextSettings)
-    return open_appearance(networks, ContextNamer(context=network.run, heights=settings.heights, costs=settings.costs))
+    misses = read_settings(networks["appearance"].card, AppearanceSettings).misses
+    costs = replace(settings.costs, misses=misses)
+    return open_appearance(networks, ContextNamer(context=network.run, heights=settings.heights, costs=costs))
 
 
 def refine_logits(evidence: BodyEvidence, context: Network, heights: HeightMapSettings) -> Float:

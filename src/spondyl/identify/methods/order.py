@@ -28,7 +28,9 @@ class OrderNamer:
 
     def __call__(self, evidence: BodyEvidence) -> Labelling[Level]:
         """Name the bodies."""
-        return decode(evidence.logits, evidence.scores, evidence.positions_mm, costs=self.costs)
+        return decode(
+            evidence.logits, evidence.scores, evidence.positions_mm, room_mm=evidence.room_mm, costs=self.costs
+        )
 
 
 def open_order(networks: Mapping[str, LoadedNetwork]) -> Identify:

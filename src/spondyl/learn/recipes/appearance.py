@@ -21,7 +21,7 @@ from spondyl.identify.targets import level_classes
 from spondyl.learn.augment import Augmentation, remap_intensities
 from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream
-from spondyl.learn.training import UNFITTED_DECODER, NetworkTraining, train_network
+from spondyl.learn.training import UNCOUNTED_MISSES, UNFITTED_DECODER, NetworkTraining, train_network
 from spondyl.nets.cards import Setting
 
 __all__ = ["AppearanceRecipe", "CropBatch", "CropStream", "train_appearance"]
@@ -60,6 +60,7 @@ def _settings(exams: Sequence[Exam]) -> dict[str, Setting]:
         "lowest_level": str(last),
         **UNFITTED_DECODER,
         "landmark_temperature": UNFITTED_DECODER["temperature"],
+        **UNCOUNTED_MISSES,
     }
 
 

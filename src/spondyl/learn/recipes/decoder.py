@@ -1,5 +1,7 @@
 """The recipe of the ordered decoder's settings: fitted to an appearance network on the detector's candidates.
 
+The detector's miss rates are counted first; then temperatures and chances of error are chosen.
+
 The network itself stays as it is; its weights are written again under a card with the fitted settings. Fitting uses the
 calibration part of the data, and draws nothing at random: the same data and weights give the same card.
 """
@@ -7,9 +9,10 @@ calibration part of the data, and draws nothing at random: the same data and wei
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
+from spondyl.anatomy.landmarks import is_detected
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import is_possible_pair
 from spondyl.datasets.source import Exam, Source, SplitPart
@@ -18,9 +21,11 @@ from spondyl.errors import InputError, SettingError
 from spondyl.files import new_file
 from spondyl.geometry.affine import Float
 from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.appearance import AppearanceIdentifier, AppearanceSettings, body_evidence, open_appearance
 from spondyl.identify.methods.order import OrderNamer
 from spondyl.learn.fit_decoder import CHOICES, CalibrationExample, CalibrationFit, fit_calibration
+from spondyl.learn.fit_misses import estimate_misses
 from spondyl.learn.provenance import describe_command, find_commit
 from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.loaded_plan import Step, load
@@ -59,11 +64,15 @@ def train_decoder(request: TrainingRequest) -> None:
     identifier = open_appearance({"appearance": network}, OrderNamer(costs=costs))
     locating = load(Plan()).steps_before(Stage.IDENTIFY)
     sources = request.open(SplitPart.CALIBRATION)
-    exams = [exam for source in sources for exam in source.exams]
-    if not exams:
-        raise InputError("the data hold no exam of the calibration part")
-    examples = [example for exam in exams if (example := make_example(exam, locating, identifier)) is not None]
-    fitted = _make_card(card, fit_calibration(examples, costs, CHOICES), sources, request)
+    kinds: dict[str, list[CalibrationExample]] = {}
+    for (kind, _), source in zip(request.sources, sources, strict=True):
+        found = (make_example(exam, locating, identifier) for exam in source.exams)
+        kinds.setdefault(kind, []).extend(example for example in found if example is not None)
+    examples = [example for of_kind in kinds.values() for example in of_kind]
+    if not examples:
+        raise InputError("the data hold no exam of the calibration part in which a body is detected")
+    misses = estimate_misses([[example.detected for example in of_kind] for of_kind in kinds.values()])
+    fitted = _make_card(card, fit_calibration(examples, replace(costs, misses=misses), CHOICES), sources, request)
     what = f"the weights {fitted.name}"
     with new_file(fitted.card_path, what) as card_file, new_file(fitted.weights_path, what) as weights_file:
         weights_file.write_bytes(card.weights_path.read_bytes())
@@ -91,9 +100,26 @@ def make_example(exam: Exam, locating: Sequence[Step], identifier: AppearanceIde
         logits=evidence.logits,
         positions_mm=evidence.positions_mm,
         scores=evidence.scores,
+        room_mm=evidence.room_mm,
         levels=tuple(level for level, _ in levels),
         known=tuple(is_known for _, is_known in levels),
+        detected={
+            level: any(contains(body, candidate.centroid_index) for candidate in bodies)
+            for level, body in exam.bodies().items()
+            if is_detected(level) and _is_whole(body, exam.stack)
+        },
     )
+
+
+_CUT_MM = 2.0
+"""A body whose outline comes so near to the upper or the lower edge of the scan may be cut by it."""
+
+
+def _is_whole(body: VertebraInstance, stack: SagittalStack) -> bool:
+    """Tell whether a body lies wholly between the upper and the lower edge of a scan."""
+    rows = body.outlines[..., 0]
+    margin = _CUT_MM / stack.pixel_mm[0] - 0.5
+    return bool(rows.min() > margin and rows.max() < stack.voxels.shape[1] - 1 - margin)
 
 
 def true_levels(exam: Exam, candidates: Sequence[VertebraInstance]) -> list[tuple[Level | None, bool]]:
@@ -124,7 +150,8 @@ def _true_level(
 
 def _make_card(card: Card, fit: CalibrationFit, sources: Sequence[Source], request: TrainingRequest) -> Card:
     """The network's card with fitted settings; the digest stays, since the weights do."""
-    fitted = {name: getattr(fit.costs, name) for name in CHOICES}
+    misses = {f"miss_{name}": rate for name, rate in asdict(fit.costs.misses).items()}
+    fitted = {name: getattr(fit.costs, name) for name in CHOICES} | misses
     before, after = fit.log_likelihood
     measured = {
         "log_likelihood_before": round(before, 4),

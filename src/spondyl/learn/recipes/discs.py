@@ -24,6 +24,7 @@ from spondyl.locate.disc_losses import heat_loss, prototype_contrast
 from spondyl.locate.disc_targets import render_disc_heat
 from spondyl.locate.discs import SLAB_MM, WORKING_MM
 from spondyl.locate.vfr import normalise
+from spondyl.nets.disc_network import DiscNetwork
 
 __all__ = ["DiscBatch", "DiscRecipe", "DiscStream", "train_discs"]
 
@@ -222,14 +223,18 @@ class DiscRecipe(Recipe):
     The network maps (batch, 1, rows, columns) to (batch, 24, rows / stride, columns / stride).
     """
 
-    def __init__(self, network: nn.Module, *, steps: int, learning_rate: float = 1e-3) -> None:
+    network: DiscNetwork
+
+    def __init__(self, network: DiscNetwork, *, steps: int, learning_rate: float = 1e-3) -> None:
         # torch's stubs leave the keyword out
         channels_last = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(channels_last, steps=steps, learning_rate=learning_rate)
-        width = getattr(network, "embedding_channels", 0)
-        self.projection = nn.Sequential(
-            nn.Conv2d(width, _EMBEDDING, 1), nn.ReLU(inplace=True), nn.Conv2d(_EMBEDDING, _EMBEDDING, 1)
-        ) if width else None
+        width = network.embedding_channels
+        self.projection = (
+            nn.Sequential(nn.Conv2d(width, _EMBEDDING, 1), nn.ReLU(inplace=True), nn.Conv2d(_EMBEDDING, _EMBEDDING, 1))
+            if width
+            else None
+        )
 
     def training_step(self, batch: DiscBatch, _index: int) -> Tensor:
         """Loss of one batch: the mean over the stacks, and the embeddings' contrast."""
@@ -249,5 +254,6 @@ class DiscRecipe(Recipe):
         loss = torch.stack(errors).mean()
         self.log("loss", loss)
         if predicted.embeddings is not None and self.projection is not None:
-            loss = loss + CONTRAST_WEIGHT * prototype_contrast(self.projection(predicted.embeddings).float(), target, supervised)
+            embeddings = self.projection(predicted.embeddings).float()
+            loss = loss + CONTRAST_WEIGHT * prototype_contrast(embeddings, target, supervised)
         return loss

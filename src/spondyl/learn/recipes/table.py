@@ -89,6 +89,9 @@ RECIPES: tuple[RecipeEntry, ...] = (
     RecipeEntry("countception", True, f"{_FOLDER}.discs:train_discs", "discs by Countception"),
     RecipeEntry("swin-net", True, f"{_FOLDER}.discs:train_discs", "discs by Swin-Net"),
     RecipeEntry(
+        "look-once", False, f"{_FOLDER}.look_once:train_look_once", "the network that removes false disc points"
+    ),
+    RecipeEntry(
         "decoder", True, f"{_FOLDER}.decoder:train_decoder", "the decoder's settings, fitted to an appearance network"
     ),
 )
