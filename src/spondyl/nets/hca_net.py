@@ -3,6 +3,8 @@
 Its features are refined by depthwise convolutions of 3, 5 and 7 with growing dilation, and after the first hourglass
 the joints that it predicts are drawn again as Gaussians and modulate the second. The published program draws the joints
 from five random samples of the heat; here they are the heat's mean place, so that the same scan gives the same result.
+Its layers that bring the heat to the image's resolution, and the terms of its loss for distances between joints, are
+left out.
 """
 
 from __future__ import annotations

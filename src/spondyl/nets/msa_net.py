@@ -4,11 +4,11 @@ After each hourglass, features at two scales are excited by how usual their chan
 chooses between the scales at each place. The heat is predicted from the features of all hourglasses together. For
 training, features of the stem and of the last hourglass are the embeddings of the contrastive loss.
 
-The paper prints neither widths nor layers. These follow its prose (section 3.1), the code of HCA-Net that it builds on
-(a hourglass of half width, whose residual block after each hourglass the paper's "residual block" adds to), and its
-count of 2.96 million parameters: `PAPER` has 2.91 million, 2.92 with the projection of the embeddings in training. The
-count leaves half the channels to each path of the attention, and 3x3 to the gate, which equation and figure leave
-open. The text calls the Gaussian's constant that of equation 5 and 8; here, it is the width c of g = exp(-z^2 / 2 c^2).
+The paper prints neither widths nor layers. These follow its prose (section 3.1), the published program of HCA-Net, on
+which it builds (a stacked hourglass of half width), and its count of 2.96 million parameters: `PAPER` has 2.91 million,
+and 2.92 with the layers that project the embeddings in training. To come so near, each path of the attention has half
+of the channels, the gate's kernel is 3x3, and each hourglass is followed by one more residual block. The constant c is
+the width in g = exp(-z^2 / (2 c^2)), whichever equation the text calls it from.
 """
 
 from __future__ import annotations
