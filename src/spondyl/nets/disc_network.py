@@ -1,7 +1,8 @@
 """The contract of the networks that locate discs.
 
 Each maps images (batch, 1, rows, columns) to heat maps in [0, 1]: one for each disc of a regular spine, C2/C3 to L5/S1,
-and one for all posterior edges. The papers have 11 maps, of the discs in view from head to foot.
+and one for all posterior edges. The sizes named PAPER have the papers' 11 maps, C2/C3 and the discs below it, and
+one input channel where the papers repeat the image in three.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class DiscNetwork(nn.Module, ABC):
         return self.predict(x).heat[-1]
 
 
-def make_score(inputs: int, channels: int) -> nn.Conv2d:
+def make_score(inputs: int, channels: int, *, kernel: int = 1, padding: int = 0) -> nn.Conv2d:
     """Make the layer before the sigmoid, which predicts little heat at first: nearly all of an image has none."""
-    layer = nn.Conv2d(inputs, channels, 1)
+    layer = nn.Conv2d(inputs, channels, kernel, padding=padding)
     nn.init.constant_(layer.bias, _FIRST_SCORE)  # type: ignore[arg-type]  # it has a bias
     return layer

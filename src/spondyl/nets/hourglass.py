@@ -2,8 +2,8 @@
 
 It maps an image to heat maps at a quarter of its resolution, one for each disc and one for all posterior edges. Two
 hourglasses follow each other; the second gets the features and the heat of the first. The paper upsamples the heat to
-the image's resolution, which adds nothing that interpolating a peak does not, and has 11 channels and three equal
-input channels.
+the image's resolution, which adds nothing that interpolating a peak does not. Its scores have no bounds; here, they pass a sigmoid, as in Look-Once
+and MSA-Net. Blocks and their number are those of the published program: one block for each place, biases everywhere.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class HourglassPreset:
             raise SettingError(f"numbers of an hourglass preset must be at least 1 and its width even, got {self}")
 
 
-PAPER = HourglassPreset(stem_width=64, width=256)
+PAPER = HourglassPreset(stem_width=64, width=256, channels=11)
 COMPACT = HourglassPreset(stem_width=16, width=64)
 
 

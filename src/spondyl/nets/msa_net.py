@@ -4,8 +4,11 @@ After each hourglass, features at two scales are excited by how usual their chan
 chooses between the scales at each place. The heat is predicted from the features of all hourglasses together. For
 training, features of the stem and of the last hourglass are the embeddings of the contrastive loss.
 
-The paper prints neither widths nor layers: these follow its prose, the code of HCA-Net that it builds on, and its
-count of 2.96 million parameters.
+The paper prints neither widths nor layers. These follow its prose (section 3.1), the code of HCA-Net that it builds on
+(a hourglass of half width, whose residual block after each hourglass the paper's "residual block" adds to), and its
+count of 2.96 million parameters: `PAPER` has 2.91 million, 2.92 with the projection of the embeddings in training. The
+count leaves half the channels to each path of the attention, and 3x3 to the gate, which equation and figure leave
+open. The text calls the Gaussian's constant that of equation 5 and 8; here, it is the width c of g = exp(-z^2 / 2 c^2).
 """
 
 from __future__ import annotations

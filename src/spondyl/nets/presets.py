@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,10 +176,7 @@ NETWORKS: dict[str, NetworkEntry] = {
         tolerates_bfloat16=False,  # not measured, and it is fast enough
     ),
     "unet": _disc_network(_build_unet, "unet", "disc_network"),
-    "shape-unet": replace(
-        _disc_network(_build_shape_unet, "shape_unet", "unet", "disc_network"),
-        example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 64, 64)},
-    ),
+    "shape-unet": _disc_network(_build_shape_unet, "shape_unet", "unet", "disc_network"),
     "hourglass": _disc_network(_build_hourglass, "hourglass", "disc_network"),
     "attention-hourglass": _disc_network(
         _build_attention_hourglass, "attention_hourglass", "hourglass", "disc_network"
@@ -187,11 +184,7 @@ NETWORKS: dict[str, NetworkEntry] = {
     "hca-net": _disc_network(_build_hca_net, "hca_net", "hourglass", "disc_network"),
     "msa-net": _disc_network(_build_msa_net, "msa_net", "hourglass", "disc_network"),
     "countception": _disc_network(_build_countception, "countception", "disc_network"),
-    "swin-net": replace(
-        _disc_network(_build_swin_net, "swin_net", "disc_network"),
-        multiples=(256, 256),
-        example_shape={"paper": (1, 1, 256, 256), "compact": (1, 1, 128, 128)},
-    ),
+    "swin-net": _disc_network(_build_swin_net, "swin_net", "disc_network"),
     "look-once": NetworkEntry(
         presets=("compact", "pointnet", "equivariant"),
         builder=_build_look_once,

@@ -3,9 +3,11 @@
 The image's gradient is a signal of shape. It recalibrates the features of all levels of the encoder, which are brought
 to one resolution and summed, and the sum joins the deepest level of the decoder.
 
-Where the paper is silent or contradicts itself: the shape signal is the magnitude of the Sobel gradient, scaled to
-[0, 1] in each image; features join at an eighth of the resolution; the spatial weights are either fully connected, as
-figure 2 draws them, for images of one size alone, or a 7x7 convolution, for images of any size.
+Where the paper is silent or contradicts itself: the shape signal is the magnitude of the Sobel gradient of the input,
+scaled to [0, 1] in each image (figure 1 shows one; the published code lacks it); features join at an eighth of the
+resolution, as in figure 1, that is 32x32 for the paper's 256x256; the layers W3 and W4 of the spatial weights are
+either fully connected over all places, as figure 2 draws them, or 7x7 convolutions. Connected layers have a fixed
+number of places: images of other sizes are brought to 32x32 for them and back.
 """
 
 from __future__ import annotations
@@ -34,16 +36,18 @@ class ShapeUNetPreset(UNetPreset):
         shape_width: channels of the shape signal and of the recalibrated features.
         reduction: by which the channel weights' inner layer is narrower.
         spatial: how the spatial weights are computed.
-        edge: of the image, which "connected" weights need; pixels.
+        grid: rows and columns of the places that "connected" weights connect.
     """
 
     shape_width: int
     reduction: int
     spatial: Literal["connected", "convolved"] = "convolved"
-    edge: int = 256
+    grid: int = 32
 
 
-PAPER = ShapeUNetPreset(widths=(64, 128, 256, 512, 1024), shape_width=512, reduction=16, spatial="connected")
+PAPER = ShapeUNetPreset(
+    widths=(64, 128, 256, 512, 1024), channels=11, shape_width=512, reduction=16, spatial="connected"
+)
 COMPACT = ShapeUNetPreset(widths=(8, 16, 32, 64, 128), shape_width=32, reduction=4)
 
 
@@ -79,9 +83,8 @@ class ShapeAttention(nn.Module):
         self.channel_weights = nn.ModuleList(
             nn.Sequential(nn.Linear(width, inner), nn.ReLU(inplace=True), nn.Linear(inner, width)) for _ in widths
         )
-        places = (preset.edge // _JOIN) ** 2
         self.spatial_weights = (
-            nn.Sequential(nn.Flatten(), nn.Linear(places, places), nn.ReLU(inplace=True), nn.Linear(places, places))
+            _ConnectedPlaces(preset.grid)
             if preset.spatial == "connected"
             else nn.Sequential(nn.Conv2d(1, 8, 7, padding=3), nn.ReLU(inplace=True), nn.Conv2d(8, 1, 7, padding=3))
         )
@@ -90,13 +93,26 @@ class ShapeAttention(nn.Module):
     def forward(self, image: Tensor, features: list[Tensor]) -> Tensor:
         """Recalibrate the features (batch, width, rows / 2^level, columns / 2^level) of an image."""
         shape = self.shape_layers(measure_gradient(image))
-        place = torch.sigmoid(self.spatial_weights(shape.mean(1, keepdim=True)).reshape(shape[:, :1].shape))
+        place = torch.sigmoid(self.spatial_weights(shape.mean(1, keepdim=True)))
         total = torch.zeros_like(shape)
         for level, maps in enumerate(features):
             aligned = self.alignments[level](_to_join(maps, level))
             weights = torch.sigmoid(self.channel_weights[level](aligned.mean((2, 3))))[:, :, None, None]
             total = total + self.level_weights[level] * (place * (weights * aligned) + shape)
         return torch.sigmoid(total)
+
+
+class _ConnectedPlaces(nn.Module):
+    """Two fully connected layers over all places of a map, which is brought to their grid and back."""
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.layers = nn.Sequential(nn.Linear(grid**2, grid**2), nn.ReLU(inplace=True), nn.Linear(grid**2, grid**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = self.layers(nnf.adaptive_avg_pool2d(x, self.grid).flatten(1))
+        return nnf.interpolate(weights.reshape(-1, 1, self.grid, self.grid), size=x.shape[2:], mode="bilinear")
 
 
 def _convolve(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -1,13 +1,15 @@
 """Swin-Net: a U-shaped network whose encoder attends within shifted windows (Liu et al. 2021; a baseline of MSA-Net).
 
-The paper does not describe it: patches of 4, windows of 8 where Swin-Tiny has 7, so that they divide images of 256
-pixels, and a decoder of convolutions with the encoder's features beside it.
+The paper names it without describing it. The encoder is Swin-Tiny (patches of 4, windows of 7, widths of 96 * 2^i,
+without the normalisation before patches are merged); here, the decoder of each level is one convolution of the
+features beside it and those from below, and the input has one channel, not three. Windows that a shift wraps around
+the border are not masked, and maps that windows do not divide are padded with zeros.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +39,7 @@ class SwinPreset:
     width: int
     blocks: tuple[int, ...]
     head_width: int = 32
-    window: int = 8
+    window: int = 7
     channels: int = 24
 
     def __post_init__(self) -> None:
@@ -62,10 +64,12 @@ class _Block(nn.Module):
         self.before_attention, self.before_layers = nn.LayerNorm(width), nn.LayerNorm(width)
         self.projection, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.layers = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        places = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij"), -1)
-        steps = places.reshape(-1, 1, 2) - places.reshape(1, -1, 2) + window - 1
         self.bias = nn.Parameter(torch.zeros(self.heads, (2 * window - 1) ** 2))
-        self.steps = (steps[..., 0] * (2 * window - 1) + steps[..., 1]).flatten().tolist()
+        places = list(product(range(window), repeat=2))
+        self.steps = [
+            (row - other_row + window - 1) * (2 * window - 1) + column - other_column + window - 1
+            for (row, column), (other_row, other_column) in product(places, repeat=2)
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, rows, columns, width) to as much."""
@@ -76,18 +80,19 @@ class _Block(nn.Module):
 
     def _attend(self, x: Tensor) -> Tensor:
         """Attend within windows; those that a shift wraps around the border see both sides."""
+        window, shown_rows, shown_columns = self.window, x.shape[1], x.shape[2]
+        x = nnf.pad(x, (0, 0, 0, -shown_columns % window, 0, -shown_rows % window))
         batch, rows, columns, width = x.shape
-        window = self.window
         tiled = x.reshape(batch, rows // window, window, columns // window, window, width)
         windows = tiled.permute(0, 1, 3, 2, 4, 5).reshape(-1, window * window, width)
         heads = self.projection(windows).reshape(-1, window * window, 3, self.heads, width // self.heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind()
         bias = self.bias[:, self.steps].reshape(self.heads, window**2, window**2)
         weights = torch.softmax(query @ key.transpose(2, 3) * (width // self.heads) ** -0.5 + bias, -1)
         mixed = self.output((weights @ value).transpose(1, 2).reshape(-1, window * window, width))
         back = mixed.reshape(batch, rows // window, columns // window, window, window, width)
         whole: Tensor = back.permute(0, 1, 3, 2, 4, 5).reshape(batch, rows, columns, width)
-        return whole
+        return whole[:, :shown_rows, :shown_columns]
 
 
 class _Stage(nn.Module):

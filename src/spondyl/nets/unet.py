@@ -39,7 +39,7 @@ class UNetPreset:
             raise SettingError(f"every width of a U-Net preset must be at least 1, got {self}")
 
 
-PAPER = UNetPreset(widths=(64, 128, 256, 512, 1024))
+PAPER = UNetPreset(widths=(64, 128, 256, 512, 1024), channels=11)
 COMPACT = UNetPreset(widths=(8, 16, 32, 64, 128))
 
 
