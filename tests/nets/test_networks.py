@@ -13,6 +13,7 @@ from spondyl.nets.appearance import Appearance, AppearancePreset, ConvLayer
 from spondyl.nets.bilstm import BiLstm, BiLstmPreset
 from spondyl.nets.context import Context
 from spondyl.nets.grading import SPINENET_HEADS, Grading, GradingPreset, split_gradings
+from spondyl.nets.look_once import LookOnce, LookOncePreset, PointNet
 from spondyl.nets.vfr import COMPACT, OUTPUT_CHANNELS, Vfr, VfrPreset, _UpBlock
 
 TINY_VFR = VfrPreset(
@@ -31,6 +32,10 @@ CASES = {
     "compact appearance": (lambda: Appearance(COMPACT_APPEARANCE), (3, 1, 64, 64, 8)),
     "context": (Context, (3, 1, 64, 24)),
     "tiny bilstm": (lambda: BiLstm(BiLstmPreset(columns=5, hidden=8)), (3, 1, 7, 6)),
+    "tiny look-once": (lambda: LookOnce(LookOncePreset(width=8, pairs=4, message=8, rounds=2)), (3, 1, 7, 2)),
+    "pointnet": (PointNet, (3, 1, 7, 2)),
+    "published pointnet": (lambda: PointNet("linear", 7), (3, 1, 7, 2)),
+    "equivariant pointnet": (lambda: PointNet("equivariant"), (3, 1, 7, 2)),
     "tiny grading": (lambda: Grading(TINY_GRADING), (3, 1, 5, 32, 48)),
 }
 

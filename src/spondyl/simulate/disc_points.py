@@ -172,7 +172,7 @@ def find_chains(levels: Sequence[Level], centres_ras_mm: Float) -> tuple[DiscCha
 
 
 def draw_chain(rng: np.random.Generator) -> DiscChain:
-    """Draw a patient's column as phantoms have it, and return its discs C2/C3 to the sacrum."""
+    """Draw a patient's column as phantoms have it, and return its discs from C2/C3 to the one above S1."""
     vertebrae = place_column(draw_plan(rng)).vertebrae[:-1]
     centres = np.array([vertebra.centre_ras_mm for vertebra in vertebrae])
     (chain,) = find_chains([vertebra.level for vertebra in vertebrae], centres)
