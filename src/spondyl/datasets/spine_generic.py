@@ -4,8 +4,8 @@
     derivatives/labels/sub-XX/anat/sub-XX_T1w*_labels-disc-manual.nii.gz, and so on
 
 A point is a single voxel whose value is the disc's code (3 = C2/C3); 1, 2 and 30 and above are no discs. It lies on
-the posterior edge of the disc, as is customary for the Spinal Cord Toolbox, whose codes these are; so it does in the one
-scan with such points that could be looked at, ivadomed's test data. The discs' centres are not marked. A disc is
+the posterior edge of the disc, as is customary for the Spinal Cord Toolbox, whose codes these are; so it does in the
+one scan with such points that could be looked at, ivadomed's test data. The discs' centres are not marked. A disc is
 therefore outlined as a quadrilateral of published depth and height, the middle of whose posterior side is the point:
 the edge is the marked one, and the centre lies half a mean depth in front of it, a millimetre off or two, since people
 differ.
