@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, count_scores, make_heat, make_score
 
 __all__ = [
     "COMPACT",
@@ -128,7 +127,7 @@ class Hourglass(DiscNetwork):
         )
         self.scores = nn.ModuleList(make_score(width, preset.channels) for _ in stacks)
         self.feature_returns = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in stacks[1:])
-        self.score_returns = nn.ModuleList(nn.Conv2d(preset.channels, width, 1) for _ in stacks[1:])
+        self.score_returns = nn.ModuleList(nn.Conv2d(count_scores(preset.channels), width, 1) for _ in stacks[1:])
 
     def _refinement(self, width: int) -> tuple[nn.Module, ...]:
         """Make the layers that refine the features of each hourglass; a plain one has none."""
@@ -153,4 +152,4 @@ class Hourglass(DiscNetwork):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat of every hourglass."""
-        return DiscPrediction(heat=tuple(torch.sigmoid(score) for score in self.stages(x)[1]))
+        return DiscPrediction(heat=tuple(make_heat(score) for score in self.stages(x)[1]))

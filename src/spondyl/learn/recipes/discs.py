@@ -40,6 +40,9 @@ VARIANCE_PX = 10.0
 CONTRAST_WEIGHT = 0.1
 """The weight of the contrastive loss (MSA-Net's lambda)."""
 
+_LOG_SCALE = 0.5
+"""Half-width of the change of size: a close look at a neck shows discs as large as lumbar ones."""
+
 _EMBEDDING = 32
 """The dimensions to which embeddings are projected for the contrast, in training alone."""
 
@@ -87,7 +90,7 @@ class DiscStream(Stream[DiscBatch]):
         super().__init__(seed)
         self.groups = [[_Prepared(exam) for exam in group] for group in exams]
         self.batch, self.size = batch, size
-        self.augmentation = Augmentation()
+        self.augmentation = Augmentation(log_scale=_LOG_SCALE)
 
     def draw(self, rng: np.random.Generator) -> DiscBatch:
         """Draw one batch."""
@@ -250,10 +253,18 @@ class DiscRecipe(Recipe):
             count=POSTERIOR_CHANNEL + 1,
         )
         supervised = nnf.max_pool2d(batch.supervised.float(), stride) > 0
-        errors = [heat_loss(heat.float(), target, supervised) for heat in predicted.heat]
+        errors = [
+            heat_loss(heat.float(), target, supervised) + heat_loss(_merge(heat.float()), _merge(target), supervised)
+            for heat in predicted.heat
+        ]
         loss = torch.stack(errors).mean()
         self.log("loss", loss)
         if predicted.embeddings is not None and self.projection is not None:
             embeddings = self.projection(predicted.embeddings).float()
             loss = loss + CONTRAST_WEIGHT * prototype_contrast(embeddings, target, supervised)
         return loss
+
+
+def _merge(heat: Tensor) -> Tensor:
+    """Sum the heat of all discs, whatever their names, beside that of the edges."""
+    return torch.cat([heat[:, :-1].sum(1, keepdim=True), heat[:, -1:]], 1)
