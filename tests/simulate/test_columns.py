@@ -148,7 +148,7 @@ def test_a_scan_ends_before_the_next_vertebra_that_a_detector_could_find(seed):
     drawn = draw_column(rng, view=view)
     levels = drawn.numbering.levels
     centres = (drawn.tops_mm + drawn.bottoms_mm) / 2
-    assert 0 < centres[0]
+    assert centres[0] > 0
     assert centres[-1] < drawn.height_mm
     twin = np.random.default_rng(seed)
     whole_column = draw_column(twin, view=lambda levels, rng: (choose_any_view(levels, rng), whole(levels, rng))[1])
