@@ -10,7 +10,7 @@ import torch
 
 from spondyl.datasets.source import Exam, Source, SplitPart
 from spondyl.errors import InputError, SettingError
-from spondyl.identify.order import OrderCosts
+from spondyl.identify.costs import OrderCosts
 from spondyl.learn.provenance import describe_command, find_commit
 from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream, fit, validate

@@ -40,8 +40,8 @@ def prototype_contrast(
     A prototype is the mean embedding of a class in the batch. Each place is drawn to the prototype of its class and
     away from the others (L_align); prototypes are driven apart (L_proto, the mean positive cosine of each pair). As
     many places of the background as of all discs count, evenly spread, so that it does not outweigh them; places near a
-    disc belong to neither. Embeddings are averaged after they are scaled to length 1. The text names the classes both "disc
-    and non-disc" and each disc; here, each disc is one, and the background.
+    disc belong to neither. Embeddings are averaged after they are scaled to length 1. The text names the classes both
+    "disc and non-disc" and each disc; here, each disc is one, and the background.
 
     Args:
         embeddings: (batch, dimensions, rows, columns).
