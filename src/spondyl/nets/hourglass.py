@@ -3,8 +3,8 @@
 It maps an image to heat maps at a quarter of its resolution, one for each disc and one for all posterior edges. Two
 hourglasses follow each other; the second gets the features and the heat of the first. The paper upsamples the heat to
 the image's resolution, which adds nothing that interpolating a peak does not. Its scores have no bounds; here, they
-pass a sigmoid, as in Look-Once and MSA-Net. Blocks and their number are those of the published program: one block for each
-place, biases everywhere.
+pass a sigmoid, as in Look-Once and MSA-Net. Blocks and their number are those of the published program: one block for
+each place, biases everywhere.
 """
 
 from __future__ import annotations

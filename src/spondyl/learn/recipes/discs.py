@@ -22,7 +22,7 @@ from spondyl.learn.training import NetworkTraining, train_network
 from spondyl.locate.disc_channels import POSTERIOR_CHANNEL, channel_of
 from spondyl.locate.disc_losses import heat_loss, prototype_contrast
 from spondyl.locate.disc_targets import render_disc_heat
-from spondyl.locate.discs import SLAB_MM, WORKING_MM
+from spondyl.locate.discs import CLOSE_MM, SLAB_MM, WORKING_MM
 from spondyl.locate.vfr import normalise
 from spondyl.nets.disc_network import DiscNetwork
 
@@ -55,7 +55,7 @@ def train_discs(request: TrainingRequest) -> None:
         steps=2000,
         recipe=DiscRecipe,
         stream=lambda groups, seed: DiscStream(groups, batch=8, size=256, seed=seed),
-        settings=lambda _: {"working_mm": WORKING_MM, "slab_mm": SLAB_MM, "variance_px": VARIANCE_PX},
+        settings=lambda _: {"working_mm": WORKING_MM, "close_mm": CLOSE_MM, "slab_mm": SLAB_MM},
     )
     train_network(training, request)
 
