@@ -116,7 +116,8 @@ def find_edges(peaks: Sequence[Peak], heat: Heat) -> Float:
     seen = ~np.isnan(offsets[:, 0])
     usual = offsets[seen].mean(0) if seen.any() else np.array([0.0, _USUAL_EDGE_MM / heat.pixel_mm])
     places = np.array([peak.place for peak in peaks]).reshape(-1, 3)
-    return places + np.pad(np.where(seen[:, None], offsets, usual), ((0, 0), (1, 0)))
+    behind: Float = np.pad(np.where(seen[:, None], offsets, usual), ((0, 0), (1, 0)))
+    return places + behind
 
 
 def _find_edge(edges: Float, peak: Peak, pixel_mm: float) -> Float | None:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from spondyl.nets.disc_network import DiscPrediction, make_heat
-from spondyl.nets.hourglass import COMPACT, PAPER, Hourglass, HourglassPreset
+from spondyl.nets.hourglass import Hourglass, HourglassPreset
 
-__all__ = ["COMPACT", "PAPER", "AttentionHourglass"]
+__all__ = ["AttentionHourglass"]
 
 
 class AttentionHourglass(Hourglass):
