@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
-__all__ = ["heat_loss", "prototype_contrast"]
+__all__ = ["TEMPERATURE", "heat_loss", "prototype_contrast"]
 
 DISC_HEAT = 0.3
 """A place belongs to the disc whose heat is highest there, if it is above this."""

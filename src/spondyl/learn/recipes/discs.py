@@ -20,7 +20,7 @@ from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream
 from spondyl.learn.training import NetworkTraining, train_network
 from spondyl.locate.disc_channels import POSTERIOR_CHANNEL, channel_of
-from spondyl.locate.disc_losses import heat_loss, prototype_contrast
+from spondyl.locate.disc_losses import TEMPERATURE, heat_loss, prototype_contrast
 from spondyl.locate.disc_targets import render_disc_heat
 from spondyl.locate.discs import CLOSE_MM, SLAB_MM, WORKING_MM
 from spondyl.locate.vfr import normalise
@@ -224,15 +224,30 @@ class DiscRecipe(Recipe):
     """Learns heat by its mean squared error, and embeddings by contrast where the network has any.
 
     The network maps (batch, 1, rows, columns) to (batch, 24, rows / stride, columns / stride).
+
+    Args:
+        network: the network to train.
+        steps, learning_rate: see `Recipe`.
+        contrast_weight: weight of the contrastive loss.
+        temperature: of the contrast.
     """
 
     network: DiscNetwork
 
-    def __init__(self, network: DiscNetwork, *, steps: int, learning_rate: float = 1e-3) -> None:
+    def __init__(
+        self,
+        network: DiscNetwork,
+        *,
+        steps: int,
+        learning_rate: float = 1e-3,
+        contrast_weight: float = CONTRAST_WEIGHT,
+        temperature: float = TEMPERATURE,
+    ) -> None:
         # torch's stubs leave the keyword out
         channels_last = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(channels_last, steps=steps, learning_rate=learning_rate)
-        width = network.embedding_channels
+        self.contrast_weight, self.temperature = contrast_weight, temperature
+        width = network.embedding_channels if contrast_weight else 0
         self.projection = (
             nn.Sequential(nn.Conv2d(width, _EMBEDDING, 1), nn.ReLU(inplace=True), nn.Conv2d(_EMBEDDING, _EMBEDDING, 1))
             if width
@@ -261,7 +276,8 @@ class DiscRecipe(Recipe):
         self.log("loss", loss)
         if predicted.embeddings is not None and self.projection is not None:
             embeddings = self.projection(predicted.embeddings).float()
-            loss = loss + CONTRAST_WEIGHT * prototype_contrast(embeddings, target, supervised)
+            contrast = prototype_contrast(embeddings, target, supervised, temperature=self.temperature)
+            loss = loss + self.contrast_weight * contrast
         return loss
 
 
