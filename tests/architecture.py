@@ -138,7 +138,7 @@ def page() -> str:
             table(
                 ("network", "sizes", "file"),
                 (
-                    (code(name), ", ".join(one.presets), code(f"nets/{one.source.name}"))
+                    (code(name), ", ".join(one.presets), code(f"nets/{one.sources[0].name}"))
                     for name, one in NETWORKS.items()
                 ),
             ),

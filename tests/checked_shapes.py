@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 __all__ = ["ROOMS", "check"]
 
-ROOMS = ("anatomy", "geometry", "identify", "locate", "metrics", "simulate", "labelling", "reading", "study")
+ROOMS = ("anatomy", "geometry", "identify", "locate", "refine", "metrics", "simulate", "labelling", "reading", "study")
 """Where types are checked: in the arithmetic. Elsewhere it would cost more time than it finds mistakes."""
 
 _KINDS: dict[Any, Any] = {np.floating: Float, np.float64: Float64, np.float32: Float32, np.bool_: Bool, np.intp: Int}

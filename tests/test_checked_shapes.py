@@ -13,9 +13,9 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance, polygon_areas
 from spondyl.geometry.interpolate import sample_bicubic
 from spondyl.geometry.resize import resize_slices
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.evidence import log_softmax
 from spondyl.identify.height_map import read_rows
-from spondyl.identify.order import OrderCosts
 from spondyl.types import Float
 
 SLICES = np.zeros((2, 5, 5), np.float32)
@@ -63,7 +63,7 @@ for room in {ROOMS}:
     for module in pkgutil.walk_packages(getattr(package, "__path__", []), package.__name__ + "."):
         if module.name != "spondyl.locate.vfr_targets":  # needs PyTorch
             importlib.import_module(module.name)
-from spondyl.identify.order import OrderCosts
+from spondyl.identify.costs import OrderCosts
 print(OrderCosts().rejections(np.ones((4, 2))).shape, {{"jaxtyping", "beartype"}} & sys.modules.keys())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

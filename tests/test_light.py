@@ -23,12 +23,14 @@ from spondyl.phantom.write import Format, write_phantom
 from spondyl.pipeline import analyze
 
 WITH_TORCH = {
+    "benches.look_once.networks",
     "benches.rate",
     "engine.torch_engine",
     "learn.augment",
     "learn.recipes.appearance",
     "learn.recipes.bilstm",
     "learn.recipes.context",
+    "learn.recipes.look_once",
     "learn.recipes.vfr",
     "learn.simulated",
     "learn.trainer",
@@ -39,6 +41,7 @@ WITH_TORCH = {
     "nets.bilstm",
     "nets.context",
     "nets.grading",
+    "nets.look_once",
     "nets.vfr",
     "nets.weights",
 }

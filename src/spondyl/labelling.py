@@ -7,13 +7,17 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from spondyl.anatomy.disc import Disc
+from spondyl.anatomy.disc import Disc, discs_of
 from spondyl.anatomy.level import Level
+from spondyl.anatomy.numbering import NUMBERINGS
 from spondyl.types import Float
 
-__all__ = ["LEVELS", "Labelling", "Labellings", "Levels", "MarkSequence"]
+__all__ = ["DISCS", "LEVELS", "Labelling", "Labellings", "Levels", "MarkSequence"]
 
 LEVELS = tuple(Level)
+
+DISCS = tuple(dict.fromkeys(disc for numbering in NUMBERINGS for disc in discs_of(numbering)))
+"""The discs of all numbering variants."""
 
 Mark = TypeVar("Mark", Level, Disc)
 """The name of a candidate: a vertebra's level, or a disc."""
@@ -25,7 +29,7 @@ class MarkSequence(Generic[Mark]):
 
     Args:
         levels: one name per candidate, top to bottom; None for a candidate that is rejected.
-        log_probability: of the whole answer.
+        log_probability: of the whole answer, which may be about other kinds of candidates as well.
     """
 
     levels: tuple[Mark | None, ...]
@@ -49,6 +53,7 @@ class Labelling(Generic[Mark]):
         size: posterior mean of the patient's size relative to the spacing table.
         trained_levels: the uppermost and the lowest level that the networks behind it were trained on; None where that
             is every level.
+        missed: probability of each level that it has no candidate although the column has candidates above and below.
     """
 
     sequences: tuple[MarkSequence[Mark], ...]
@@ -58,6 +63,7 @@ class Labelling(Generic[Mark]):
     numberings: dict[str, float] = field(default_factory=dict)
     size: float = 1.0
     trained_levels: tuple[Level, Level] | None = None
+    missed: dict[Level, float] = field(default_factory=dict)
 
     @property
     def levels(self) -> tuple[Mark | None, ...]:

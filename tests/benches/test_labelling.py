@@ -11,13 +11,13 @@ from spondyl.benches.comparison import COMPARED
 from spondyl.benches.labelling import compare_namers, name_and_score
 from spondyl.identify.appearance import BodyEvidence
 from spondyl.identify.beam import BeamCosts
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.height_map import HeightMapSettings
 from spondyl.identify.methods.argmax import name_each
 from spondyl.identify.methods.beam import BeamNamer
 from spondyl.identify.methods.bilstm import RecurrentNamer
 from spondyl.identify.methods.context import ContextNamer, refine_logits
 from spondyl.identify.methods.order import OrderNamer
-from spondyl.identify.order import OrderCosts
 from spondyl.simulate.appearance import FAIR, GOOD, AppearanceSimulation
 from spondyl.simulate.conditions import CONDITIONS, CONTROL, USUAL, draw_patients
 

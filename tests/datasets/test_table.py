@@ -71,7 +71,9 @@ def test_one_file_and_one_line_are_a_kind_of_data_or_a_recipe_everywhere(tmp_pat
     assert "show: shows its data" in helped
     assert "pictures (pictures of nothing), got 'films'" in call("show", "--data", "films:here", "-o", "run").stderr
     assert "show (shows its data), got 'dance'" in call("dance", "-o", "run").stderr
-    assert "--data phantoms:PATH or --data pictures:PATH" in call("show", "-o", "run").stderr
+    assert (
+        "--data phantoms:PATH or --data spine-generic:PATH or --data pictures:PATH" in call("show", "-o", "run").stderr
+    )
     done = call("show", "--data", f"pictures:{tmp_path}", "-o", "run")
     assert done.stdout.split("\n")[0] == f"pictures of {tmp_path.name} nothing pictures; licence: none stated run", (
         done.stderr

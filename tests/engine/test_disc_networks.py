@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from spondyl.engine.openvino_engine import OpenVinoEngine, processor_has_bfloat16
+from spondyl.nets.disc_network import HEAT_MAPS, count_scores
 from spondyl.nets.presets import build
 from spondyl.types import Float32
 
@@ -29,8 +30,8 @@ def module(name: str) -> nn.Module:
             nn.init.normal_(layer.running_mean, 0, 0.2)
             nn.init.uniform_(layer.running_var, 0.5, 2)
             nn.init.normal_(layer.bias, 0, 0.2)
-        if isinstance(layer, nn.Conv2d) and layer.out_channels == 24:
-            nn.init.zeros_(layer.bias)  # of the scores
+        if isinstance(layer, nn.Conv2d) and layer.out_channels == count_scores(HEAT_MAPS):
+            nn.init.zeros_(layer.bias)
     return made.eval()
 
 

@@ -26,6 +26,9 @@ CASES = {
     "appearance-spinenet": (1, 1, 224, 224, 16),
     "context-spinenet": (2, 1, 48, 24),
     "bilstm-compact": (3, 1, 7, 25),
+    "look-once-compact": (3, 1, 9, 2),
+    "look-once-equivariant": (3, 1, 9, 2),
+    "look-once-20-published": (3, 1, 20, 2),
 }
 # How many roundings lie one after another: of each convolution the kernel and what it is applied to.
 DEPTH = {
@@ -34,6 +37,9 @@ DEPTH = {
     "appearance-spinenet": 2 * 7,
     "context-spinenet": 2 * 9,
     "bilstm-compact": 2 * (2 * 7 + 1),  # both layers once for each of seven detections, then the head
+    "look-once-compact": 2 * (1 + 2 + 4 * 5 + 2),  # points, pairs, five products in each of four rounds, the head
+    "look-once-equivariant": 2 * 16,  # six layers align, six follow, three relate, one is the head
+    "look-once-20-published": 2 * 15,
 }
 
 
@@ -46,7 +52,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def module(case: str) -> nn.Module:
     """Random weights with batch statistics, scales and signs as training leaves them."""
     torch.manual_seed(3)
-    made = build(*case.split("-"))
+    made = build(*case.rsplit("-", 1))
     for layer in made.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             nn.init.normal_(layer.running_mean, 0, 0.2)
@@ -60,12 +66,12 @@ def module(case: str) -> nn.Module:
 @cache
 def engine(kind: str, case: str, bfloat16: bool = False) -> Engine:
     if kind == "torch":
-        entry = network_entry(*case.split("-"))
-        own = build(*case.split("-"))
+        entry = network_entry(*case.rsplit("-", 1))
+        own = build(*case.rsplit("-", 1))
         own.load_state_dict(module(case).state_dict())
         return TorchEngine(own, axes=len(CASES[case]), multiples=entry.multiples, bfloat16=bfloat16)
     state = {key: value.numpy() for key, value in module(case).state_dict().items()}
-    return OpenVinoEngine(*case.split("-"), state, bfloat16=bfloat16, threads=1)
+    return OpenVinoEngine(*case.rsplit("-", 1), state, bfloat16=bfloat16, threads=1)
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> Float32:
@@ -106,7 +112,7 @@ def test_any_size_is_the_reference_on_a_zero_padded_image_cropped_back(
     kind: str, case: str, size: tuple[int, int]
 ) -> None:
     x = noise((2, 1, *size))
-    multiples = network_entry(*case.split("-")).multiples
+    multiples = network_entry(*case.rsplit("-", 1)).multiples
     padded = np.pad(x, [(0, 0), (0, 0), *((0, -n % m) for n, m in zip(size, multiples, strict=True))])
     expected = reference(case, padded)[..., : size[0], : size[1]]
     got = engine(kind, case)(x)
@@ -215,9 +221,9 @@ def test_cuda_that_is_not_there_is_refused(shelf: tuple[Path]) -> None:
 def test_cuda_is_the_reference_within_its_precision(case: str, bfloat16: bool) -> None:
     x = noise(CASES[case])
     expected = reference(case, x)
-    own = build(*case.split("-"))
+    own = build(*case.rsplit("-", 1))
     own.load_state_dict(module(case).state_dict())
-    multiples = network_entry(*case.split("-")).multiples
+    multiples = network_entry(*case.rsplit("-", 1)).multiples
     cuda = TorchEngine(own, axes=x.ndim, multiples=multiples, device="cuda", bfloat16=bfloat16)
     # float32 convolutions on CUDA may use TF32, which keeps 10 bits of mantissa
     rounding = 2**-9 if bfloat16 else 2**-11

@@ -13,12 +13,12 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.appearance import AppearanceIdentifier, body_evidence
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.crops import COMPACT
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.height_map import HeightMapSettings
 from spondyl.identify.methods.context import ContextNamer, refine_logits
 from spondyl.identify.methods.order import OrderNamer
-from spondyl.identify.order import OrderCosts
 from spondyl.reading import Candidates
 from spondyl.stage import Structure
 from spondyl.study import Study

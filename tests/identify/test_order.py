@@ -15,9 +15,11 @@ from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import FOUR_LUMBAR, NUMBERINGS, REGULAR, SIX_LUMBAR, THIRTEEN_THORACIC, Numbering
 from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.misses import MissRates
-from spondyl.identify.order import REFERENCE_SD_MM, STUDENT_DEGREES, OrderCosts, decode
+from spondyl.identify.order import decode
+from spondyl.identify.weights import REFERENCE_SD_MM, STUDENT_DEGREES
 
 SMALL = (
     Numbering(name="plain", levels=(Level.T11, Level.T12, Level.L1, Level.L2), prior=0.6),

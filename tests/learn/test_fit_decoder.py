@@ -7,8 +7,8 @@ import pytest
 
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
-from spondyl.identify.order import OrderCosts
 from spondyl.learn.fit_decoder import CalibrationExample, ascend, fit_calibration
 
 GIVEN = OrderCosts(spacing=0.0, rejection=20.0)

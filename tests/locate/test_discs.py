@@ -10,7 +10,7 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.stack import SagittalStack
 from spondyl.locate.disc_channels import POSTERIOR_CHANNEL
 from spondyl.locate.disc_targets import render_disc_heat
-from spondyl.locate.discs import WORKING_MM, detect_discs
+from spondyl.locate.discs import CLOSE_MM, WORKING_MM, _find_large, detect_discs
 from spondyl.stage import Structure
 
 SLICE_MM, PIXEL_MM = 4.0, np.array([0.8, 1.0])
@@ -30,30 +30,36 @@ def stack() -> SagittalStack:
 class Painted:
     """A network that predicts painted heat, slab by slab, whatever it is shown.
 
-    A disc is seen in the slabs whose middle lies within 2.5 slices of its own.
+    A disc is seen in the slabs whose middle lies within 2.5 slices of its own. The whole scan is shown first, and then
+    perhaps the upper part again from near.
     """
 
-    def __init__(self, stride: int, *, slabs: int = 11, height: float = 1.0, shows_edges: bool = True) -> None:
+    def __init__(
+        self, stride: int, *, slabs: int = 11, first: float = 0.5, height: float = 1.0, shows_edges: bool = True
+    ) -> None:
         self.stride, self.height, self.shows_edges = stride, height, shows_edges
-        self.places = iter(np.arange(slabs) + 0.5)
+        self.slabs, self.first, self.seen = slabs, first, 0
+
+    @property
+    def looks(self) -> int:
+        """How often the scan was looked at."""
+        return self.seen // self.slabs
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        rows, columns = (edge // self.stride for edge in images.shape[2:])
-        maps = []
-        for _ in images:
-            shown = np.abs(CENTRES[:, 0] - next(self.places)) <= 2.5
-            edges = EDGES[shown] if self.shows_edges else EDGES[:0]
-            points = np.concatenate([CENTRES[shown], edges])[:, 1:]
-            channels = [*np.array(CHANNELS)[shown], *[POSTERIOR_CHANNEL] * len(edges)]
-            maps.append(self._paint(points, channels, (rows, columns)))
-        return self.height * np.concatenate(maps)
+        return self.height * np.concatenate([self._predict(images.shape[2:]) for _ in images])
 
-    def _paint(self, points: np.ndarray, channels: list[int], shape: tuple[int, int]) -> np.ndarray:
-        old = np.array(SHAPE[1:])
-        scale = old / np.rint(old * PIXEL_MM / WORKING_MM)
-        pixels = torch.as_tensor((points + 0.5) / scale - 0.5, dtype=torch.float32)
+    def _predict(self, shape: tuple[int, int]) -> np.ndarray:
+        shown = np.abs(CENTRES[:, 0] - self.first - self.seen % self.slabs) <= 2.5
+        edges = EDGES[shown] if self.shows_edges else EDGES[:0]
+        channels = [*np.array(CHANNELS)[shown], *[POSTERIOR_CHANNEL] * len(edges)]
+        points = np.concatenate([CENTRES[shown], edges])[:, 1:]
+        pixel_mm = CLOSE_MM if self.looks else WORKING_MM
+        self.seen += 1
+        scale = np.rint(SHAPE[1:] * PIXEL_MM / pixel_mm) / SHAPE[1:]  # images have whole pixels
+        pixels = torch.as_tensor((points + 0.5) * scale - 0.5, dtype=torch.float32)
+        rows, columns = (edge // self.stride for edge in shape)
         heat = render_disc_heat(
-            pixels[None], torch.tensor([channels]), shape, stride=self.stride, variance_px=10.0, count=24
+            pixels[None], torch.tensor([channels]), (rows, columns), stride=self.stride, variance_px=10.0, count=24
         )
         return heat.numpy()
 
@@ -89,6 +95,28 @@ def test_edges_that_are_nowhere_seen_lie_at_the_usual_distance_behind():
 def test_one_thin_slice_is_enough():
     one = stack()
     thin = SagittalStack(voxels=one.voxels[:1], affine=one.affine)
-    painted = Painted(4, slabs=1)
-    painted.places = iter([5.0])
-    assert len(detect_discs(thin, painted)) == len(CENTRES)
+    assert len(detect_discs(thin, Painted(4, slabs=1, first=5.0))) == len(CENTRES)
+
+
+def test_names_are_the_channels_with_the_most_heat():
+    found = detect_discs(stack(), Painted(4))
+    assert tuple(found.logits.argmax(1)) == CHANNELS
+    assert (np.sort(found.logits, axis=1)[:, -2] < -10).all()
+
+
+def test_a_scan_is_looked_at_from_near_only_where_small_discs_may_be(monkeypatch):
+    painted = Painted(4)
+    detect_discs(stack(), painted)
+    assert painted.looks == 2  # 48 mm of the scan lie above the first disc
+    high = CENTRES - (0, 40, 0)
+    monkeypatch.setitem(globals(), "CENTRES", high)
+    painted = Painted(4)
+    detect_discs(stack(), painted)
+    assert painted.looks == 1
+
+
+def test_rows_below_which_discs_are_large():
+    assert _find_large(np.array([10.0, 40, 72])) == 10
+    assert _find_large(np.array([10.0, 27, 45, 75, 106])) == 45
+    assert _find_large(np.array([10.0, 27, 45])) == np.inf
+    assert _find_large(np.array([10.0])) == _find_large(np.array([])) == np.inf

@@ -22,6 +22,7 @@ from spondyl.nets import (
     swin_net,
     unet,
 )
+from spondyl.nets.disc_network import make_heat
 from spondyl.nets.hourglass import Hourglass, HourglassPreset
 from spondyl.nets.presets import NETWORKS, build
 
@@ -78,6 +79,22 @@ def test_a_fresh_network_predicts_little_heat(name: str) -> None:
     torch.manual_seed(0)
     with torch.inference_mode():
         assert build(name, "compact").eval()(random_maps(1, 1, 64, 64)).mean() < 0.2
+
+
+def test_heat_of_a_disc_is_that_of_any_disc_times_the_probability_of_its_name() -> None:
+    scores = 4 * random_maps(2, 25, 3, 3) - 2
+    heat = make_heat(scores)
+    assert heat.shape == (2, 24, 3, 3)
+    for image, row, column in product(range(2), range(3), range(3)):
+        disc, edge, *names = scores[image, :, row, column].tolist()
+        total = sum(math.exp(name) for name in names)
+        expected = [*(sigmoid(disc) * math.exp(name) / total for name in names), sigmoid(edge)]
+        assert heat[image, :, row, column].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_papers_maps_have_a_sigmoid_each() -> None:
+    scores = random_maps(1, 11, 2, 2)
+    assert torch.equal(make_heat(scores), torch.sigmoid(scores))
 
 
 @pytest.mark.parametrize("name", STRIDES)

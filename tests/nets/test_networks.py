@@ -1,6 +1,7 @@
 """Laws that every network keeps, whatever its weights, and what each refuses."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,8 +14,20 @@ from spondyl.nets.appearance import Appearance, AppearancePreset, ConvLayer
 from spondyl.nets.bilstm import BiLstm, BiLstmPreset
 from spondyl.nets.context import Context
 from spondyl.nets.grading import SPINENET_HEADS, Grading, GradingPreset, split_gradings
+from spondyl.nets.look_once import LookOnce, LookOncePreset, PointNet
+from spondyl.nets.presets import build
 from spondyl.nets.vfr import COMPACT, OUTPUT_CHANNELS, Vfr, VfrPreset, _UpBlock
 
+DISC_NETWORKS = (
+    "unet",
+    "shape-unet",
+    "hourglass",
+    "attention-hourglass",
+    "hca-net",
+    "msa-net",
+    "countception",
+    "swin-net",
+)
 TINY_VFR = VfrPreset(
     block="bottleneck",
     blocks=(1, 1, 2, 1),
@@ -31,7 +44,12 @@ CASES = {
     "compact appearance": (lambda: Appearance(COMPACT_APPEARANCE), (3, 1, 64, 64, 8)),
     "context": (Context, (3, 1, 64, 24)),
     "tiny bilstm": (lambda: BiLstm(BiLstmPreset(columns=5, hidden=8)), (3, 1, 7, 6)),
+    "tiny look-once": (lambda: LookOnce(LookOncePreset(width=8, pairs=4, message=8, rounds=2)), (3, 1, 7, 2)),
+    "pointnet": (PointNet, (3, 1, 7, 2)),
+    "published pointnet": (lambda: PointNet("linear", 7), (3, 1, 7, 2)),
+    "equivariant pointnet": (lambda: PointNet("equivariant"), (3, 1, 7, 2)),
     "tiny grading": (lambda: Grading(TINY_GRADING), (3, 1, 5, 32, 48)),
+    **{f"compact {name}": (partial(build, name, "compact"), (3, 1, 64, 64)) for name in DISC_NETWORKS},
 }
 
 
@@ -53,9 +71,9 @@ def random_input(shape: tuple[int, ...], seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_batch_gives_what_its_items_give_one_by_one(case: str) -> None:
-    build, shape = CASES[case]
+    make, shape = CASES[case]
     torch.manual_seed(0)
-    module, x = lively(build()), random_input(shape)
+    module, x = lively(make()), random_input(shape)
     with torch.inference_mode():
         together = module(x)
         apart = torch.cat([module(item[None]) for item in x])
@@ -64,19 +82,19 @@ def test_a_batch_gives_what_its_items_give_one_by_one(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_input_is_not_changed(case: str) -> None:
-    build, shape = CASES[case]
+    make, shape = CASES[case]
     x = random_input(shape)
     before = x.clone()
     with torch.inference_mode():
-        lively(build())(x)
+        lively(make())(x)
     assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_gradient_reaches_every_parameter(case: str) -> None:
-    build, shape = CASES[case]
+    make, shape = CASES[case]
     torch.manual_seed(0)
-    module = build().train()
+    module = make().train()
     module(random_input(shape)).square().mean().backward()
     silent = [name for name, p in module.named_parameters() if p.grad is None]
     assert silent == []

@@ -168,13 +168,14 @@ def test_a_disc_is_marked_at_its_centre_and_its_posterior_edge_and_nowhere_else(
         255 * imread(io.BytesIO(draw_overview(findings_of(volume, discs=discs), stack)))[..., :3].mean(-1)
         for discs in ((), (disc,))
     )
-    rows, columns = np.nonzero(np.abs(marked - without) > 40)
+    changed = np.abs(marked - without)[: len(marked) * 3 // 4]  # below it stands whether anything was found
+    rows, columns = np.nonzero(changed > 40)
     height_mm, top_mm = volume.voxels.shape[2], -30 + volume.voxels.shape[2] - 0.5
     shown_mm = top_mm - rows / marked.shape[0] * height_mm
     assert shown_mm.min() > -4
     assert shown_mm.max() < 5
     centre_row = round((top_mm - 0.0) / height_mm * marked.shape[0])
-    assert abs(np.abs(marked - without)[centre_row - 3 : centre_row + 4]).max() > 80
+    assert changed[centre_row - 3 : centre_row + 4].max() > 80
     assert np.ptp(columns) / marked.shape[0] * height_mm > 12  # from the centre to the edge, and on to the name
 
 

@@ -18,10 +18,10 @@ from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
 from spondyl.identify.appearance import BodyEvidence, Namer
 from spondyl.identify.beam import BeamCosts
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.methods.beam import BeamNamer
 from spondyl.identify.methods.context import ContextNamer, refine_logits
 from spondyl.identify.methods.order import OrderNamer
-from spondyl.identify.order import OrderCosts
 from spondyl.labelling import Levels
 from spondyl.learn.fit_decoder import CHOICES, CalibrationExample, CalibrationFit, fit_calibration
 from spondyl.metrics.calibration import measure_calibration

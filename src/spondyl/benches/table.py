@@ -99,6 +99,8 @@ BENCHES: tuple[Bench, ...] = (
     Bench("disc-labelling", True, f"{_FOLDER}.disc_labelling.bench:run_disc_labelling", "discs found and named"),
     Bench("look-once-table2", True, f"{_FOLDER}.look_once.table2:run_table2", "false disc points removed, by method"),
     Bench("look-once-fig8", False, f"{_FOLDER}.look_once.fig8:run_fig8", "time of removing false disc points"),
+    Bench("disc-networks", False, f"{_FOLDER}.disc_networks:run_disc_networks", "size and time of disc networks"),
+    Bench("msa-ablation", False, f"{_FOLDER}.msa_ablation:run_msa_ablation", "the parts of MSA-Net"),
     Bench("hostile", False, f"{_FOLDER}.hostile.bench:run_hostile", "the command line on hostile inputs"),
 )
 

@@ -45,6 +45,7 @@ class DataKind:
 KINDS: tuple[DataKind, ...] = (
     DataKind("exams", "spondyl.datasets.exams:open_exams", "a folder of scans with masks, by the published split"),
     DataKind("phantoms", "spondyl.datasets.phantoms:open_phantoms", "a folder of phantoms, made where missing"),
+    DataKind("spine-generic", "spondyl.datasets.spine_generic:open_spine_generic", "disc points of Spine Generic"),
 )
 
 

@@ -15,11 +15,11 @@ from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError, WeightsError
 from spondyl.geometry.instance import VertebraInstance, centroids_ras_mm
 from spondyl.geometry.stack import SagittalStack
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.crops import CROPS, CropGrid, appearance_crops
 from spondyl.identify.disc_names import name_discs
 from spondyl.identify.evidence import OFFICIAL_COLUMNS
 from spondyl.identify.misses import MissRates, measure_room
-from spondyl.identify.order import OrderCosts
 from spondyl.labelling import Labelling, Labellings, MarkSequence
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings

@@ -6,17 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from spondyl.anatomy.disc import Disc, discs_of
+from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
-from spondyl.anatomy.numbering import NUMBERINGS, levels_apart
-from spondyl.labelling import LEVELS, Labelling, MarkSequence
+from spondyl.anatomy.numbering import levels_apart
+from spondyl.labelling import DISCS, LEVELS, Labelling, MarkSequence
 from spondyl.reading import Candidates
 from spondyl.types import Float
 
-__all__ = ["DISCS", "name_discs"]
-
-DISCS = tuple(dict.fromkeys(disc for numbering in NUMBERINGS for disc in discs_of(numbering)))
-"""The discs of all numbering variants."""
+__all__ = ["name_discs"]
 
 
 def name_discs(discs: Candidates, bodies: Candidates | None, vertebrae: Labelling[Level] | None) -> Labelling[Disc]:

@@ -8,18 +8,22 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spondyl.anatomy.disc import discs_of
 from spondyl.anatomy.landmarks import LANDMARKS, STAND_INS
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.errors import SettingError
 from spondyl.types import Float
 
-__all__ = ["OFFICIAL_COLUMNS", "level_evidence", "log_softmax"]
+__all__ = ["DISC_COLUMNS", "OFFICIAL_COLUMNS", "level_evidence", "log_softmax"]
 
 OFFICIAL_COLUMNS: tuple[Level, ...] = tuple(
     level for level in REGULAR.levels[::-1] if level not in (Level.C1, Level.S2)
 )
 """The order of the 24 outputs of SpineNetV2's networks: S1, L5 ... L1, T12 ... T1, C7 ... C2 (reference code)."""
+
+DISC_COLUMNS: tuple[Level, ...] = tuple(disc.lower for disc in discs_of() if disc.lower is not Level.S2)
+"""The order of the outputs of networks that locate discs, C2/C3 to L5/S1, each by the level below the disc."""
 
 
 def log_softmax(logits: Annotated[Float, "*rows n"]) -> Annotated[Float, "*rows n"]:

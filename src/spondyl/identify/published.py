@@ -15,9 +15,10 @@ from spondyl.anatomy.level import Level
 from spondyl.geometry.instance import VertebraInstance, centroids_ras_mm
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.beam import BeamCosts, beam_search
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.evidence import OFFICIAL_COLUMNS, log_softmax
 from spondyl.identify.height_map import padded_rows, rows_at
-from spondyl.identify.order import OrderCosts, decode
+from spondyl.identify.order import decode
 from spondyl.identify.published_crops import published_crops
 from spondyl.labelling import Labelling, Levels, MarkSequence
 from spondyl.nets.network import Network

@@ -14,7 +14,8 @@ import numpy as np
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Float
-from spondyl.identify.order import OrderCosts, decode
+from spondyl.identify.costs import OrderCosts
+from spondyl.identify.order import decode
 from spondyl.labelling import Labelling, Levels
 from spondyl.metrics.calibration import Calibration, measure_calibration
 from spondyl.metrics.naming import level_claims

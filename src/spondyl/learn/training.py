@@ -10,7 +10,7 @@ import torch
 
 from spondyl.datasets.source import Exam, Source, SplitPart
 from spondyl.errors import InputError, SettingError
-from spondyl.identify.order import OrderCosts
+from spondyl.identify.costs import OrderCosts
 from spondyl.learn.provenance import describe_command, find_commit
 from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream, fit, validate
@@ -48,6 +48,7 @@ class NetworkTraining:
         stream: makes the batches from exams and a seed; a recipe that simulates its data gets no exams.
         settings: makes the settings of the card from the training exams.
         simulated: sentences on the data of a recipe that simulates them, with licences; else none.
+        needs_bodies: whether every exam must have outlined bodies; those of some kinds of data have disc points alone.
     """
 
     network: str
@@ -57,6 +58,7 @@ class NetworkTraining:
     stream: Callable[[ExamGroups, int], Stream[Any]]
     settings: Callable[[Sequence[Exam]], dict[str, Setting]]
     simulated: tuple[str, ...] = field(default=())
+    needs_bodies: bool = False
 
 
 def train_network(training: NetworkTraining, request: TrainingRequest) -> None:
@@ -75,6 +77,8 @@ def train_network(training: NetworkTraining, request: TrainingRequest) -> None:
     groups = [group for source in sources for group in source.groups]
     if sources and not groups:
         raise InputError("the data hold no exam of the training part")
+    if training.needs_bodies and any(not len(exam.outlines.levels) for group in groups for exam in group):
+        raise InputError(f"the recipe {request.recipe} needs outlined bodies: leave out data with disc points alone")
     recipe = training.recipe(network, steps=request.steps or training.steps)
     commit = find_commit()  # before hours pass
     fit(recipe, training.stream(groups, request.seed), request.run)

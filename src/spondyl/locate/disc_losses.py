@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
-__all__ = ["heat_loss", "prototype_contrast"]
+__all__ = ["TEMPERATURE", "heat_loss", "prototype_contrast"]
 
 DISC_HEAT = 0.3
 """A place belongs to the disc whose heat is highest there, if it is above this."""
@@ -37,11 +37,11 @@ def prototype_contrast(
 ) -> Tensor:
     """Compute the contrastive loss between places and the prototypes of the discs and of the background.
 
-    A prototype is the mean of a class's embeddings in the batch, each scaled to length 1. Each place is drawn to the
-    prototype of its class and away from the others; prototypes are driven apart by the mean positive cosine of their
-    pairs. As many places of the background as of all discs count, evenly spread, so that it does not outweigh them;
-    places near a disc belong to neither. The paper's classes are "disc and non-disc" in one place and each disc in
-    another; here, they are each disc and the background.
+    A prototype is the mean embedding of a class in the batch. Each place is drawn to the prototype of its class and
+    away from the others (L_align); prototypes are driven apart (L_proto, the mean positive cosine of each pair). As
+    many places of the background as of all discs count, evenly spread, so that it does not outweigh them; places near a
+    disc belong to neither. Embeddings are averaged after they are scaled to length 1. The text names the classes both
+    "disc and non-disc" and each disc; here, each disc is one, and the background.
 
     Args:
         embeddings: (batch, dimensions, rows, columns).

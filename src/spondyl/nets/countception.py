@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_heat, make_score
 
 __all__ = ["COMPACT", "PAPER", "Countception", "CountceptionPreset"]
 
@@ -137,4 +137,4 @@ class Countception(DiscNetwork):
             x = block(x)
             if is_reduced and number == len(self.blocks) // 2 - 1:
                 x = nnf.max_pool2d(x, 2)
-        return DiscPrediction(heat=(torch.sigmoid(self.score(self.patch(x))),))
+        return DiscPrediction(heat=(make_heat(self.score(self.patch(x))),))

@@ -10,11 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["DiscNetwork", "DiscPrediction", "make_score"]
+__all__ = ["HEAT_MAPS", "DiscNetwork", "DiscPrediction", "count_scores", "make_heat", "make_score"]
+
+HEAT_MAPS = 24
+"""The number of maps of this project's own sizes: 23 discs, and all posterior edges."""
 
 _FIRST_SCORE = -4.0
+"""The first score of heat: nearly all of an image has none."""
 
 
 class DiscPrediction(NamedTuple):
@@ -47,8 +52,30 @@ class DiscNetwork(nn.Module, ABC):
         return self.predict(x).heat[-1]
 
 
+def make_heat(scores: Tensor) -> Tensor:
+    """Compute heat (batch, channels, rows, columns) in [0, 1] from scores.
+
+    With the papers' channels, each has a sigmoid of its own. With this project's, scores are of any disc, of a
+    posterior edge, and of each disc's name: a disc's heat is that of any disc times the probability of its name. So a
+    network learns at once where discs are, and their names, which many views leave open, afterwards.
+
+    Args:
+        scores: (batch, `count_scores`, rows, columns).
+    """
+    if scores.shape[1] != count_scores(HEAT_MAPS):
+        return torch.sigmoid(scores)
+    disc, edge = torch.sigmoid(scores[:, :1]), torch.sigmoid(scores[:, 1:2])
+    return torch.cat([disc * torch.softmax(scores[:, 2:], 1), edge], 1)
+
+
+def count_scores(channels: int) -> int:
+    """Count the scores from which a number of heat maps is computed."""
+    return channels + 1 if channels == HEAT_MAPS else channels
+
+
 def make_score(inputs: int, channels: int, *, kernel: int = 1, padding: int = 0) -> nn.Conv2d:
-    """Make the layer before the sigmoid, which predicts little heat at first: nearly all of an image has none."""
-    layer = nn.Conv2d(inputs, channels, kernel, padding=padding)
-    nn.init.constant_(layer.bias, _FIRST_SCORE)  # type: ignore[arg-type]  # it has a bias
+    """Make the layer that computes the scores of some heat maps, which has little heat at first."""
+    layer = nn.Conv2d(inputs, count_scores(channels), kernel, padding=padding)
+    with torch.no_grad():
+        layer.bias[: 2 if channels == HEAT_MAPS else channels] = _FIRST_SCORE  # type: ignore[index]  # it has a bias
     return layer

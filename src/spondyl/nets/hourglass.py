@@ -3,19 +3,19 @@
 It maps an image to heat maps at a quarter of its resolution, one for each disc and one for all posterior edges. Two
 hourglasses follow each other; the second gets the features and the heat of the first. The paper upsamples the heat to
 the image's resolution, which adds nothing that interpolating a peak does not. Its scores have no bounds; here, they
-pass a sigmoid, as in Look-Once and MSA-Net. The blocks are those of the published program, one for each place.
+pass a sigmoid, as in Look-Once and MSA-Net. Blocks and their number are those of the published program: one block for
+each place, biases everywhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, count_scores, make_heat, make_score
 
 __all__ = [
     "COMPACT",
@@ -127,7 +127,7 @@ class Hourglass(DiscNetwork):
         )
         self.scores = nn.ModuleList(make_score(width, preset.channels) for _ in stacks)
         self.feature_returns = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in stacks[1:])
-        self.score_returns = nn.ModuleList(nn.Conv2d(preset.channels, width, 1) for _ in stacks[1:])
+        self.score_returns = nn.ModuleList(nn.Conv2d(count_scores(preset.channels), width, 1) for _ in stacks[1:])
 
     def _refinement(self, width: int) -> tuple[nn.Module, ...]:
         """Make the layers that refine the features of each hourglass; a plain one has none."""
@@ -152,4 +152,4 @@ class Hourglass(DiscNetwork):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat of every hourglass."""
-        return DiscPrediction(heat=tuple(torch.sigmoid(score) for score in self.stages(x)[1]))
+        return DiscPrediction(heat=tuple(make_heat(score) for score in self.stages(x)[1]))

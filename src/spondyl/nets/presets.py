@@ -85,10 +85,9 @@ def _build_shape_unet(preset: str) -> nn.Module:
 
 
 def _build_attention_hourglass(preset: str) -> nn.Module:
-    from spondyl.nets import attention_hourglass
+    from spondyl.nets import attention_hourglass, hourglass
 
-    presets = {"paper": attention_hourglass.PAPER, "compact": attention_hourglass.COMPACT}
-    return attention_hourglass.AttentionHourglass(presets[preset])
+    return attention_hourglass.AttentionHourglass({"paper": hourglass.PAPER, "compact": hourglass.COMPACT}[preset])
 
 
 def _build_hca_net(preset: str) -> nn.Module:

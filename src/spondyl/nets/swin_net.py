@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_heat, make_score
 
 __all__ = ["COMPACT", "PAPER", "SwinNet", "SwinPreset"]
 
@@ -140,4 +140,4 @@ class SwinNet(DiscNetwork):
         for level in reversed(range(len(self.decoder))):
             risen = nnf.interpolate(x, scale_factor=2.0, mode="nearest")
             x = self.decoder[level](torch.cat([features[level], risen], 1))
-        return DiscPrediction(heat=(torch.sigmoid(self.score(x)),))
+        return DiscPrediction(heat=(make_heat(self.score(x)),))

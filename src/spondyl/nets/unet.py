@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_heat, make_score
 
 __all__ = ["COMPACT", "PAPER", "UNet", "UNetPreset"]
 
@@ -94,7 +94,7 @@ class UNet(DiscNetwork):
             if extra is not None and level == len(self.decoder) - 1:
                 joined.append(extra)
             x = self.decoder[level](torch.cat(joined, 1))
-        return torch.sigmoid(self.score(x))
+        return make_heat(self.score(x))
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat."""

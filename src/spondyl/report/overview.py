@@ -82,8 +82,8 @@ def slice_positions(centres: Float, shape: tuple[int, ...]) -> Float:
         shape: of the stack, (slices, rows, columns).
 
     Returns:
-        (rows,) continuous positions: the structures' own, interpolated between them and constant beyond; one whole slice
-        where the spine hardly strays from it, the middle slice where nothing was found.
+        (rows,) continuous positions: the structures' own, interpolated between them and constant beyond; one whole
+        slice where the spine hardly strays from it, the middle slice where nothing was found.
     """
     slices, rows, _ = shape
     if not len(centres):

@@ -91,7 +91,7 @@ ANY_FIELD = FieldOfView(edge_mm=900.0, min_discs=2, max_discs=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FalsePoints:
-    """How many points are false, and how many discs are missed.
+    """The number of false points and the share of missed discs.
 
     Args:
         count: false points, or with `in_total` all points; no fewer than the discs then.
@@ -172,7 +172,7 @@ def find_chains(levels: Sequence[Level], centres_ras_mm: Float) -> tuple[DiscCha
 
 
 def draw_chain(rng: np.random.Generator) -> DiscChain:
-    """Draw a patient's column as phantoms have it, and return its discs C2/C3 to the sacrum."""
+    """Draw a patient's column as phantoms have it, and return its discs from C2/C3 to the one above S1."""
     vertebrae = place_column(draw_plan(rng)).vertebrae[:-1]
     centres = np.array([vertebra.centre_ras_mm for vertebra in vertebrae])
     (chain,) = find_chains([vertebra.level for vertebra in vertebrae], centres)

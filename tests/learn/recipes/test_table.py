@@ -3,6 +3,7 @@
 import inspect
 import re
 import subprocess
+from dataclasses import replace
 from functools import partial
 from pkgutil import resolve_name
 
@@ -14,6 +15,7 @@ import spondyl
 from learn.painted import painted_exam
 from spondyl.datasets import exams as exam_files
 from spondyl.datasets import phantoms
+from spondyl.datasets.source import BodyOutlines
 from spondyl.errors import InputError, SettingError
 from spondyl.learn import training
 from spondyl.learn.provenance import find_commit
@@ -62,6 +64,18 @@ def test_data_without_training_exams_are_refused_and_leave_no_run(tmp_path, monk
     monkeypatch.setattr(exam_files, "load_exams", lambda folder, part: [])
     with pytest.raises(InputError, match="no exam of the training part"):
         run("appearance", [("exams", tmp_path)], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["appearance", "vfr"])
+def test_exams_with_disc_points_alone_are_refused_where_bodies_are_needed(tmp_path, monkeypatch, name):
+    whole = painted_exam()
+    outlines = whole.outlines
+    nothing = {field: getattr(outlines, field)[:0] for field in outlines.__slots__}
+    pointed = replace(whole, outlines=BodyOutlines(**nothing), discs=whole.disc_outlines())
+    monkeypatch.setattr(exam_files, "load_exams", lambda folder, part: [whole, pointed])
+    with pytest.raises(InputError, match=f"the recipe {name} needs outlined bodies"):
+        run(name, [("exams", tmp_path)], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

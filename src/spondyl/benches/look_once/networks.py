@@ -77,6 +77,7 @@ def train_judges(
     pools = [
         PointImages(partial(draw_image, chains, how), drawn, seed=(seed, number)) for number, how in enumerate(settings)
     ]
+    torch.set_num_threads(1)  # the benchmark runs on one core
     for pool in pools:
         pool.draw_all()  # before processes part
     return {training.name: _train(training, pools, seed, shown) for training in TRAININGS}

@@ -22,8 +22,7 @@ _TEST_SHARE = 0.2
 _SPLIT_SEED = 1
 
 _SAME_MM = 0.15
-"""Two spines whose distances between discs differ by less in the mean may be scans of one patient: VID holds some
-twice.
+"""Two spines whose distances between discs differ by less in the mean may be one patient's: VID holds some twice.
 
 Most of those that are left out for it are other patients' and only happen to be as near.
 """

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError
 from spondyl.identify.appearance import AppearanceSettings, BodyEvidence, open_appearance
+from spondyl.identify.costs import OrderCosts
 from spondyl.identify.height_map import HeightMapSettings, height_map, read_rows
-from spondyl.identify.order import OrderCosts, decode
+from spondyl.identify.order import decode
 from spondyl.labelling import Labelling
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from spondyl.anatomy.level import Level
 from spondyl.identify.appearance import AppearanceSettings, BodyEvidence, open_appearance
-from spondyl.identify.order import OrderCosts, decode
+from spondyl.identify.costs import OrderCosts
+from spondyl.identify.order import decode
 from spondyl.labelling import Labelling
 from spondyl.nets.network import LoadedNetwork
 from spondyl.nets.settings import read_settings

@@ -47,6 +47,7 @@ def train_appearance(request: TrainingRequest) -> None:
         recipe=AppearanceRecipe,
         stream=lambda groups, seed: CropStream(groups, exams_per_batch=6, seed=seed),
         settings=_settings,
+        needs_bodies=True,
     )
     train_network(training, request)
 

@@ -20,9 +20,9 @@ from spondyl.learn.recipes.table import TrainingRequest
 from spondyl.learn.trainer import Recipe, Stream
 from spondyl.learn.training import NetworkTraining, train_network
 from spondyl.locate.disc_channels import POSTERIOR_CHANNEL, channel_of
-from spondyl.locate.disc_losses import heat_loss, prototype_contrast
+from spondyl.locate.disc_losses import TEMPERATURE, heat_loss, prototype_contrast
 from spondyl.locate.disc_targets import render_disc_heat
-from spondyl.locate.discs import SLAB_MM, WORKING_MM
+from spondyl.locate.discs import CLOSE_MM, SLAB_MM, WORKING_MM
 from spondyl.locate.vfr import normalise
 from spondyl.nets.disc_network import DiscNetwork
 
@@ -40,6 +40,9 @@ VARIANCE_PX = 10.0
 CONTRAST_WEIGHT = 0.1
 """The weight of the contrastive loss (MSA-Net's lambda)."""
 
+_LOG_SCALE = 0.5
+"""Half-width of the change of size: a close look at a neck shows discs as large as lumbar ones."""
+
 _EMBEDDING = 32
 """The dimensions to which embeddings are projected for the contrast, in training alone."""
 
@@ -52,7 +55,7 @@ def train_discs(request: TrainingRequest) -> None:
         steps=2000,
         recipe=DiscRecipe,
         stream=lambda groups, seed: DiscStream(groups, batch=8, size=256, seed=seed),
-        settings=lambda _: {"working_mm": WORKING_MM, "slab_mm": SLAB_MM, "variance_px": VARIANCE_PX},
+        settings=lambda _: {"working_mm": WORKING_MM, "close_mm": CLOSE_MM, "slab_mm": SLAB_MM},
     )
     train_network(training, request)
 
@@ -87,7 +90,7 @@ class DiscStream(Stream[DiscBatch]):
         super().__init__(seed)
         self.groups = [[_Prepared(exam) for exam in group] for group in exams]
         self.batch, self.size = batch, size
-        self.augmentation = Augmentation()
+        self.augmentation = Augmentation(log_scale=_LOG_SCALE)
 
     def draw(self, rng: np.random.Generator) -> DiscBatch:
         """Draw one batch."""
@@ -221,15 +224,30 @@ class DiscRecipe(Recipe):
     """Learns heat by its mean squared error, and embeddings by contrast where the network has any.
 
     The network maps (batch, 1, rows, columns) to (batch, 24, rows / stride, columns / stride).
+
+    Args:
+        network: the network to train.
+        steps, learning_rate: see `Recipe`.
+        contrast_weight: weight of the contrastive loss.
+        temperature: of the contrast.
     """
 
     network: DiscNetwork
 
-    def __init__(self, network: DiscNetwork, *, steps: int, learning_rate: float = 1e-3) -> None:
+    def __init__(
+        self,
+        network: DiscNetwork,
+        *,
+        steps: int,
+        learning_rate: float = 1e-3,
+        contrast_weight: float = CONTRAST_WEIGHT,
+        temperature: float = TEMPERATURE,
+    ) -> None:
         # torch's stubs leave the keyword out
         channels_last = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(channels_last, steps=steps, learning_rate=learning_rate)
-        width = network.embedding_channels
+        self.contrast_weight, self.temperature = contrast_weight, temperature
+        width = network.embedding_channels if contrast_weight else 0
         self.projection = (
             nn.Sequential(nn.Conv2d(width, _EMBEDDING, 1), nn.ReLU(inplace=True), nn.Conv2d(_EMBEDDING, _EMBEDDING, 1))
             if width
@@ -250,10 +268,19 @@ class DiscRecipe(Recipe):
             count=POSTERIOR_CHANNEL + 1,
         )
         supervised = nnf.max_pool2d(batch.supervised.float(), stride) > 0
-        errors = [heat_loss(heat.float(), target, supervised) for heat in predicted.heat]
+        errors = [
+            heat_loss(heat.float(), target, supervised) + heat_loss(_merge(heat.float()), _merge(target), supervised)
+            for heat in predicted.heat
+        ]
         loss = torch.stack(errors).mean()
         self.log("loss", loss)
         if predicted.embeddings is not None and self.projection is not None:
             embeddings = self.projection(predicted.embeddings).float()
-            loss = loss + CONTRAST_WEIGHT * prototype_contrast(embeddings, target, supervised)
+            contrast = prototype_contrast(embeddings, target, supervised, temperature=self.temperature)
+            loss = loss + self.contrast_weight * contrast
         return loss
+
+
+def _merge(heat: Tensor) -> Tensor:
+    """Sum the heat of all discs, whatever their names, beside that of the edges."""
+    return torch.cat([heat[:, :-1].sum(1, keepdim=True), heat[:, -1:]], 1)

@@ -41,6 +41,7 @@ def train_vfr(request: TrainingRequest) -> None:
         recipe=VfrRecipe,
         stream=lambda groups, seed: SliceStream(groups, batch=16, size=224, seed=seed),
         settings=lambda _: {"working_mm": WORKING_MM, "close_mm": CLOSE_MM},
+        needs_bodies=True,
     )
     train_network(training, request)
 
