@@ -6,7 +6,7 @@ trainings are far shorter than one whose weights are shipped, so that only diffe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -21,7 +21,7 @@ from spondyl.datasets.phantoms import load_phantoms, make_phantoms
 from spondyl.engine.openvino_engine import processor_has_bfloat16
 from spondyl.engine.torch_engine import TorchEngine
 from spondyl.learn.recipes.discs import CONTRAST_WEIGHT, DiscRecipe, DiscStream
-from spondyl.learn.trainer import fit
+from spondyl.learn.trainer import Recipe, fit
 from spondyl.locate.disc_losses import TEMPERATURE
 from spondyl.locate.discs import detect_discs
 from spondyl.metrics.discs import DiscScore, score_discs
@@ -66,13 +66,16 @@ VARIANTS = (
 """The paper's ablation, and its sensitivity to the temperature (values not legible) and to batches of 8, 16 and 32."""
 
 
+_RECIPE: Callable[..., Recipe] = DiscRecipe
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AblationSize:
     """The extent of the bench; the defaults take about 40 minutes on two idle cores.
 
     Args:
         images: that each variant is trained on.
-        edge: of the images, pixels.
+        edge: rows of the images; columns are three quarters of them.
         trained_on: patients whose scans they show.
         measured_on: other patients, each scanned as T1 and T2.
     """
@@ -84,7 +87,7 @@ class AblationSize:
 
 
 def run_msa_ablation(given: BenchInput) -> BenchResult:
-    """Train and measure every variant; the folder of the run keeps phantoms and checkpoints, and training resumes there.
+    """Train and measure every variant; phantoms and checkpoints are kept in the run's folder, where training goes on.
 
     Raises:
         SettingError: a variant in the folder was begun for another number of images.
@@ -114,10 +117,10 @@ def ablate_msa_net(run: Path, size: AblationSize, variants: tuple[Variant, ...] 
         rows.append((variant.title, *(cell for name in CONTRASTS for cell in _cells(scores[name])), variant.published))
     header = [f"{name}, {what}" for name in CONTRASTS for what in ("DTT mm", "FNR %", "FPR %")]
     about = (
-        f"Compact MSA-Net, {size.images} images of {size.edge} pixels from {size.trained_on} phantoms, seed 0; batch of "
+        f"Compact MSA-Net, {size.images} images of {size.edge} rows from {size.trained_on} phantoms, seed 0; batch of "
         f"{Variant(title='').batch} and temperature {TEMPERATURE:g} where nothing else is said. Measured on "
-        f"{size.measured_on} others in two contrasts, seeds from {PHANTOM_SEED}: distance in the sagittal plane (mean ± "
-        "deviation), matched one to one within 5 mm. The paper's numbers are of T1 and of trainings to the end."
+        f"{size.measured_on} others in two contrasts, seeds from {PHANTOM_SEED}: distance in the sagittal plane (mean "
+        "± deviation), matched one to one within 5 mm. The paper's numbers are of T1 and of trainings to the end."
     )
     return f"{about}\n\n{format_table(('variant', *header, 'published, T1: DTT / FNR'), rows)}"
 
@@ -129,7 +132,7 @@ def _train(variant: Variant, run: Path, size: AblationSize) -> MsaNet:
     groups = [group for group in load_phantoms(run / "training", seeds).values() if group]
     torch.manual_seed(0)
     network = MsaNet(replace(COMPACT, has_attention=variant.has_attention))
-    recipe = DiscRecipe(
+    recipe = _RECIPE(
         network,
         steps=size.images // variant.batch,
         contrast_weight=CONTRAST_WEIGHT if variant.has_contrast else 0.0,
