@@ -43,7 +43,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"lumbar": [exam], "whole": []}
 
     MADE.clear()
-    monkeypatch.setattr(msa_ablation, "_RECIPE", Recorded)
+    monkeypatch.setattr(msa_ablation, "DiscRecipe", Recorded)
     monkeypatch.setattr(msa_ablation, "make_phantoms", lambda _folder, _seeds: None)
     monkeypatch.setattr(msa_ablation, "load_phantoms", load_phantoms)
     monkeypatch.setattr(msa_ablation, "list_phantoms", list_phantoms)
