@@ -22,7 +22,6 @@ from spondyl.nets import (
     swin_net,
     unet,
 )
-from spondyl.nets.disc_network import make_heat
 from spondyl.nets.hourglass import Hourglass, HourglassPreset
 from spondyl.nets.presets import NETWORKS, build
 
@@ -83,7 +82,7 @@ def test_a_fresh_network_predicts_little_heat(name: str) -> None:
 
 def test_heat_of_a_disc_is_that_of_any_disc_times_the_probability_of_its_name() -> None:
     scores = 4 * random_maps(2, 25, 3, 3) - 2
-    heat = make_heat(scores)
+    heat = Hourglass(hourglass.COMPACT).to_heat(scores)
     assert heat.shape == (2, 24, 3, 3)
     for image, row, column in product(range(2), range(3), range(3)):
         disc, edge, *names = scores[image, :, row, column].tolist()
@@ -94,7 +93,7 @@ def test_heat_of_a_disc_is_that_of_any_disc_times_the_probability_of_its_name() 
 
 def test_the_papers_maps_have_a_sigmoid_each() -> None:
     scores = random_maps(1, 11, 2, 2)
-    assert torch.equal(make_heat(scores), torch.sigmoid(scores))
+    assert torch.equal(Hourglass(hourglass.PAPER).to_heat(scores), torch.sigmoid(scores))
 
 
 @pytest.mark.parametrize("name", STRIDES)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from spondyl.nets.disc_network import DiscPrediction, make_heat
+from spondyl.nets.disc_network import DiscPrediction
 from spondyl.nets.hourglass import Hourglass, HourglassPreset
 
 __all__ = ["AttentionHourglass"]
@@ -36,4 +36,4 @@ class AttentionHourglass(Hourglass):
         """Compute the heat of every hourglass, that of the last from its weighted features."""
         features, scores = self.stages(x)
         final = self.scores[-1](features[-1] * self.attention(torch.cat(features[1:], 1)))
-        return DiscPrediction(heat=tuple(make_heat(score) for score in (*scores[:-1], final)))
+        return DiscPrediction(heat=tuple(self.to_heat(score) for score in (*scores[:-1], final)))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_heat, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "Countception", "CountceptionPreset"]
 
@@ -114,6 +114,7 @@ class Countception(DiscNetwork):
 
     def __init__(self, preset: CountceptionPreset) -> None:
         super().__init__()
+        self.channels = preset.channels
         self.preset, keeps_size = preset, preset.margin == 0
         widths = (1, *(sum(width for _, width in block) for block in preset.blocks))
         self.blocks = nn.ModuleList(
@@ -137,4 +138,4 @@ class Countception(DiscNetwork):
             x = block(x)
             if is_reduced and number == len(self.blocks) // 2 - 1:
                 x = nnf.max_pool2d(x, 2)
-        return DiscPrediction(heat=(make_heat(self.score(self.patch(x))),))
+        return DiscPrediction(heat=(self.to_heat(self.score(self.patch(x))),))

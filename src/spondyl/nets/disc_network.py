@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["HEAT_MAPS", "DiscNetwork", "DiscPrediction", "count_scores", "make_heat", "make_score"]
+__all__ = ["HEAT_MAPS", "DiscNetwork", "DiscPrediction", "count_scores", "make_score"]
 
 HEAT_MAPS = 24
 """The number of maps of this project's own sizes: 23 discs, and all posterior edges."""
@@ -38,9 +38,11 @@ class DiscNetwork(nn.Module, ABC):
     """A network that locates discs.
 
     Attributes:
+        channels: number of heat maps.
         embedding_channels: dimensions of its embeddings; 0 where it has none.
     """
 
+    channels = HEAT_MAPS
     embedding_channels = 0
 
     @abstractmethod
@@ -51,21 +53,20 @@ class DiscNetwork(nn.Module, ABC):
         """Compute the heat in [0, 1]."""
         return self.predict(x).heat[-1]
 
+    def to_heat(self, scores: Tensor) -> Tensor:
+        """Compute heat (batch, channels, rows, columns) in [0, 1] from scores.
 
-def make_heat(scores: Tensor) -> Tensor:
-    """Compute heat (batch, channels, rows, columns) in [0, 1] from scores.
+        With the papers' channels, each has a sigmoid of its own. With this project's, scores are of any disc, of a
+        posterior edge, and of each disc's name: a disc's heat is that of any disc times the probability of its name. So
+        a network learns at once where discs are, and their names, which many views leave open, afterwards.
 
-    With the papers' channels, each has a sigmoid of its own. With this project's, scores are of any disc, of a
-    posterior edge, and of each disc's name: a disc's heat is that of any disc times the probability of its name. So a
-    network learns at once where discs are, and their names, which many views leave open, afterwards.
-
-    Args:
-        scores: (batch, `count_scores`, rows, columns).
-    """
-    if scores.shape[1] != count_scores(HEAT_MAPS):
-        return torch.sigmoid(scores)
-    disc, edge = torch.sigmoid(scores[:, :1]), torch.sigmoid(scores[:, 1:2])
-    return torch.cat([disc * torch.softmax(scores[:, 2:], 1), edge], 1)
+        Args:
+            scores: (batch, `count_scores`, rows, columns).
+        """
+        if self.channels != HEAT_MAPS:
+            return torch.sigmoid(scores)
+        disc, edge = torch.sigmoid(scores[:, :1]), torch.sigmoid(scores[:, 1:2])
+        return torch.cat([disc * torch.softmax(scores[:, 2:], 1), edge], 1)
 
 
 def count_scores(channels: int) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spondyl.nets.disc_network import make_heat
 from spondyl.nets.hourglass import Hourglass, HourglassPreset
 
 __all__ = ["COMPACT", "PAPER", "HcaNet", "LargeKernelAttention", "redraw"]
@@ -88,5 +87,5 @@ class HcaNet(Hourglass):
         return (LargeKernelAttention(width),)
 
     def _hand_on(self, x: Tensor, number: int, features: Tensor, score: Tensor) -> Tensor:
-        joints = redraw(make_heat(score)[:, :-1])
+        joints = redraw(self.to_heat(score)[:, :-1])
         return super()._hand_on(x, number, features, score) * (1 + torch.sigmoid(self.modulation(joints)))

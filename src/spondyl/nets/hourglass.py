@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, count_scores, make_heat, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, count_scores, make_score
 
 __all__ = [
     "COMPACT",
@@ -116,6 +116,7 @@ class Hourglass(DiscNetwork):
 
     def __init__(self, preset: HourglassPreset) -> None:
         super().__init__()
+        self.channels = preset.channels
         width, stacks = preset.width, range(preset.stacks)
         self.stem = make_stem(preset)
         self.hourglasses = nn.ModuleList(
@@ -152,4 +153,4 @@ class Hourglass(DiscNetwork):
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat of every hourglass."""
-        return DiscPrediction(heat=tuple(make_heat(score) for score in self.stages(x)[1]))
+        return DiscPrediction(heat=tuple(self.to_heat(score) for score in self.stages(x)[1]))

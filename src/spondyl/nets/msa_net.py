@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spondyl.nets.disc_network import DiscPrediction, make_heat, make_score
+from spondyl.nets.disc_network import DiscPrediction, make_score
 from spondyl.nets.hourglass import Bottleneck, Hourglass, HourglassPreset
 
 __all__ = ["COMPACT", "PAPER", "GaussianContextAttention", "MsaNet", "MsaPreset", "excite"]
@@ -108,4 +108,4 @@ class MsaNet(Hourglass):
         features, scores = self.stages(x)
         final = self.head(torch.cat(features[1:], 1))
         embeddings = torch.cat([features[0], features[-1]], 1)
-        return DiscPrediction(heat=tuple(make_heat(score) for score in (*scores, final)), embeddings=embeddings)
+        return DiscPrediction(heat=tuple(self.to_heat(score) for score in (*scores, final)), embeddings=embeddings)

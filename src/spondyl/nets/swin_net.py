@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_heat, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "SwinNet", "SwinPreset"]
 
@@ -118,6 +118,7 @@ class SwinNet(DiscNetwork):
 
     def __init__(self, preset: SwinPreset) -> None:
         super().__init__()
+        self.channels = preset.channels
         widths = [preset.width * 2**level for level in range(len(preset.blocks))]
         self.patches = nn.Conv2d(1, preset.width, 4, stride=4)
         self.stages = nn.ModuleList(
@@ -140,4 +141,4 @@ class SwinNet(DiscNetwork):
         for level in reversed(range(len(self.decoder))):
             risen = nnf.interpolate(x, scale_factor=2.0, mode="nearest")
             x = self.decoder[level](torch.cat([features[level], risen], 1))
-        return DiscPrediction(heat=(make_heat(self.score(x)),))
+        return DiscPrediction(heat=(self.to_heat(self.score(x)),))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from spondyl.errors import SettingError
-from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_heat, make_score
+from spondyl.nets.disc_network import DiscNetwork, DiscPrediction, make_score
 
 __all__ = ["COMPACT", "PAPER", "UNet", "UNetPreset"]
 
@@ -64,6 +64,7 @@ class UNet(DiscNetwork):
 
     def __init__(self, preset: UNetPreset, *, extra: int = 0) -> None:
         super().__init__()
+        self.channels = preset.channels
         widths = preset.widths
         self.encoder = nn.ModuleList(
             _convolve_twice(above, width) for above, width in zip((1, *widths), widths, strict=False)
@@ -94,7 +95,7 @@ class UNet(DiscNetwork):
             if extra is not None and level == len(self.decoder) - 1:
                 joined.append(extra)
             x = self.decoder[level](torch.cat(joined, 1))
-        return make_heat(self.score(x))
+        return self.to_heat(self.score(x))
 
     def predict(self, x: Tensor) -> DiscPrediction:
         """Compute the heat."""
