@@ -72,7 +72,7 @@ class AblationSize:
 
     Args:
         images: that each variant is trained on.
-        edge: of the images, pixels.
+        edge: rows of the images; columns are three quarters of them.
         trained_on: patients whose scans they show.
         measured_on: other patients, each scanned as T1 and T2.
     """
@@ -84,7 +84,7 @@ class AblationSize:
 
 
 def run_msa_ablation(given: BenchInput) -> BenchResult:
-    """Train and measure every variant; the folder of the run keeps phantoms and checkpoints, and training resumes there.
+    """Train and measure every variant; phantoms and checkpoints are kept in the run's folder, where training goes on.
 
     Raises:
         SettingError: a variant in the folder was begun for another number of images.
@@ -114,10 +114,10 @@ def ablate_msa_net(run: Path, size: AblationSize, variants: tuple[Variant, ...] 
         rows.append((variant.title, *(cell for name in CONTRASTS for cell in _cells(scores[name])), variant.published))
     header = [f"{name}, {what}" for name in CONTRASTS for what in ("DTT mm", "FNR %", "FPR %")]
     about = (
-        f"Compact MSA-Net, {size.images} images of {size.edge} pixels from {size.trained_on} phantoms, seed 0; batch of "
+        f"Compact MSA-Net, {size.images} images of {size.edge} rows from {size.trained_on} phantoms, seed 0; batch of "
         f"{Variant(title='').batch} and temperature {TEMPERATURE:g} where nothing else is said. Measured on "
-        f"{size.measured_on} others in two contrasts, seeds from {PHANTOM_SEED}: distance in the sagittal plane (mean ± "
-        "deviation), matched one to one within 5 mm. The paper's numbers are of T1 and of trainings to the end."
+        f"{size.measured_on} others in two contrasts, seeds from {PHANTOM_SEED}: distance in the sagittal plane (mean "
+        "± deviation), matched one to one within 5 mm. The paper's numbers are of T1 and of trainings to the end."
     )
     return f"{about}\n\n{format_table(('variant', *header, 'published, T1: DTT / FNR'), rows)}"
 
@@ -129,14 +129,16 @@ def _train(variant: Variant, run: Path, size: AblationSize) -> MsaNet:
     groups = [group for group in load_phantoms(run / "training", seeds).values() if group]
     torch.manual_seed(0)
     network = MsaNet(replace(COMPACT, has_attention=variant.has_attention))
+    steps = size.images // variant.batch
     recipe = DiscRecipe(
         network,
-        steps=size.images // variant.batch,
+        steps=steps,
         contrast_weight=CONTRAST_WEIGHT if variant.has_contrast else 0.0,
         temperature=variant.temperature,
     )
     folder = "".join(letter if letter.isalnum() else "-" for letter in variant.title)
-    fit(recipe, DiscStream(groups, batch=variant.batch, size=size.edge, seed=0), run / "variants" / folder)
+    stream = DiscStream(groups, batch=variant.batch, size=size.edge, seed=0)
+    fit(recipe, stream, run / "variants" / folder, steps_per_checkpoint=max(1, steps // 10))
     return network
 
 
