@@ -11,9 +11,12 @@ from spondyl.benches import msa_ablation
 from spondyl.benches.disc_labelling.scans import MarkedScan
 from spondyl.benches.msa_ablation import VARIANTS, AblationSize, Variant, ablate_msa_net
 from spondyl.datasets.source import Exam
+from spondyl.geometry.points import Landmarks
 from spondyl.learn.recipes.discs import CONTRAST_WEIGHT, DiscRecipe
 from spondyl.metrics.discs import find_outline_points
 from spondyl.nets.msa_net import GaussianContextAttention, MsaNet
+from spondyl.reading import Candidates
+from spondyl.stage import Structure
 from spondyl.study import Study
 
 SMALL = AblationSize(images=8, edge=256, trained_on=1, measured_on=1)
@@ -24,7 +27,7 @@ class Recorded(DiscRecipe):
     """The recipe, which keeps what it was asked for."""
 
     def __init__(self, network: MsaNet, *, steps: int, contrast_weight: float, temperature: float) -> None:
-        super().__init__(network, steps=steps)
+        super().__init__(network, steps=steps, contrast_weight=contrast_weight, temperature=temperature)
         attentive = any(isinstance(part, GaussianContextAttention) for part in network.modules())
         MADE.append({"steps": steps, "weight": contrast_weight, "temperature": temperature, "attention": attentive})
 
@@ -64,7 +67,11 @@ def test_the_rows_are_the_papers_ablation_and_one_change_each() -> None:
 def test_each_variant_sees_as_many_images_with_its_own_network_and_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(msa_ablation, "fit", lambda *_arguments: None)
+    monkeypatch.setattr(msa_ablation, "fit", lambda *_arguments, **_keywords: None)
+    nothing = Candidates(
+        structure=Structure.DISC, centres=Landmarks(points_ras_mm=np.empty((0, 3)), scores=np.empty(0))
+    )
+    monkeypatch.setattr(msa_ablation, "detect_discs", lambda *_arguments, **_keywords: nothing)
     text = ablate_msa_net(tmp_path, SMALL)
     assert [made["steps"] for made in MADE] == [1, 1, 1, 1, 1, 1, 2, 0]
     assert [made["attention"] for made in MADE] == [variant.has_attention for variant in VARIANTS]
@@ -73,7 +80,7 @@ def test_each_variant_sees_as_many_images_with_its_own_network_and_loss(
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows[1:]] == [variant.title for variant in VARIANTS]
     assert rows[1][-1] == "1.45 / 7.3"
-    assert rows[1][2] == "100.00"  # an untrained network finds nothing
+    assert rows[1][1:4] == ["-", "100.00", "0.00"]
 
 
 @pytest.mark.slow

@@ -129,14 +129,16 @@ def _train(variant: Variant, run: Path, size: AblationSize) -> MsaNet:
     groups = [group for group in load_phantoms(run / "training", seeds).values() if group]
     torch.manual_seed(0)
     network = MsaNet(replace(COMPACT, has_attention=variant.has_attention))
+    steps = size.images // variant.batch
     recipe = DiscRecipe(
         network,
-        steps=size.images // variant.batch,
+        steps=steps,
         contrast_weight=CONTRAST_WEIGHT if variant.has_contrast else 0.0,
         temperature=variant.temperature,
     )
     folder = "".join(letter if letter.isalnum() else "-" for letter in variant.title)
-    fit(recipe, DiscStream(groups, batch=variant.batch, size=size.edge, seed=0), run / "variants" / folder)
+    stream = DiscStream(groups, batch=variant.batch, size=size.edge, seed=0)
+    fit(recipe, stream, run / "variants" / folder, steps_per_checkpoint=max(1, steps // 10))
     return network
 
 

@@ -12,7 +12,7 @@ from loaded_plans import plan_of_functions
 from spondyl.anatomy.disc import Disc
 from spondyl.benches.disc_labelling import bench
 from spondyl.benches.disc_labelling.bench import compare_disc_methods
-from spondyl.benches.disc_labelling.finders import BETWEEN_BODIES, Find, Finders, find_between_bodies
+from spondyl.benches.disc_labelling.finders import BETWEEN_BODIES, Find, Finders, VertebraSteps, find_between_bodies
 from spondyl.benches.disc_labelling.measures import format_measures, measure_scans
 from spondyl.benches.disc_labelling.scans import PHANTOM_SEED, MarkedScan, find_mask_points, list_phantoms
 from spondyl.datasets.phantoms import PHANTOM_SEEDS
@@ -21,7 +21,6 @@ from spondyl.geometry.instance import VertebraInstance
 from spondyl.geometry.points import Landmarks
 from spondyl.imaging.labels import LabelMap
 from spondyl.labelling import LEVELS, Labelling, Labellings, MarkSequence
-from spondyl.loaded_plan import LoadedPlan
 from spondyl.metrics.discs import find_outline_points
 from spondyl.plan import Plan
 from spondyl.reading import Candidates, Reading
@@ -50,8 +49,8 @@ def name_all(found: tuple[VertebraInstance, ...]) -> Labelling:
     )
 
 
-def a_plan() -> LoadedPlan:
-    """A plan that finds the true bodies, names them, and names the uppermost disc wrongly."""
+def vertebra_steps() -> VertebraSteps:
+    """Steps that find the true bodies, name them, and name the uppermost disc wrongly."""
     plan = plan_of_functions(lambda _stack: tuple(EXAM.bodies().values()), name_all)
     locate, identify = plan.steps
 
@@ -69,7 +68,7 @@ def a_plan() -> LoadedPlan:
         )
         return Labellings(vertebrae=vertebrae, discs=discs)
 
-    return replace(plan, steps=(locate, replace(identify, run=run)))
+    return VertebraSteps(locate=locate, identify=replace(identify, run=run))
 
 
 def too_low(reading: Reading) -> Candidates:
@@ -88,7 +87,7 @@ def cells(text: str, name: str) -> list[str]:
 
 
 def test_measures_of_two_scans_add_up_and_are_printed() -> None:
-    measures = measure_scans([scan(), scan()], FINDERS, *bench._find_steps(a_plan()))
+    measures = measure_scans([scan(), scan()], FINDERS, vertebra_steps())
     text = format_measures(measures, "T1")
     assert cells(text, BETWEEN_BODIES) == [
         "4", "0.00", "0.00", "50.00", *["0.00 ± 0.00 (0.00)"] * 4, "0.00", "0.00", "0.00", "0.00",
@@ -104,7 +103,7 @@ def test_scans_with_edges_alone_are_measured_by_their_edges() -> None:
     edges = scan().edges
     assert edges is not None
     marked = replace(scan(), truth=edges, marks_edges=True)
-    measures = measure_scans([marked], FINDERS, *bench._find_steps(a_plan()))
+    measures = measure_scans([marked], FINDERS, vertebra_steps())
     assert measures[BETWEEN_BODIES].score.false_negative_rate == 0
     assert measures["msa-net"].score.false_negative_rate == 1
 
@@ -122,7 +121,7 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         missing = ("swin-net: not measured, there are no weights",)
         return Finders(found=FINDERS, missing=missing) if fold is None else Finders(found={"msa-net": too_low})
 
-    monkeypatch.setattr(bench, "load", lambda _plan: a_plan())
+    monkeypatch.setattr(bench, "open_vertebra_steps", lambda _plan, _folders: vertebra_steps())
     monkeypatch.setattr(bench, "open_finders", open_finders)
     monkeypatch.setattr(bench, "list_phantoms", lambda _folder, count: [("T1", scan()), ("T2", scan())] * count)
     monkeypatch.setattr(bench, "list_validation", lambda _data, _name: [scan()])

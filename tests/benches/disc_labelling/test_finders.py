@@ -9,16 +9,22 @@ import pytest
 from learn.painted import LEVELS, bodies, painted_exam
 from spondyl.anatomy.level import Level
 from spondyl.benches.disc_labelling import finders
-from spondyl.benches.disc_labelling.finders import BETWEEN_BODIES, find_between_bodies, open_finders
+from spondyl.benches.disc_labelling.finders import (
+    BETWEEN_BODIES,
+    find_between_bodies,
+    open_finders,
+    open_vertebra_steps,
+)
 from spondyl.datasets.source import outline_spaces
 from spondyl.geometry.points import Landmarks
 from spondyl.imaging.modality import Modality
 from spondyl.labelling import LEVELS as ALL_LEVELS
 from spondyl.labelling import Labelling, Labellings, MarkSequence
-from spondyl.methods import METHODS, Method
+from spondyl.methods import Method
 from spondyl.metrics.discs import find_outline_points
 from spondyl.nets.cards import find_card
 from spondyl.nets.network import LoadedNetwork
+from spondyl.nets.places import shipped_weights_folder
 from spondyl.plan import Plan
 from spondyl.reading import Candidates, Reading
 from spondyl.stage import Stage, Structure
@@ -73,7 +79,6 @@ def two_points(roles: Mapping[str, LoadedNetwork]) -> Candidates:
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two methods that find discs, one of them by a network that no set of weights has, and one that refines them."""
     lines = (line(Stage.LOCATE, "dots"), line(Stage.LOCATE, "net", "new"), line(Stage.REFINE, "look-once"))
-    table = (*METHODS, *lines)
 
     def open_line(method: Method, networks: Mapping[str, LoadedNetwork]) -> object:
         if method.stage is Stage.REFINE:
@@ -83,7 +88,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
             )
         return lambda _study: two_points(networks)
 
-    monkeypatch.setattr(finders, "methods_of", lambda stage: tuple(one for one in table if one.stage is stage))
+    monkeypatch.setattr(finders, "methods_of", lambda stage: tuple(one for one in lines if one.stage is stage))
     monkeypatch.setattr(finders, "open_method", open_line)
     monkeypatch.setattr(finders, "make_engine", lambda *_arguments, **_keywords: lambda batch: batch)
 
@@ -99,8 +104,7 @@ def test_every_method_is_opened_alone_and_refined_and_one_without_weights_is_rep
     opened = open_finders(Plan(), (tmp_path,))
     assert list(opened.found) == [BETWEEN_BODIES, "dots", "dots + look-once"]
     assert [len(opened.found[name](reading())) for name in ("dots", "dots + look-once")] == [2, 1]
-    (missing,) = opened.missing
-    assert missing.startswith("net: not measured, there are no weights named 'trained-new'")
+    assert opened.missing == ("net: not measured, its weights are missing or do not fit the network.",)
     assert opened.weights == ()
 
 
@@ -111,6 +115,13 @@ def test_weights_that_a_recipe_wrote_serve_a_method_that_no_set_names(tmp_path: 
     assert not opened.missing
     assert [used.name for used in opened.weights] == ["trained-new"]
     assert opened.found["net"](reading()).centres_ras_mm[1, 0] == 1
+
+
+@pytest.mark.usefixtures("table")
+def test_vertebrae_are_found_and_named_by_the_methods_of_the_plan_whatever_finds_discs(tmp_path: Path) -> None:
+    steps = open_vertebra_steps(Plan(identify="argmax", locate="hourglass"), (shipped_weights_folder(), tmp_path))
+    assert (steps.locate.method.name, steps.identify.method.name) == ("vfr", "argmax")
+    assert [used.name for used in steps.weights] == ["spondyl-vfr", "spondyl-appearance"]
 
 
 @pytest.mark.usefixtures("table")

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from spondyl.benches.disc_labelling.finders import BETWEEN_BODIES, Finders, open_finders
+from spondyl.benches.disc_labelling.finders import (
+    BETWEEN_BODIES,
+    Finders,
+    VertebraSteps,
+    open_finders,
+    open_vertebra_steps,
+)
 from spondyl.benches.disc_labelling.measures import DiscMeasure, DiscMeasures, format_measures, measure_scans
 from spondyl.benches.disc_labelling.published import PUBLISHED, describe_order
 from spondyl.benches.disc_labelling.scans import (
@@ -25,11 +31,9 @@ from spondyl.benches.disc_labelling.scans import (
 )
 from spondyl.benches.table import BenchInput, BenchResult
 from spondyl.datasets.source import FOLDS
-from spondyl.loaded_plan import LoadedPlan, Step, load
 from spondyl.metrics.discs import LEGACY_PIXEL_MM, MAX_MATCH_MM
 from spondyl.nets.places import shipped_weights_folder, user_weights_folder
 from spondyl.plan import Plan
-from spondyl.stage import Stage, Structure
 
 __all__ = ["compare_disc_methods", "run_disc_labelling"]
 
@@ -60,10 +64,9 @@ def compare_disc_methods(plan: Plan, data: Path, run: Path, *, patients: int = P
         WeightsError: the weights of the plan's own methods are missing or damaged.
     """
     folders = (shipped_weights_folder(), user_weights_folder(), run / "weights")
-    loaded, finders = load(plan), open_finders(plan, folders)
-    steps = _find_steps(loaded)
+    steps, finders = open_vertebra_steps(plan, folders), open_finders(plan, folders)
     phantoms = _measure_named(list_phantoms(run / "phantoms", patients), finders, steps)
-    real = {name: measure_scans(list_validation(data, name), finders.found, *steps) for name in MASKED_SETS}
+    real = {name: measure_scans(list_validation(data, name), finders.found, steps) for name in MASKED_SETS}
     marked = _measure_named(list_marked(data), finders, steps)
     folds = [open_finders(plan, folders, fold=number) for number in range(1, FOLDS + 1)]
     crossed = {name: _measure_folds(data, name, folds, steps) for name in MASKED_SETS}
@@ -79,7 +82,7 @@ def compare_disc_methods(plan: Plan, data: Path, run: Path, *, patients: int = P
     for name, measures in marked.items():
         parts += [f"## {name}", format_measures(measures)]
     used = dict.fromkeys(one for each in (finders, *folds) for one in each.weights)
-    return BenchResult(text="\n\n".join(parts), weights=tuple(dict.fromkeys((*loaded.weights, *used))))
+    return BenchResult(text="\n\n".join(parts), weights=tuple(dict.fromkeys((*steps.weights, *used))))
 
 
 _ABOUT = (
@@ -99,35 +102,24 @@ _ABOUT = (
 )
 
 
-def _find_steps(loaded: LoadedPlan) -> tuple[Step, Step]:
-    """Find the steps of a plan that locate and that name vertebrae."""
-    locating, naming = (
-        next(
-            step for step in loaded.steps if step.method.stage is stage and Structure.VERTEBRA in step.method.structures
-        )
-        for stage in (Stage.LOCATE, Stage.IDENTIFY)
-    )
-    return locating, naming
-
-
 def _measure_named(
-    scans: Iterator[tuple[str, MarkedScan]], finders: Finders, steps: tuple[Step, Step]
+    scans: Iterator[tuple[str, MarkedScan]], finders: Finders, steps: VertebraSteps
 ) -> dict[str, dict[str, DiscMeasure]]:
     """Measure scans that come with the name of the group that they belong to."""
     measured: dict[str, list[DiscMeasures]] = defaultdict(list)
     for name, scan in scans:
-        measured[name].append(measure_scans([scan], finders.found, *steps))
+        measured[name].append(measure_scans([scan], finders.found, steps))
     return {name: _sum_measures(measures) for name, measures in measured.items()}
 
 
-def _measure_folds(data: Path, name: str, folds: list[Finders], steps: tuple[Step, Step]) -> dict[str, DiscMeasure]:
+def _measure_folds(data: Path, name: str, folds: list[Finders], steps: VertebraSteps) -> dict[str, DiscMeasure]:
     """Measure the methods that have weights for every fold, each exam by those that have not seen it."""
     common = [method for method in folds[0].found if all(method in each.found for each in folds)]
     if not common:
         return {}
     return _sum_measures(
         [
-            measure_scans(list_fold(data, name, number), {method: each.found[method] for method in common}, *steps)
+            measure_scans(list_fold(data, name, number), {method: each.found[method] for method in common}, steps)
             for number, each in enumerate(folds, start=1)
         ]
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from spondyl.errors import WeightsError
 from spondyl.findings import WeightsUsed
 from spondyl.geometry.instance import VertebraInstance, polygon_centroids
 from spondyl.geometry.points import Landmarks
-from spondyl.loaded_plan import open_method
+from spondyl.imaging.modality import Modality
+from spondyl.loaded_plan import Step, open_method
 from spondyl.methods import Method, methods_of
 from spondyl.nets.cards import Card, find_card
 from spondyl.nets.network import LoadedNetwork
@@ -23,7 +25,15 @@ from spondyl.plan import Plan
 from spondyl.reading import Candidates, Locate, Reading, Refine
 from spondyl.stage import Stage, Structure
 
-__all__ = ["BETWEEN_BODIES", "Find", "Finders", "find_between_bodies", "open_finders"]
+__all__ = [
+    "BETWEEN_BODIES",
+    "Find",
+    "Finders",
+    "VertebraSteps",
+    "find_between_bodies",
+    "open_finders",
+    "open_vertebra_steps",
+]
 
 BETWEEN_BODIES = "between bodies"
 """The name of the reference: a disc in the middle of the space between each two neighbouring bodies."""
@@ -50,6 +60,21 @@ class Finders:
     weights: tuple[WeightsUsed, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VertebraSteps:
+    """The steps of a plan that deal with vertebrae.
+
+    Args:
+        locate: locates them.
+        identify: names them, and discs.
+        weights: of their networks.
+    """
+
+    locate: Step
+    identify: Step
+    weights: tuple[WeightsUsed, ...] = ()
+
+
 @dataclass(slots=True)
 class _Weights:
     """The networks of a plan's set of weights, or of one fold, loaded when a method asks for them."""
@@ -59,7 +84,7 @@ class _Weights:
     fold: int | None
     used: dict[str, WeightsUsed] = field(default_factory=dict)
 
-    def open(self, method: Method) -> Callable[..., Candidates]:
+    def open(self, method: Method) -> Callable[..., Any]:
         return open_method(method, {role: self._load(role) for role in method.networks})
 
     def _load(self, role: str) -> LoadedNetwork:
@@ -80,6 +105,24 @@ class _Weights:
         return any((folder / f"{name}.toml").is_file() for folder in self.folders)
 
 
+def open_vertebra_steps(plan: Plan, folders: tuple[Path, ...]) -> VertebraSteps:
+    """Open the methods by which a plan locates and names vertebrae.
+
+    Raises:
+        WeightsError: their weights are missing or damaged.
+    """
+    weights = _Weights(plan, folders, None)
+    methods = plan.methods(Modality.MR, find_set(plan.weights))
+    steps = {
+        method.stage: Step(method=method, run=weights.open(method))
+        for method in methods
+        if Structure.VERTEBRA in method.structures and method.stage in (Stage.LOCATE, Stage.IDENTIFY)
+    }
+    return VertebraSteps(
+        locate=steps[Stage.LOCATE], identify=steps[Stage.IDENTIFY], weights=tuple(weights.used.values())
+    )
+
+
 def open_finders(plan: Plan, folders: tuple[Path, ...], *, fold: int | None = None) -> Finders:
     """Open every method that finds discs, alone and refined, and the reference.
 
@@ -97,8 +140,8 @@ def open_finders(plan: Plan, folders: tuple[Path, ...], *, fold: int | None = No
             continue
         try:
             locate = weights.open(method)
-        except WeightsError as error:
-            missing.append(f"{method.name}: not measured, {error}")
+        except WeightsError:  # its message may name a folder of this machine
+            missing.append(f"{method.name}: not measured, its weights are missing or do not fit the network.")
             continue
         found[method.name] = _as_find(locate)
         if refine is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spondyl.benches.disc_labelling.finders import Find
+from spondyl.benches.disc_labelling.finders import Find, VertebraSteps
 from spondyl.benches.disc_labelling.published import PUBLISHED
 from spondyl.benches.disc_labelling.scans import MarkedScan
 from spondyl.loaded_plan import Step
@@ -42,21 +42,20 @@ DiscMeasures = Mapping[str, DiscMeasure]
 
 
 def measure_scans(
-    scans: Iterable[MarkedScan], finders: Mapping[str, Find], vertebrae: Step, identify: Step
+    scans: Iterable[MarkedScan], finders: Mapping[str, Find], steps: VertebraSteps
 ) -> dict[str, DiscMeasure]:
     """Find and name the discs of some scans by every method, and compare with the truth.
 
     Args:
         scans: scans with truth; none gives no measure.
         finders: the methods.
-        vertebrae: locates the vertebrae, once for all methods.
-        identify: names the vertebrae, and again together with the discs of each method.
+        steps: locate and name the vertebrae, once for all methods, and name the discs of each.
     """
     measures: dict[str, DiscMeasure] = {}
     for scan in scans:
-        reading = identify.apply(vertebrae.apply(Reading(study=scan.study)))
+        reading = steps.identify.apply(steps.locate.apply(Reading(study=scan.study)))
         for name, find in finders.items():
-            measure = _measure(scan, find(reading), reading, identify)
+            measure = _measure(scan, find(reading), reading, steps.identify)
             measures[name] = measures[name] + measure if name in measures else measure
     return measures
 
