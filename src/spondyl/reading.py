@@ -23,6 +23,10 @@ from spondyl.types import Float
 __all__ = ["Candidates", "Identify", "Locate", "Measure", "Reading", "Refine"]
 
 
+_DISCS = 23
+"""The discs of a regular spine that networks locate, C2/C3 to L5/S1."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
     """Detections of one kind of structure that have no names yet, from head to foot.
@@ -32,15 +36,18 @@ class Candidates:
         centres: their n middles, with detection scores.
         bodies: their outlines in the sagittal stack, one for each candidate; empty where the method gives none.
         posterior_ras_mm: (n, 3) posterior edges of discs; None where the method gives none.
+        logits: (n, 23) evidence of the level of discs, C2/C3 to L5/S1, nats; rows need not be normalised. None where
+            the method gives none.
 
     Raises:
-        SettingError: the numbers of centres, outlines and edges disagree.
+        SettingError: the numbers of centres, outlines, edges and rows of evidence disagree.
     """
 
     structure: Structure
     centres: Landmarks
     bodies: tuple[VertebraInstance, ...] = ()
     posterior_ras_mm: Float | None = None
+    logits: Float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.centres)
@@ -49,6 +56,8 @@ class Candidates:
             raise SettingError(
                 f"{n} candidates need as many edges and outlines, got {len(edges)} and {len(self.bodies)}"
             )
+        if self.logits is not None and self.logits.shape != (n, _DISCS):
+            raise SettingError(f"{n} candidates need evidence of shape ({n}, {_DISCS}), got {self.logits.shape}")
 
     def __len__(self) -> int:
         return len(self.centres)
