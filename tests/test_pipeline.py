@@ -168,6 +168,14 @@ def test_an_unsure_end_of_the_column_is_no_anchor() -> None:
     assert NO_ANCHOR in findings_of(a_volume(), unsure).warnings
 
 
+def test_a_vertebra_that_was_probably_not_found_between_two_others_is_reported() -> None:
+    labelling = replace(a_labelling(list(LEVELS)), missed={Level.L1: 0.873, Level.T12: 0.27, Level.T11: 0.19})
+    assert [warning for warning in findings_of(a_volume(), labelling).warnings if "gap" in warning] == [
+        "L1 lies in a gap between vertebrae that were found and was not found itself, probability 0.87",
+        "T12 may lie in a gap between vertebrae that were found and was not found itself, probability 0.27",
+    ]
+
+
 def test_a_level_on_which_the_weights_were_not_trained_is_named() -> None:
     def warned(levels: list[Level | None], trained: tuple[Level, Level] | None) -> list[str]:
         labelling = replace(a_labelling(levels), trained_levels=trained)

@@ -195,3 +195,161 @@ def test_marginals_answers_and_missed_levels_agree_with_full_enumeration(case):
     joint = [tuple((chain.vertebrae, chain.discs)[kind].levels[i] for _, kind, i in order)]
     assert np.exp(chain.vertebrae.log_probability) == pytest.approx(answers[joint[0]], rel=1e-9)
     assert sum(chain.vertebrae.numberings.values()) == pytest.approx(1)
+
+
+LEVELS = REGULAR.levels
+
+
+def column(first: Level, last: Level) -> tuple[list[Level], np.ndarray, list[Disc], np.ndarray]:
+    """Levels, their depths, the discs above them, and their depths in a straight spine with published spacing."""
+    levels = list(LEVELS[LEVELS.index(first) : LEVELS.index(last) + 1])
+    depths = np.concatenate([[0], np.cumsum([VID.between(*pair).mean_mm for pair in itertools.pairwise(levels)])])
+    return levels, depths, [Disc(*pair) for pair in itertools.pairwise(levels)], (depths[1:] + depths[:-1]) / 2
+
+
+def candidates(depths, columns: int, *, logits=None, scores: float = 0.95) -> Detections:
+    depths = np.asarray(depths, dtype=float)
+    return Detections.from_arrays(
+        np.zeros((len(depths), columns)) if logits is None else logits,
+        np.full(len(depths), scores),
+        np.outer(depths, (0.0, 0.0, -1.0)),
+        depths_mm=depths,
+    )
+
+
+def certain_disc(count: int, at: int, lower: Level) -> np.ndarray:
+    logits = np.zeros((count, 23))
+    logits[at, DISC_COLUMNS.index(lower)] = 30.0
+    return logits
+
+
+def certain_body(count: int, at: int, level: Level) -> np.ndarray:
+    logits = np.zeros((count, 24))
+    logits[at, OFFICIAL_COLUMNS.index(level)] = 12.0
+    return logits
+
+
+def test_a_level_found_by_either_names_both():
+    levels, depths, discs, disc_depths = column(Level.T12, Level.S1)
+    by_disc = decode_chain(candidates(depths, 24), candidates(disc_depths, 23, logits=certain_disc(6, 5, Level.S1)))
+    by_body = decode_chain(candidates(depths, 24, logits=certain_body(7, 0, Level.T12)), candidates(disc_depths, 23))
+    for named in (by_disc, by_body):
+        assert named.vertebrae.levels == tuple(levels)
+        assert named.discs.levels == tuple(discs)
+        assert min(named.vertebrae.level_probability.min(), named.discs.level_probability.min()) > 0.9
+
+
+def test_weak_evidence_of_both_kinds_adds_up():
+    _, depths, _, disc_depths = column(Level.L1, Level.L5)
+    body_logits, disc_logits = certain_body(5, 2, Level.L3) / 4, certain_disc(4, 1, Level.L3) / 6
+    alone = decode_chain(candidates(depths, 24, logits=body_logits), candidates(disc_depths, 23))
+    both = decode_chain(candidates(depths, 24, logits=body_logits), candidates(disc_depths, 23, logits=disc_logits))
+    assert both.vertebrae.level_probability[2] > alone.vertebrae.level_probability[2] + 0.05
+
+
+def test_discs_are_numbered_where_no_body_is_outlined_and_bodies_where_no_disc_is_found():
+    levels, depths, discs, disc_depths = column(Level.T10, Level.S1)
+    bodies = candidates(depths[4:], 24, logits=certain_body(5, 4, Level.S1))
+    named = decode_chain(bodies, candidates(disc_depths[:5], 23))
+    assert named.vertebrae.levels == tuple(levels[4:])
+    assert named.discs.levels == tuple(discs[:5])
+
+
+def test_discs_alone_are_numbered_and_no_vertebra_is_missed():
+    *_, discs, disc_depths = column(Level.T10, Level.S1)
+    found = candidates(disc_depths, 23, logits=certain_disc(8, 7, Level.S1))
+    alone = decode_chain(None, found)
+    assert alone.vertebrae is None
+    assert alone.discs.levels == tuple(discs)
+    none = decode_chain(candidates([], 24), found)
+    assert none.vertebrae.levels == ()
+    np.testing.assert_array_equal(none.discs.marginals, alone.discs.marginals)
+
+
+def test_without_discs_the_bodies_are_named_as_ever():
+    _, depths, _, _ = column(Level.T10, Level.S1)
+    logits = np.random.default_rng(0).normal(size=(len(depths), 24))
+    bodies = candidates(depths, 24, logits=logits)
+    alone = decode(logits, bodies.scores, bodies.positions_mm)
+    for discs in (None, candidates([], 23)):
+        with_none = decode_chain(bodies, discs).vertebrae
+        assert with_none.sequences == alone.sequences
+        np.testing.assert_array_equal(with_none.marginals, alone.marginals)
+
+
+def test_a_crushed_body_that_was_not_found_is_noticed_by_its_discs():
+    """Between T12 and L2 are 54 mm, too little for two distances and too much for one; the discs are both there."""
+    levels, depths, discs, disc_depths = column(Level.T10, Level.S1)
+    lost = levels.index(Level.L1)
+    shift = np.where(np.arange(len(levels)) > lost, 13.0, 0.0)
+    disc_shift = np.where(np.arange(len(discs)) > lost - 1, 13.0, 0.0)
+    kept = [i for i in range(len(levels)) if i != lost]
+    logits = certain_body(len(kept), len(kept) - 1, Level.S1)
+    bodies = candidates((depths - shift)[kept], 24, logits=logits)
+    alone = decode_chain(bodies, None).vertebrae
+    both = decode_chain(bodies, candidates(disc_depths - disc_shift, 23))
+    assert both.vertebrae.missed[Level.L1] > 0.95 > alone.missed[Level.L1]
+    assert both.vertebrae.levels == tuple(levels[i] for i in kept)
+    assert both.discs.levels == tuple(discs)
+
+
+def test_a_false_disc_inside_a_body_is_rejected():
+    levels, depths, discs, disc_depths = column(Level.L1, Level.S1)
+    with_false = np.sort([*disc_depths, depths[2] + 2.0])
+    place = int(np.searchsorted(disc_depths, depths[2] + 2.0))
+    named = decode_chain(candidates(depths, 24, logits=certain_body(6, 5, Level.S1)), candidates(with_false, 23))
+    assert named.vertebrae.levels == tuple(levels)
+    assert named.discs.levels == (*discs[:place], None, *discs[place:])
+    assert named.discs.rejected[place] > 0.9
+
+
+def test_discs_that_contradict_the_bodies_are_outvoted_and_doubted():
+    """One disc that a network takes for the next one is named by its place; its probability is lower for it."""
+    _, depths, discs, disc_depths = column(Level.L1, Level.S1)
+    bodies = candidates(depths, 24, logits=certain_body(6, 5, Level.S1))
+    agreeing = decode_chain(bodies, candidates(disc_depths, 23, logits=certain_disc(5, 2, discs[2].lower) / 3))
+    contrary = decode_chain(bodies, candidates(disc_depths, 23, logits=certain_disc(5, 2, discs[3].lower) / 3))
+    assert contrary.discs.levels == tuple(discs)
+    assert contrary.discs.level_probability[2] < agreeing.discs.level_probability[2]
+
+
+def test_a_whole_spine_with_all_discs_takes_little_time():
+    """50 ms of processor time is the aim on an idle core; the bound leaves room for a busy machine."""
+    _, depths, _, disc_depths = column(Level.C2, Level.S1)
+    rng = np.random.default_rng(0)
+    bodies = candidates(depths, 24, logits=rng.normal(size=(len(depths), 24)))
+    discs = candidates(disc_depths, 23, logits=rng.normal(size=(len(disc_depths), 23)))
+    decode_chain(bodies, discs)
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        decode_chain(bodies, discs)
+        times.append(time.process_time() - start)
+    assert min(times) < 0.25
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"log_probabilities": np.zeros((3, 23))}, "3 candidates need scores"),
+        ({"depths_mm": np.zeros(3)}, "2 candidates need scores"),
+        ({"depths_mm": np.array([0.0, np.nan])}, "finite"),
+        ({"depths_mm": np.array([1.0, 0.0])}, "from head to foot"),
+        ({"scores": np.array([0.5, 1.5])}, "within"),
+    ],
+)
+def test_candidates_that_make_no_sense_are_refused(change, message):
+    given = {
+        "log_probabilities": np.zeros((2, 23)),
+        "scores": np.full(2, 0.5),
+        "positions_mm": np.zeros((2, 3)),
+        "depths_mm": np.arange(2.0),
+        "room_mm": np.zeros((2, 2)),
+    }
+    with pytest.raises(SettingError, match=message):
+        Detections(**given | change)
+
+
+def test_evidence_of_another_number_of_discs_is_refused():
+    with pytest.raises(SettingError, match="23"):
+        decode_chain(None, candidates([0.0, 30.0], 22))

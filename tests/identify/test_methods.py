@@ -5,17 +5,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.anatomy.numbering import REGULAR
 from spondyl.anatomy.spacing import VID
 from spondyl.errors import SettingError
 from spondyl.geometry.affine import Affine
-from spondyl.geometry.instance import VertebraInstance
+from spondyl.geometry.instance import VertebraInstance, centroids_ras_mm
+from spondyl.geometry.points import Landmarks
 from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.appearance import AppearanceIdentifier, body_evidence
 from spondyl.identify.costs import OrderCosts
 from spondyl.identify.crops import COMPACT
-from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.identify.evidence import DISC_COLUMNS, OFFICIAL_COLUMNS
 from spondyl.identify.height_map import HeightMapSettings
 from spondyl.identify.methods.context import ContextNamer, refine_logits
 from spondyl.identify.methods.order import OrderNamer
@@ -97,6 +99,67 @@ def test_without_an_anchor_the_probabilities_show_it(spine):
     labelling = label_instances(*spine, lambda crops: np.zeros((len(crops), 24), dtype=np.float32), None)
     assert labelling.level_probability.max() < 0.9  # distances that fit the table to the millimetre do say something
     assert len(labelling.level_probabilities(3, 0.02)) >= 2
+
+
+def identify_both(spine, discs: Candidates | None, order: list[int], namer, chain_namer=None):
+    """Name bodies in some order, and discs."""
+    stack, instances = spine
+    identify = AppearanceIdentifier(
+        appearance=sacrum_last,
+        crops=COMPACT,
+        namer=namer,
+        chain_namer=chain_namer,
+        trained_levels=(Level.T11, Level.S1),
+    )
+    bodies = Candidates.from_bodies([instances[i] for i in order])
+    found = {Structure.VERTEBRA: bodies} | ({} if discs is None else {Structure.DISC: discs})
+    return identify(Study.from_sagittal(stack), found)
+
+
+def discs_between(instances, order: list[int], logits: np.ndarray | None = None) -> Candidates:
+    centres = centroids_ras_mm(instances)
+    middles = (centres[1:] + centres[:-1]) / 2
+    return Candidates(
+        structure=Structure.DISC,
+        centres=Landmarks(points_ras_mm=middles[order], scores=np.full(len(order), 0.9)),
+        logits=logits,
+    )
+
+
+def test_bodies_and_discs_are_named_as_one_chain_in_whatever_order_they_come(spine):
+    namer, discs = OrderNamer(costs=OrderCosts()), list(map(Disc, LEVELS, LEVELS[1:]))
+    for order, disc_order in [([*range(8)], [*range(7)]), ([3, 0, 7, 1, 6, 2, 5, 4], [6, 0, 3, 5, 1, 2, 4])]:
+        named = identify_both(spine, discs_between(spine[1], disc_order), order, namer, namer.name_chain)
+        assert named.vertebrae.levels == tuple(LEVELS[i] for i in order)
+        assert named.discs.levels == tuple(discs[i] for i in disc_order)
+        assert named.vertebrae.trained_levels == (Level.T11, Level.S1)
+
+
+def test_discs_are_numbered_beyond_the_bodies_that_were_found_only_as_one_chain(spine):
+    stack, instances = spine
+    namer, found = OrderNamer(costs=OrderCosts()), discs_between(instances, [*range(7)])
+    lowest = stack, instances[4:]
+    chain = identify_both(lowest, found, [*range(4)], namer, namer.name_chain)
+    assert chain.discs.levels == tuple(map(Disc, LEVELS, LEVELS[1:]))
+    alone = identify_both(lowest, found, [*range(4)], namer)
+    assert alone.discs.levels[:4] == (None,) * 4
+
+
+def test_evidence_of_the_discs_reaches_the_vertebrae(spine):
+    logits = np.zeros((7, 23))
+    logits[3, DISC_COLUMNS.index(Level.L3)] = 12.0
+    namer = OrderNamer(costs=OrderCosts(landmark_temperature=50.0))
+    plain, told = (
+        identify_both(spine, discs_between(spine[1], [*range(7)], each), [*range(8)], namer, namer.name_chain)
+        for each in (None, logits)
+    )
+    assert told.vertebrae.marginals[4, Level.L3.rank] > plain.vertebrae.marginals[4, Level.L3.rank]
+
+
+@pytest.mark.parametrize("shape", [(6, 23), (7, 24)])
+def test_evidence_of_discs_must_have_a_row_for_each_and_a_column_for_every_level(spine, shape):
+    with pytest.raises(SettingError, match=r"\(7, 23\)"):
+        discs_between(spine[1], [*range(7)], np.zeros(shape))
 
 
 def test_no_instance_is_an_empty_answer(spine):

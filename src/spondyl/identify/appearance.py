@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
+from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
 from spondyl.errors import SettingError, WeightsError
 from spondyl.geometry.instance import VertebraInstance, centroids_ras_mm
@@ -18,8 +20,9 @@ from spondyl.geometry.stack import SagittalStack
 from spondyl.identify.costs import OrderCosts
 from spondyl.identify.crops import CROPS, CropGrid, appearance_crops
 from spondyl.identify.disc_names import name_discs
-from spondyl.identify.evidence import OFFICIAL_COLUMNS
+from spondyl.identify.evidence import DISC_COLUMNS, OFFICIAL_COLUMNS
 from spondyl.identify.misses import MissRates, measure_room
+from spondyl.identify.weights import Detections
 from spondyl.labelling import Labelling, Labellings, MarkSequence
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings
@@ -28,7 +31,18 @@ from spondyl.stage import Structure
 from spondyl.study import Study
 from spondyl.types import Float, Index
 
-__all__ = ["AppearanceIdentifier", "AppearanceSettings", "BodyEvidence", "Namer", "body_evidence", "open_appearance"]
+__all__ = [
+    "AppearanceIdentifier",
+    "AppearanceSettings",
+    "BodyEvidence",
+    "ChainNamer",
+    "Namer",
+    "body_evidence",
+    "find_discs",
+    "open_appearance",
+]
+
+Mark = TypeVar("Mark", Level, Disc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +67,22 @@ class BodyEvidence:
     height_mm: float
     room_mm: Float
 
+    def to_detections(self, logits: Float | None = None) -> Detections:
+        """Convert to the decoder's candidates, with other logits where they are given."""
+        return Detections(
+            log_probabilities=self.logits if logits is None else logits,
+            scores=self.scores,
+            positions_mm=self.positions_mm,
+            depths_mm=np.maximum.accumulate((self.tops_mm + self.bottoms_mm) / 2),
+            room_mm=self.room_mm,
+        )
+
 
 Namer = Callable[[BodyEvidence], Labelling[Level]]
 """A function that names bodies, at least one of them."""
+
+ChainNamer = Callable[[BodyEvidence | None, Detections], Labellings]
+"""A function that names bodies and discs as one chain, at least one disc; None where no body was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,18 +142,20 @@ class AppearanceSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppearanceIdentifier:
-    """Names vertebrae by the appearance network and a namer, and discs by the vertebrae on either side.
+    """Names vertebrae by the appearance network and a namer, and discs with them or by the vertebrae on either side.
 
     Args:
         appearance: crops (n, 1, size, size, slices) to logits (n, columns).
         crops: size and extent of the crops, as the network was trained.
         namer: names the bodies.
+        chain_namer: names bodies and discs together where there are discs; None where the method cannot.
         trained_levels: the uppermost and the lowest level that the network was trained on.
     """
 
     appearance: Network
     crops: CropGrid
     namer: Namer
+    chain_namer: ChainNamer | None = None
     trained_levels: tuple[Level, Level] | None = None
 
     def __call__(self, study: Study, candidates: Mapping[Structure, Candidates]) -> Labellings:
@@ -135,23 +164,32 @@ class AppearanceIdentifier:
         Raises:
             SettingError: the network returns another shape.
         """
-        bodies = candidates.get(Structure.VERTEBRA)
-        vertebrae = None if bodies is None or not len(bodies) else self._name(study.sagittal, bodies.bodies)
-        discs = candidates.get(Structure.DISC)
-        return Labellings(
-            vertebrae=vertebrae,
-            discs=None if discs is None or not len(discs) else name_discs(discs, bodies, vertebrae),
-        )
+        stack, bodies, discs = study.sagittal, candidates.get(Structure.VERTEBRA), candidates.get(Structure.DISC)
+        evidence, order = None, np.zeros(0, dtype=np.intp)
+        if bodies is not None and len(bodies):
+            order = np.argsort([body.centroid_index[1] for body in bodies.bodies], kind="stable")
+            evidence = body_evidence(stack, [bodies.bodies[i] for i in order], self.appearance, self.crops)
+        if discs is None or not len(discs):
+            return self._finish(Labellings(vertebrae=None if evidence is None else self.namer(evidence)), order)
+        if self.chain_namer is not None:
+            found, disc_order = find_discs(stack, discs)
+            return self._finish(self.chain_namer(evidence, found), order, disc_order)
+        named = self._finish(Labellings(vertebrae=None if evidence is None else self.namer(evidence)), order)
+        return replace(named, discs=name_discs(discs, bodies, named.vertebrae))
 
-    def _name(self, stack: SagittalStack, bodies: Sequence[VertebraInstance]) -> Labelling[Level]:
-        heights = np.array([body.centroid_index[1] for body in bodies])
-        order = np.argsort(heights, kind="stable")
-        evidence = body_evidence(stack, [bodies[i] for i in order], self.appearance, self.crops)
-        labelling = replace(self.namer(evidence), trained_levels=self.trained_levels)
-        return _reorder(labelling, np.argsort(order))
+    def _finish(self, named: Labellings, order: Index, disc_order: Index | None = None) -> Labellings:
+        """Put the names of candidates, which were sorted from head to foot, in the order of the candidates."""
+        vertebrae, discs = named.vertebrae, named.discs
+        if vertebrae is not None:
+            vertebrae = _reorder(replace(vertebrae, trained_levels=self.trained_levels), np.argsort(order))
+        if discs is not None and disc_order is not None:
+            discs = _reorder(discs, np.argsort(disc_order))
+        return Labellings(vertebrae=vertebrae, discs=discs)
 
 
-def open_appearance(networks: Mapping[str, LoadedNetwork], namer: Namer) -> AppearanceIdentifier:
+def open_appearance(
+    networks: Mapping[str, LoadedNetwork], namer: Namer, chain_namer: ChainNamer | None = None
+) -> AppearanceIdentifier:
     """Make an identifier from the appearance network of a plan and a namer.
 
     Raises:
@@ -165,6 +203,7 @@ def open_appearance(networks: Mapping[str, LoadedNetwork], namer: Namer) -> Appe
         appearance=network.run,
         crops=CROPS[network.card.preset],
         namer=namer,
+        chain_namer=chain_namer,
         trained_levels=settings.trained_levels,
     )
 
@@ -191,24 +230,38 @@ def body_evidence(
         tops_mm=edges.min(axis=1),
         bottoms_mm=edges.max(axis=1),
         height_mm=stack.voxels.shape[1] * row_mm,
-        room_mm=_measure_room(stack, bodies),
+        room_mm=_measure_room(stack, np.array([body.centroid_index for body in bodies]).reshape(-1, 3)),
     )
 
 
-def _measure_room(stack: SagittalStack, bodies: Sequence[VertebraInstance]) -> Float:
-    """Measure the room between bodies and the edges of a scan, to whose sides a body may reach out of the slices."""
+def find_discs(stack: SagittalStack, discs: Candidates) -> tuple[Detections, Index]:
+    """Convert candidates for discs to the decoder's, sorted from head to foot, and return the order."""
+    centres = stack.affine.to_index(discs.centres_ras_mm)
+    order = np.argsort(centres[:, 1], kind="stable")
+    logits = np.zeros((len(discs), len(DISC_COLUMNS))) if discs.logits is None else discs.logits
+    found = Detections(
+        log_probabilities=logits[order],
+        scores=discs.scores[order],
+        positions_mm=discs.centres_ras_mm[order],
+        depths_mm=(centres[order, 1] + 0.5) * float(stack.pixel_mm[0]),
+        room_mm=_measure_room(stack, centres[order]),
+    )
+    return found, order
+
+
+def _measure_room(stack: SagittalStack, centres: Float) -> Float:
+    """Measure the room between centres, as indices (n, 3), and the edges; bodies may reach into slices beside them."""
     spacing = stack.affine.spacing_mm
     low, high = -0.5 * spacing, (np.array(stack.voxels.shape) - 0.5) * spacing
     beside = (_HALF_WIDTH_MM, 0, 0)
-    centres = np.array([body.centroid_index for body in bodies]).reshape(-1, 3) * spacing
-    return measure_room(centres, low - beside, high + beside)
+    return measure_room(centres * spacing, low - beside, high + beside)
 
 
 _HALF_WIDTH_MM = 20.0
 """Half the width of a lumbar body, which slices to one side of its centre still show."""
 
 
-def _reorder(labelling: Labelling[Level], places: Index) -> Labelling[Level]:
+def _reorder(labelling: Labelling[Mark], places: Index) -> Labelling[Mark]:
     """Put candidate `places[i]` of a labelling at place i."""
     sequences = tuple(
         MarkSequence(levels=tuple(s.levels[i] for i in places), log_probability=s.log_probability)

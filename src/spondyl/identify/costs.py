@@ -29,7 +29,8 @@ class OrderCosts:
         outlier_probability: probability that a network is confidently wrong about a candidate.
         shift_sd: deviation, in levels, of an error that the networks make throughout a patient; 0 for none.
         beyond: for S2, which detectors are not trained to find; about one in eight is found nevertheless.
-        disc_temperature: divisor of the log-probabilities of the network that locates discs.
+        disc_temperature: divisor of the log-probabilities of the network that locates discs; until it is fitted to one,
+            that of the shipped appearance network.
         misses: how often detectors miss a body.
         disc_miss: how often a disc is missed.
         max_skipped: largest number of levels without a candidate between two accepted neighbours; one more level is
@@ -50,7 +51,7 @@ class OrderCosts:
     outlier_probability: float = 0.01
     shift_sd: float = 0.0
     beyond: float = 2.0
-    disc_temperature: float = 3.0
+    disc_temperature: float = 5.0
     misses: MissRates = field(default_factory=MissRates)
     disc_miss: float = 0.05
     max_skipped: int = 4

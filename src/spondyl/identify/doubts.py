@@ -20,10 +20,17 @@ _MIN_ANCHOR_PROBABILITY = 0.5
 _MIN_VARIANT_PROBABILITY = 0.2
 """The probability from which a numbering variant is reported."""
 
+_MIN_MISSED_PROBABILITY = 0.2
+"""The probability from which a vertebra is reported that was not found between two others."""
+
 
 def find_doubts(labelling: Labelling[Level]) -> tuple[str, ...]:
-    """List the reasons to doubt the levels: untrained levels, no anchor in view, a likely numbering variant."""
-    return (*_untrained(labelling), *_unanchored(labelling), *_variants(labelling))
+    """List the reasons to doubt the levels.
+
+    They are untrained levels, no anchor in view, a likely numbering variant, and a vertebra that was not found between
+    two others.
+    """
+    return (*_untrained(labelling), *_unanchored(labelling), *_variants(labelling), *_missed(labelling))
 
 
 def _untrained(labelling: Labelling[Level]) -> Iterator[str]:
@@ -50,3 +57,13 @@ def _variants(labelling: Labelling[Level]) -> Iterator[str]:
         if name != "regular" and probability >= _MIN_VARIANT_PROBABILITY:
             verb = "seems to" if probability >= 0.5 else "may"
             yield f"the column {verb} have {name}, probability {probability:.2f}"
+
+
+def _missed(labelling: Labelling[Level]) -> Iterator[str]:
+    for level, probability in labelling.missed.items():
+        if probability >= _MIN_MISSED_PROBABILITY:
+            verb = "lies" if probability >= 0.5 else "may lie"
+            yield (
+                f"{level} {verb} in a gap between vertebrae that were found and was not found itself, "
+                f"probability {probability:.2f}"
+            )

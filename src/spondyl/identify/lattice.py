@@ -217,9 +217,11 @@ class _Edges:
 
 def best_scores(lattice: Lattice) -> dict[Structure, Float]:
     """Compute the log-weight of the best path that ends in each state, (n, N, G) by kind."""
-    best = {kind: np.empty(part.starts.shape) for kind, part in lattice.parts.items()}
+    best: dict[Structure, Float] = {kind: np.empty(part.starts.shape) for kind, part in lattice.parts.items()}
+    lengths, nodes = lattice.tree.ancestors.T.shape
+    room = {kind: np.empty((len(scores), lengths, nodes, scores.shape[2])) for kind, scores in best.items()}
     for (kind, i), steps in zip(lattice.order(), lattice.steps, strict=True):
-        out = {earlier: np.empty_like(weights) for earlier, weights in steps.items()}
+        out = {earlier: room[earlier][: len(weights)] for earlier, weights in steps.items()}
         part = lattice.parts[kind]
         arrived = _arrive(lattice, best, kind, steps, out)
         best[kind][i] = np.maximum(part.starts[i], arrived) + part.accept_scores[i][:, None]
@@ -316,15 +318,20 @@ class _Search:
 
     def _source(self, state: State | None, choice: int) -> State:
         """Return the previous state of a choice, counted over all options."""
-        for earlier, scores in self._options(state).items():
-            if choice < scores.size:
-                i, *rest = (int(index) for index in np.unravel_index(choice, scores.shape))
-                place = int(self.lattice.parts[earlier].places[i])
-                if state is None:
-                    return place, rest[0], rest[1]
-                kind, _ = self.order[state[0]]
-                return place, int(self.lattice.tree.steps[earlier, kind].sources[state[1], rest[0]]), state[2]
-            choice -= scores.size
+        if state is None:
+            for kind, scores in self.best.items():
+                if choice < scores.size:
+                    i, node, size = np.unravel_index(choice, scores.shape)
+                    return int(self.lattice.parts[kind].places[i]), int(node), int(size)
+                choice -= scores.size
+        else:
+            kind, _ = self.order[state[0]]
+            for earlier, weights in self.lattice.steps[state[0]].items():
+                i, k = divmod(choice, weights.shape[1])
+                if i < len(weights):
+                    sources = self.lattice.tree.steps[earlier, kind].sources
+                    return int(self.lattice.parts[earlier].places[i]), int(sources[state[1], k]), state[2]
+                choice -= weights.shape[0] * weights.shape[1]
         raise IndexError(choice)
 
 

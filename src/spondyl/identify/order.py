@@ -283,7 +283,7 @@ def _label(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shared:
-    """The facts that the labellings of vertebrae and discs share."""
+    """The facts and answers from which the labellings of both kinds are made."""
 
     numberings: dict[str, float]
     size: float

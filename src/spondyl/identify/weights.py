@@ -57,6 +57,8 @@ class Detections:
             )
         if not (np.isfinite(self.positions_mm).all() and np.isfinite(self.depths_mm).all()):
             raise SettingError("the positions of candidates must be finite")
+        if (np.diff(self.depths_mm) < 0).any():
+            raise SettingError("candidates must be given from head to foot")
         if not (((self.scores >= 0) & (self.scores <= 1)).all() and (self.room_mm >= 0).all()):
             raise SettingError("detection scores must be within [0, 1], and room must not be negative")
 
@@ -245,8 +247,8 @@ def _weigh_lower_end(tree: LevelTree, kind: StepKind, room_mm: Float, costs: Ord
     inside = inside_probability(room_mm, table.expected_mm[..., None] * costs.sizes, table.lengths[:, None])
     missed = np.log1p(-inside * found[:, None, None])  # of each node, (n, N, K, G)
     missed = np.concatenate([missed, np.zeros_like(missed[:, :1])], axis=1)  # node -1 is none
-    following = missed[:, table.targets, np.arange(table.targets.shape[-1])]  # (n, N, variants, K, G)
-    return np.asarray(following.sum(axis=3).transpose(2, 0, 1, 3))
+    following = (missed[:, targets, k] for k, targets in enumerate(table.targets.transpose(2, 1, 0)))
+    return np.asarray(sum(following)).swapaxes(0, 1)
 
 
 def find_missed(tree: LevelTree, steps: Mapping[StepKind, Float]) -> dict[Level, float]:

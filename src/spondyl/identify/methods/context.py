@@ -10,8 +10,9 @@ from spondyl.errors import SettingError
 from spondyl.identify.appearance import AppearanceSettings, BodyEvidence, open_appearance
 from spondyl.identify.costs import OrderCosts
 from spondyl.identify.height_map import HeightMapSettings, height_map, read_rows
-from spondyl.identify.order import decode
-from spondyl.labelling import Labelling
+from spondyl.identify.order import decode, decode_chain
+from spondyl.identify.weights import Detections
+from spondyl.labelling import Labelling, Labellings
 from spondyl.nets.network import LoadedNetwork, Network
 from spondyl.nets.settings import read_settings
 from spondyl.reading import Identify
@@ -72,6 +73,17 @@ class ContextNamer:
         refined = refine_logits(evidence, self.context, self.heights)
         return decode(refined, evidence.scores, evidence.positions_mm, room_mm=evidence.room_mm, costs=self.costs)
 
+    def name_chain(self, evidence: BodyEvidence | None, discs: Detections) -> Labellings:
+        """Name bodies and discs as one chain.
+
+        Raises:
+            SettingError: the network returns another shape.
+        """
+        bodies = None
+        if evidence is not None:
+            bodies = evidence.to_detections(refine_logits(evidence, self.context, self.heights))
+        return decode_chain(bodies, discs, costs=self.costs)
+
 
 def open_context(networks: Mapping[str, LoadedNetwork]) -> Identify:
     """Open the method with the settings in the context network's card, and the detector's miss rates."""
@@ -79,7 +91,8 @@ def open_context(networks: Mapping[str, LoadedNetwork]) -> Identify:
     settings = read_settings(network.card, ContextSettings)
     misses = read_settings(networks["appearance"].card, AppearanceSettings).misses
     costs = replace(settings.costs, misses=misses)
-    return open_appearance(networks, ContextNamer(context=network.run, heights=settings.heights, costs=costs))
+    namer = ContextNamer(context=network.run, heights=settings.heights, costs=costs)
+    return open_appearance(networks, namer, namer.name_chain)
 
 
 def refine_logits(evidence: BodyEvidence, context: Network, heights: HeightMapSettings) -> Float:
