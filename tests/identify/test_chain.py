@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,13 @@ from scipy.stats import norm
 
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
-from spondyl.anatomy.numbering import Numbering
+from spondyl.anatomy.numbering import REGULAR, Numbering
 from spondyl.anatomy.spacing import VID
+from spondyl.errors import SettingError
 from spondyl.identify.costs import OrderCosts
+from spondyl.identify.evidence import DISC_COLUMNS, OFFICIAL_COLUMNS
 from spondyl.identify.misses import MissRates
-from spondyl.identify.order import decode_chain
+from spondyl.identify.order import decode, decode_chain
 from spondyl.identify.weights import REFERENCE_SD_MM, STUDENT_DEGREES, Detections
 from spondyl.labelling import DISCS
 

@@ -1,4 +1,4 @@
-"""Selection of the vertebral column among detected bodies, which include spinous processes behind it."""
+"""Selection of the vertebral column among detections, which include spinous processes and facet joints behind it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from spondyl.geometry.instance import VertebraInstance
-from spondyl.types import Float, Mask
+from spondyl.types import Float, Index, Mask
 
-__all__ = ["keep_column"]
+__all__ = ["find_disc_column", "keep_column"]
 
 _MAX_TURN_DEG = 40.0
 """The largest angle between the line to the next body and the mean of both axes; at L5/S1 it is some 20 degrees."""
@@ -19,6 +19,16 @@ _MIN_DESCENT = 0.5
 
 _MAX_DISTANCE = 6.0
 """The largest distance, in heights of the smaller body: five levels, of which four may be missing."""
+
+
+_MAX_DISC_TURN_DEG = 60.0
+"""The largest angle between the line to the next disc and the vertical; at L5/S1 of a tilted scan it is 50 degrees."""
+
+_MIN_DISC_STEP_MM, _MAX_DISC_STEP_MM = 10.0, 150.0
+"""The range of the distance to the next disc: a child's neck, and three lumbar discs missed."""
+
+_MAX_ASIDE = 0.5
+"""The largest step to one side, as a share of the distance: scoliosis of 27 degrees between two discs."""
 
 
 def keep_column(bodies: Sequence[VertebraInstance]) -> tuple[VertebraInstance, ...]:
@@ -35,9 +45,34 @@ def keep_column(bodies: Sequence[VertebraInstance]) -> tuple[VertebraInstance, .
     ordered = sorted(bodies, key=lambda body: float(body.centroid_index[1]))
     outlines = np.stack([body.middle_outline for body in ordered]) * ordered[0].affine.spacing_mm[1:]
     follows = _follows(outlines)
-    best = np.array([body.score for body in ordered])
-    previous = np.full(len(ordered), -1)
-    for lower in range(1, len(ordered)):
+    chain = _find_best_chain(np.array([body.score for body in ordered]), follows)
+    return tuple(ordered[place] for place in chain)
+
+
+def find_disc_column(places_mm: Float, scores: Float) -> Index:
+    """Find the discs that follow one another down a column: the chain with the highest sum of scores.
+
+    Args:
+        places_mm: (n, 3) as (slice, row, column) from any corner of the scan, from head to foot.
+        scores: (n,) detection scores.
+
+    Returns:
+        The places of the chain's discs among those given, from head to foot.
+    """
+    if not len(scores):
+        return np.empty(0, np.intp)
+    aside, down, back = np.moveaxis(places_mm[None] - places_mm[:, None], -1, 0)
+    lengths = np.hypot(down, back)
+    is_straight = down > lengths * np.cos(np.radians(_MAX_DISC_TURN_DEG))
+    is_near = (lengths >= _MIN_DISC_STEP_MM) & (lengths <= _MAX_DISC_STEP_MM)
+    return _find_best_chain(scores, is_straight & is_near & (np.abs(aside) <= _MAX_ASIDE * lengths))
+
+
+def _find_best_chain(scores: Float, follows: Mask) -> Index:
+    """Find the chain with the highest sum of scores; `follows` (n, n) is True where j can follow i, above it."""
+    best = scores.copy()
+    previous = np.full(len(scores), -1)
+    for lower in range(1, len(scores)):
         reached = np.where(follows[:lower, lower], best[:lower], 0.0)
         if reached.max() > 0:
             previous[lower] = reached.argmax()
@@ -45,7 +80,7 @@ def keep_column(bodies: Sequence[VertebraInstance]) -> tuple[VertebraInstance, .
     chain = [int(best.argmax())]
     while previous[chain[-1]] >= 0:
         chain.append(int(previous[chain[-1]]))
-    return tuple(ordered[place] for place in reversed(chain))
+    return np.array(chain[::-1], np.intp)
 
 
 def _follows(outlines_mm: Float) -> Mask:

@@ -15,6 +15,7 @@ import numpy as np
 from spondyl.geometry.points import Landmarks
 from spondyl.geometry.resize import resize_slices
 from spondyl.geometry.stack import SagittalStack
+from spondyl.locate.column import find_disc_column
 from spondyl.locate.disc_channels import DISC_CHANNELS, POSTERIOR_CHANNEL
 from spondyl.locate.disc_peaks import COARSE, Heat, find_edges, find_peaks
 from spondyl.locate.vfr import batches, normalise
@@ -39,6 +40,9 @@ SLAB_MM = 9.0
 
 _SMALL_MM = 27.0
 """Discs that are nearer to the next one get a second look: C2/C3 to about T9/T10."""
+
+_BROAD_MM = 20.0
+"""A disc is shown over this width or more; what is narrower, such as a facet joint, counts less in a column."""
 
 _UNSEEN_MM = 30.0
 """The height above the uppermost disc in which small ones may have been missed."""
@@ -95,8 +99,8 @@ def detect_discs(
         multiples: of which the rows and columns of the network's images must be multiples.
 
     Returns:
-        Discs from head to foot: centres with the probability that there is a disc, posterior edges, and evidence of the
-        names.
+        Discs of one column from head to foot: centres with the probability that there is a disc, posterior edges, and
+        evidence of the names.
     """
     slabs, places = _average_slabs(normalise(stack.voxels), settings.slab_mm / stack.slice_mm)
     look = _Look(slabs=slabs, places=places, stack=stack, network=network, multiples=multiples)
@@ -104,13 +108,13 @@ def detect_discs(
     rows_mm = found.centres[:, 1] * stack.pixel_mm[0]
     lower_mm = _find_large(rows_mm)
     if lower_mm <= min(_UNSEEN_MM, rows_mm.min(initial=np.inf)):
-        return found.to_candidates(stack)
+        return found.in_column(stack)
     below_mm = min(lower_mm + _SMALL_MM, slabs.shape[1] * stack.pixel_mm[0])
     close = look.at(settings.close_mm, rows=int(np.ceil(below_mm / stack.pixel_mm[0])))
     upper, close_upper = rows_mm < lower_mm, close.centres[:, 1] * stack.pixel_mm[0] < lower_mm
     if close.scores[close_upper].sum() < found.scores[upper].sum():
-        return found.to_candidates(stack)
-    return close.select(close_upper).join(found.select(~upper)).to_candidates(stack)
+        return found.in_column(stack)
+    return close.select(close_upper).join(found.select(~upper)).in_column(stack)
 
 
 def _find_large(rows_mm: Float) -> float:
@@ -131,12 +135,14 @@ class _Found:
     Args:
         centres, edges: (n, 3) in the stack's indices.
         scores: (n,).
+        widths: (n,) number of slices that show each.
         logits: (n, discs).
     """
 
     centres: Float
     edges: Float
     scores: Float
+    widths: Float
     logits: Float
 
     def select(self, chosen: Mask) -> _Found:
@@ -147,13 +153,15 @@ class _Found:
         """Put others below them."""
         return _Found(**{name: np.concatenate([getattr(self, name), getattr(lower, name)]) for name in self.__slots__})
 
-    def to_candidates(self, stack: SagittalStack) -> Candidates:
-        """Bring them to the scan's space."""
+    def in_column(self, stack: SagittalStack) -> Candidates:
+        """Bring those that follow one another down the column to the scan's space."""
+        breadth = np.minimum(1.0, self.widths * stack.slice_mm / _BROAD_MM)
+        chain = find_disc_column(self.centres * stack.affine.spacing_mm, self.scores * breadth)
         return Candidates(
             structure=Structure.DISC,
-            centres=Landmarks(points_ras_mm=stack.affine.to_world(self.centres), scores=self.scores),
-            posterior_ras_mm=stack.affine.to_world(self.edges),
-            logits=self.logits if self.logits.shape[1] == len(DISC_CHANNELS) else None,
+            centres=Landmarks(points_ras_mm=stack.affine.to_world(self.centres[chain]), scores=self.scores[chain]),
+            posterior_ras_mm=stack.affine.to_world(self.edges[chain]),
+            logits=self.logits[chain] if self.logits.shape[1] == len(DISC_CHANNELS) else None,
         )
 
 
@@ -183,6 +191,7 @@ class _Look:
             centres=_to_stack(centres, scale),
             edges=_to_stack(edges, scale),
             scores=np.array([peak.score for peak in peaks], dtype=np.float64),
+            widths=np.array([1 / (peak.weights**2).sum() for peak in peaks], dtype=np.float64),
             logits=np.array([peak.logits for peak in peaks]).reshape(-1, heat.discs.shape[1]),
         )
 
