@@ -134,7 +134,7 @@ def test_nothing_found_is_status_3_with_a_valid_empty_report(
     [
         (["--stages", "locate,grade"], "--stages must be locate,identify"),
         (["--segment", "safnet"], "--segment: this version has no method that does it"),
-        (["--locate", "msa-net"], "--locate must be one of vfr, vfr-patches"),
+        (["--locate", "boxes"], "--locate must be one of vfr, vfr-patches"),
         (["--identify", "message-fusion"], "--identify must be one of order, context, beam, bilstm, argmax"),
         (["--modality", "ct"], "analyse MR only"),
     ],

@@ -99,7 +99,8 @@ def test_one_file_and_one_line_are_a_method_everywhere(spondyl_with_discs: list[
     assert "middles: the middle of the scan" in " ".join(run("analyze", "--help").stdout.split())
     refused = run("analyze", str(scan), "--locate", "magic")
     assert refused.returncode == 2
-    assert "--locate must be one of vfr, vfr-patches, spinenet, middles, got 'magic'" in refused.stderr
+    assert "--locate must be one of vfr, vfr-patches, spinenet, msa-net" in refused.stderr
+    assert "middles, got 'magic'" in refused.stderr
     done = run("analyze", str(scan), "--locate", "middles", "-o", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "locate middles" in done.stderr.splitlines()

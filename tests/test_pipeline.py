@@ -270,7 +270,7 @@ def test_a_card_with_a_setting_that_nobody_reads_is_refused() -> None:
 
 def test_a_plan_loads_only_what_it_names() -> None:
     names = [used.name for used in load(Plan()).weights]
-    assert names == ["spondyl-vfr", "spondyl-appearance"]
+    assert names == ["spondyl-vfr", "spondyl-msa-net", "spondyl-appearance"]
     assert load(Plan()) is load(Plan())
 
 
@@ -332,8 +332,9 @@ def test_a_file_is_read_analysed_and_handed_back(tmp_path: Path, monkeypatch: py
 def test_a_named_method_replaces_the_sets_own_for_its_structures() -> None:
     weights = find_set("spondyl")
     names = [method.name for method in Plan().methods(Modality.MR, weights)]
-    assert names == ["vfr", "order"]
-    assert [m.name for m in Plan(locate="vfr-patches").methods(Modality.MR, weights)] == ["vfr-patches", "order"]
+    assert names == ["vfr", "msa-net", "order"]
+    replaced = [method.name for method in Plan(locate="vfr-patches").methods(Modality.MR, weights)]
+    assert replaced == ["msa-net", "vfr-patches", "order"]
     with pytest.raises(SettingError, match="one method for each kind of structure, got vfr, vfr-patches"):
         Plan(locate="vfr,vfr-patches").methods(Modality.MR, weights)
     with pytest.raises(SettingError, match="--locate vfr takes no CT scans"):

@@ -171,7 +171,8 @@ class AppearanceIdentifier:
             evidence = body_evidence(stack, [bodies.bodies[i] for i in order], self.appearance, self.crops)
         if discs is None or not len(discs):
             return self._finish(Labellings(vertebrae=None if evidence is None else self.namer(evidence)), order)
-        if self.chain_namer is not None:
+        # a scan in which bodies were sought and none was found, of a head or a knee, shows no disc either
+        if self.chain_namer is not None and (bodies is None or evidence is not None):
             found, disc_order = find_discs(stack, discs)
             return self._finish(self.chain_namer(evidence, found), order, disc_order)
         named = self._finish(Labellings(vertebrae=None if evidence is None else self.namer(evidence)), order)

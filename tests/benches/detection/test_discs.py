@@ -1,28 +1,18 @@
 """Marked discs against reported bodies: nearest on either side, right names, and nothing far away."""
 
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 
-from phantoms import lumbar
-from spondyl import methods
 from spondyl.anatomy.disc import Disc
 from spondyl.anatomy.level import Level
-from spondyl.benches.detection import discs
 from spondyl.benches.detection.discs import judge_discs
 from spondyl.datasets.disc_marks import find_disc_points
 from spondyl.findings import Vertebra
 from spondyl.geometry.affine import Affine
 from spondyl.geometry.points import Landmarks
 from spondyl.imaging.labels import LabelMap
-from spondyl.imaging.modality import Modality
-from spondyl.methods import METHODS, Method
-from spondyl.plan import Plan
 from spondyl.reading import Candidates, Locate
-from spondyl.stage import Stage, Structure
+from spondyl.stage import Structure
 from spondyl.study import Study
 
 
@@ -88,21 +78,3 @@ def open_marks(_networks: object) -> Locate:
         )
 
     return locate
-
-
-def test_a_method_that_is_one_line_of_the_table_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert discs.tabulate_disc_methods(tmp_path, Plan()) == ""
-    line = Method(
-        Stage.LOCATE, "marks", frozenset({Structure.DISC}), frozenset({Modality.MR}), (), f"{__name__}:open_marks", ""
-    )
-    monkeypatch.setattr(methods, "METHODS", (*METHODS, line))
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or ModuleType(__name__))
-    monkeypatch.setattr(sys.modules[__name__], "open_marks", open_marks, raising=False)
-    monkeypatch.setattr(discs, "EXAMS", {"one": ("scan", "points")})
-    monkeypatch.setattr(discs, "read_volume", lambda path, modality: lumbar().volume)
-    monkeypatch.setattr(discs, "read_labels", lambda path: None)
-    monkeypatch.setattr(
-        discs, "find_disc_points", lambda labels: {C3_C4: np.array([0.0, 2, 51]), C4_C5: np.array([0.0, 2, 34])}
-    )
-    row = discs.tabulate_disc_methods(tmp_path, Plan()).splitlines()[-1]
-    assert [cell.strip() for cell in row.split("|")[1:-1]] == ["marks", "one", "2", "2", "3", "2.0"]

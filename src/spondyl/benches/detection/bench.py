@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spondyl.benches.comparison import load_comparison
-from spondyl.benches.detection.discs import tabulate_disc_methods, tabulate_discs
+from spondyl.benches.detection.discs import tabulate_discs
 from spondyl.benches.detection.exams import tabulate_exams
 from spondyl.benches.detection.phantoms import tabulate_phantoms
 from spondyl.benches.table import BenchInput, BenchResult
@@ -18,7 +18,6 @@ def run_detection(given: BenchInput) -> BenchResult:
     parts = (
         tabulate_exams(given.folder, comparison),
         tabulate_discs(given.folder, load(given.plan)),
-        tabulate_disc_methods(given.folder, given.plan),
         tabulate_phantoms(given.plan),
     )
     return BenchResult(text="\n\n".join(part for part in parts if part), weights=comparison.weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,14 @@ from spondyl.geometry.affine import Float
 from spondyl.imaging.labels import read_labels
 from spondyl.imaging.read import read_volume
 from spondyl.imaging.volume import Modality
-from spondyl.loaded_plan import LoadedPlan, load
-from spondyl.methods import methods_of
-from spondyl.metrics.discs import MAX_MATCH_MM, match_points
+from spondyl.loaded_plan import LoadedPlan
 from spondyl.metrics.tables import format_table
 from spondyl.pipeline import analyze
-from spondyl.plan import Plan
-from spondyl.stage import Stage, Structure
 
 __all__ = [
     "EXAMS",
     "DiscSides",
     "judge_discs",
-    "tabulate_disc_methods",
     "tabulate_discs",
 ]
 
@@ -86,37 +81,6 @@ def tabulate_discs(data: Path, loaded: LoadedPlan) -> str:
         rows.append(_row(name, judge_discs(marked, findings.vertebrae)))
     about = "Discs that others have marked: a body reported on either side, and both rightly named. Never trained on."
     return f"{about}\n\n{format_table(('exam', 'discs', 'found', 'named', 'not named'), rows)}"
-
-
-def tabulate_disc_methods(data: Path, plan: Plan) -> str:
-    """Measure every method that locates discs on the marked exams; candidates and marks are matched one to one.
-
-    Args:
-        data: the folder that holds `mr/`.
-        plan: the plan whose method for discs each of them replaces in turn.
-
-    Returns:
-        Markdown; empty where no method locates discs.
-
-    Raises:
-        InputError: an exam is missing or cannot be read.
-    """
-    rows = []
-    for method in (one for one in methods_of(Stage.LOCATE) if Structure.DISC in one.structures):
-        loaded = load(replace(plan, locate=method.name))
-        for name, (scan, points) in EXAMS.items():
-            volume = read_volume(data / "mr" / scan, modality=Modality.MR)
-            found = analyze(volume, loaded=loaded).reading.candidates[Structure.DISC]
-            marked = np.array(list(find_disc_points(read_labels(data / "mr" / points)).values()))
-            edges = found.centres_ras_mm if found.posterior_ras_mm is None else found.posterior_ras_mm
-            rows_of_marks, rows_of_edges = match_points(marked, edges)
-            distances_mm = np.linalg.norm(marked[rows_of_marks] - edges[rows_of_edges], axis=1)
-            mean = f"{distances_mm.mean():.1f}" if len(distances_mm) else "-"
-            rows.append((method.name, name, str(len(marked)), str(len(distances_mm)), str(len(found)), mean))
-    if not rows:
-        return ""
-    header = ("method", "exam", "discs", f"found within {MAX_MATCH_MM:.0f} mm", "candidates", "mean distance, mm")
-    return f"Methods that locate discs, on the same exams.\n\n{format_table(header, rows)}"
 
 
 def judge_discs(points: Mapping[Disc, Float], vertebrae: Sequence[Vertebra]) -> list[DiscSides]:

@@ -26,7 +26,7 @@ from spondyl.locate.discs import CLOSE_MM, SLAB_MM, WORKING_MM
 from spondyl.locate.vfr import normalise
 from spondyl.nets.disc_network import DiscNetwork
 
-__all__ = ["DiscBatch", "DiscRecipe", "DiscStream", "train_discs"]
+__all__ = ["CONTRAST_WEIGHT", "DiscBatch", "DiscRecipe", "DiscStream", "train_discs"]
 
 _SLICE_SHARES = (0.75, 0.15, 0.1)
 """Shares of slices in which most discs are certain, in which any is outlined, and of any slice at all."""
