@@ -37,7 +37,7 @@ DEPTH = {
     "appearance-spinenet": 2 * 7,
     "context-spinenet": 2 * 9,
     "bilstm-compact": 2 * (2 * 7 + 1),  # both layers once for each of seven detections, then the head
-    "look-once-compact": 2 * (1 + 2 + 4 * 5 + 2),  # points, pairs, five products in each of four rounds, the head
+    "look-once-compact": 2 * (1 + 2 + 4 * 6 + 2),  # points, pairs, six products in each of four rounds, the head
     "look-once-equivariant": 2 * 16,  # six layers align, six follow, three relate, one is the head
     "look-once-20-published": 2 * 15,
 }

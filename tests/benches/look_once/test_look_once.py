@@ -58,7 +58,7 @@ def test_straightened_discs_lie_on_one_line_and_false_points_at_their_distance_f
 def test_a_point_is_worth_what_gives_the_best_f1():
     rng = np.random.default_rng(2)
     images = [draw_image([draw_chain(rng)], TOTAL, rng) for _ in range(3)]
-    skeleton = Skeleton(places_mm=MEAN_COLUMN.places_mm[:9], starts=(0, 3), worth=99.0)
+    skeleton = Skeleton(places_mm=MEAN_COLUMN.places_mm[:14], starts=(0, 3), worth=99.0)
     fitted = fit_worth(skeleton, images)
     assert fitted.worth < 99
 
@@ -80,14 +80,13 @@ def test_a_gain_is_what_exceeds_its_error(differences, verdict):
 
 @pytest.mark.slow
 def test_the_table_has_every_method_and_says_what_the_figures_say():
-    split = split_spines(spines(30))
+    split = split_spines([[draw_chain(np.random.default_rng(seed))] for seed in range(30)])
     text = compare_judges(split, lambda image: image.is_disc, seeds=2, shown=128, drawn=20, images=3)
     for name in SETTINGS:
         assert f"## {name}" in text
     assert text.count("| proposed, as shipped") == 3
-    assert (
-        text.count("1.000 ± 0.000 | 1.000 ± 0.000 | 1.000 ± 0.000") == 3
-    )  # the truth itself, in the shipped one's row
+    shipped = [line for line in text.splitlines() if line.startswith("| proposed, as shipped")]
+    assert all("1.000 ± 0.000 | 1.000 ± 0.000 | 1.000 ± 0.000" in line for line in shipped)  # it is the truth here
     assert text.count("| published geometry, normalised by the truth") == 1
     assert "the proposed network has a lower F1 than:" in text
     assert text.count("(standard error)") == 9
