@@ -85,7 +85,7 @@ def _interpolate_peak(heat: Heat, any_disc: Float32, row: int, column: int) -> P
     shown = ndimage.label(profile >= profile[best] / 2)[0]
     weights = np.where(shown == shown[best], profile, 0.0)
     weights = weights / weights.sum()
-    place, height = _interpolate(np.tensordot(weights, any_disc.astype(np.float64), 1), row, column)
+    place, height = _interpolate(weights, any_disc, row, column)
     return Peak(
         place=np.array([weights @ heat.places, *place]),
         weights=weights,
@@ -94,12 +94,14 @@ def _interpolate_peak(heat: Heat, any_disc: Float32, row: int, column: int) -> P
     )
 
 
-def _interpolate(image: Float, row: int, column: int) -> tuple[Float, float]:
-    """Place (2,) and height of the Gaussian through a pixel and its four neighbours, at most half a pixel away."""
-    padded = np.log(np.maximum(np.pad(image, 1, mode="edge"), 1e-4))
-    here = padded[row + 1, column + 1]
-    before = np.array([padded[row, column + 1], padded[row + 1, column]])
-    after = np.array([padded[row + 2, column + 1], padded[row + 1, column + 2]])
+def _interpolate(weights: Float, maps: Float32, row: int, column: int) -> tuple[Float, float]:
+    """Place (2,) and height of the Gaussian through a pixel of the mean map and its four neighbours."""
+    rows = np.clip([row - 1, row, row + 1], 0, maps.shape[1] - 1)
+    columns = np.clip([column - 1, column, column + 1], 0, maps.shape[2] - 1)
+    nine = np.tensordot(weights, maps[:, rows[:, None], columns].astype(np.float64), 1)
+    around = np.log(np.maximum(nine, 1e-4))
+    here = around[1, 1]
+    before, after = np.array([around[0, 1], around[1, 0]]), np.array([around[2, 1], around[1, 2]])
     bend = np.minimum(before + after - 2 * here, -1e-3)
     step = np.clip((before - after) / (2 * bend), -0.5, 0.5)
     height = here + float((step * (after - before) / 4).sum())
@@ -110,7 +112,7 @@ def find_edges(peaks: Sequence[Peak], heat: Heat) -> Float:
     """Find the posterior edge of each disc, (n, 3) as its place; where none is seen, as far behind as the others."""
     offsets = np.full((len(peaks), 2), np.nan)
     for number, peak in enumerate(peaks):
-        offset = _find_edge(np.tensordot(peak.weights, heat.edges.astype(np.float64), 1), peak, heat.pixel_mm)
+        offset = _find_edge(heat.edges, peak, heat.pixel_mm)
         if offset is not None:
             offsets[number] = offset
     seen = ~np.isnan(offsets[:, 0])
@@ -120,15 +122,16 @@ def find_edges(peaks: Sequence[Peak], heat: Heat) -> Float:
     return places + behind
 
 
-def _find_edge(edges: Float, peak: Peak, pixel_mm: float) -> Float | None:
-    """The offset of the hottest edge behind a disc, (2,); None where there is none."""
+def _find_edge(edges: Float32, peak: Peak, pixel_mm: float) -> Float | None:
+    """The offset of the hottest edge behind a disc in the slabs that show it, (2,); None where there is none."""
     front, back, aside = np.array(_EDGE_MM) / pixel_mm
     _, row, column = peak.place
     top, left = max(0, round(row - aside)), max(0, round(column - front))
-    window = edges[top : round(row + aside) + 1, left : round(column + back) + 1]
+    shown = edges[:, top : round(row + aside) + 1, left : round(column + back) + 1]
+    window = np.tensordot(peak.weights, shown.astype(np.float64), 1)
     if window.size == 0 or window.max() < _MIN_EDGE_HEAT:
         return None
     below, behind = np.unravel_index(int(window.argmax()), window.shape)
-    place, _ = _interpolate(edges, top + int(below), left + int(behind))
+    place, _ = _interpolate(peak.weights, edges, top + int(below), left + int(behind))
     offset: Float = place - peak.place[1:]
     return offset

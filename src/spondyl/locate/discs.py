@@ -8,7 +8,7 @@ show it. Its channel is evidence of its level; the sum over the channels is the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,6 +43,9 @@ _SMALL_MM = 27.0
 
 _BROAD_MM = 20.0
 """A disc is shown over this width or more; what is narrower, such as a facet joint, counts less in a column."""
+
+_ASIDE_SLICES = 2.0
+"""The second look reaches so far to both sides of the discs that the first found."""
 
 _UNSEEN_MM = 30.0
 """The height above the uppermost disc in which small ones may have been missed."""
@@ -110,7 +113,7 @@ def detect_discs(
     if lower_mm <= min(_UNSEEN_MM, rows_mm.min(initial=np.inf)):
         return found.in_column(stack)
     below_mm = min(lower_mm + _SMALL_MM, slabs.shape[1] * stack.pixel_mm[0])
-    close = look.at(settings.close_mm, rows=int(np.ceil(below_mm / stack.pixel_mm[0])))
+    close = look.near(found).at(settings.close_mm, rows=int(np.ceil(below_mm / stack.pixel_mm[0])))
     upper, close_upper = rows_mm < lower_mm, close.centres[:, 1] * stack.pixel_mm[0] < lower_mm
     if close.scores[close_upper].sum() < found.scores[upper].sum():
         return found.in_column(stack)
@@ -182,6 +185,15 @@ class _Look:
     network: Network
     multiples: tuple[int, ...]
 
+    def near(self, found: _Found) -> _Look:
+        """Look only at the slabs about the discs that were found, or at all where there are none."""
+        if not len(found.scores):
+            return self
+        reach = np.array([found.centres[:, 0].min() - _ASIDE_SLICES, found.centres[:, 0].max() + _ASIDE_SLICES])
+        reach = np.clip(reach, self.places[0], self.places[-1])
+        first, last = np.searchsorted(self.places, reach)
+        return replace(self, slabs=self.slabs[first : last + 1], places=self.places[first : last + 1])
+
     def at(self, pixel_mm: float, *, rows: int | None = None) -> _Found:
         """Find the discs in the upper rows with a pixel spacing."""
         heat, scale = self._predict(self.slabs[:, :rows], pixel_mm)
@@ -217,9 +229,14 @@ def _to_stack(places: Float, scale: Float) -> Float:
 
 
 def _average_slabs(slices: Float32, width: float) -> tuple[Float32, Float]:
-    """Average every run of `width` neighbouring slices; (slabs, rows, columns) and the middle of each, in slices."""
+    """Average runs of `width` neighbouring slices, which begin about three quarters of that apart.
+
+    Returns:
+        (slabs, rows, columns) and the middle of each, in slices; they lie alike on both sides of the middle.
+    """
     count = min(len(slices), max(1, round(width)))
-    starts = np.arange(0, len(slices) - count + 1)
+    last = len(slices) - count
+    starts = np.rint(np.linspace(0, last, -(-last // max(1, round(0.75 * count))) + 1)).astype(int)
     slabs = np.stack([slices[start : start + count].mean(0) for start in starts])
     return np.asarray(slabs, np.float32), np.asarray(starts + (count - 1) / 2, np.float64)
 
