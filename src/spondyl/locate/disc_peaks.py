@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from spondyl.types import Float, Float32
 
-__all__ = ["COARSE", "Heat", "Peak", "find_edges", "find_peaks"]
+__all__ = ["COARSE", "MIN_HEAT", "Heat", "Peak", "find_edges", "find_peaks"]
 
 COARSE = 4
 """The factor by which heat is coarser than images: peaks are interpolated, so that nothing is lost."""
