@@ -89,6 +89,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
         return lambda _study: two_points(networks)
 
     monkeypatch.setattr(finders, "methods_of", lambda stage: tuple(one for one in lines if one.stage is stage))
+    monkeypatch.setattr(finders, "find_method", lambda _stage, _name: lines[-1])
     monkeypatch.setattr(finders, "open_method", open_line)
     monkeypatch.setattr(finders, "make_engine", lambda *_arguments, **_keywords: lambda batch: batch)
 
@@ -115,6 +116,14 @@ def test_weights_that_a_recipe_wrote_serve_a_method_that_no_set_names(tmp_path: 
     assert not opened.missing
     assert [used.name for used in opened.weights] == ["trained-new"]
     assert opened.found["net"](reading()).centres_ras_mm[1, 0] == 1
+
+
+@pytest.mark.usefixtures("table")
+def test_a_refinement_without_weights_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(finders, "find_method", lambda stage, name: line(stage, name, "points"))
+    opened = open_finders(Plan(), (tmp_path,))
+    assert list(opened.found) == [BETWEEN_BODIES, "dots"]
+    assert opened.missing[0].startswith("look-once: not measured")
 
 
 @pytest.mark.usefixtures("table")

@@ -17,7 +17,7 @@ from spondyl.geometry.instance import VertebraInstance, polygon_centroids
 from spondyl.geometry.points import Landmarks
 from spondyl.imaging.modality import Modality
 from spondyl.loaded_plan import Step, open_method
-from spondyl.methods import Method, methods_of
+from spondyl.methods import Method, find_method, methods_of
 from spondyl.nets.cards import Card, find_card
 from spondyl.nets.network import LoadedNetwork
 from spondyl.nets.weight_sets import find_set
@@ -40,6 +40,9 @@ BETWEEN_BODIES = "between bodies"
 
 REFINEMENT = "look-once"
 """The method of the stage refine with which each method is measured as well."""
+
+_MISSING = "{name}: not measured, its weights are missing or do not fit the network."
+"""An error's own message may name a folder of this machine."""
 
 Find = Callable[[Reading], Candidates]
 """A function that finds the discs of a scan whose vertebrae are located and named."""
@@ -133,15 +136,16 @@ def open_finders(plan: Plan, folders: tuple[Path, ...], *, fold: int | None = No
             networks and the reference are then left out.
     """
     weights, refining = _Weights(plan, folders, fold), _Weights(plan, folders, None)
-    refine, missing = _open_refinement(refining), []
+    refine = _open_refinement(refining)
+    missing = [_MISSING.format(name=REFINEMENT)] if refine is None else []
     found: dict[str, Find] = {} if fold else {BETWEEN_BODIES: find_between_bodies}
     for method in methods_of(Stage.LOCATE):
         if Structure.DISC not in method.structures or (fold and not method.networks):
             continue
         try:
             locate = weights.open(method)
-        except WeightsError:  # its message may name a folder of this machine
-            missing.append(f"{method.name}: not measured, its weights are missing or do not fit the network.")
+        except WeightsError:
+            missing.append(_MISSING.format(name=method.name))
             continue
         found[method.name] = _as_find(locate)
         if refine is not None:
@@ -151,11 +155,8 @@ def open_finders(plan: Plan, folders: tuple[Path, ...], *, fold: int | None = No
 
 
 def _open_refinement(weights: _Weights) -> Refine | None:
-    methods = {method.name: method for method in methods_of(Stage.REFINE)}
-    if REFINEMENT not in methods:
-        return None
     try:
-        return weights.open(methods[REFINEMENT])
+        return weights.open(find_method(Stage.REFINE, REFINEMENT))
     except WeightsError:
         return None
 
