@@ -11,6 +11,7 @@ from spondyl.geometry.affine import Affine
 from spondyl.geometry.points import Landmarks
 from spondyl.geometry.stack import SagittalStack
 from spondyl.loaded_plan import open_method
+from spondyl.locate.disc_channels import DISC_CHANNELS
 from spondyl.methods import find_method, methods_of
 from spondyl.nets.cards import find_card
 from spondyl.nets.network import LoadedNetwork
@@ -227,6 +228,7 @@ def candidates(points_mm, given):
         structure=Structure.DISC,
         centres=Landmarks(points_ras_mm=centres, scores=scores),
         posterior_ras_mm=centres - np.array([0.0, 15.0, 0.0]),
+        logits=np.random.default_rng(0).random((len(centres), len(DISC_CHANNELS))),
     )
 
 
@@ -245,4 +247,5 @@ def test_every_method_keeps_candidates_as_they_are_or_not_at_all(name):
     assert kept == sorted(kept)
     np.testing.assert_array_equal(after.scores, before.scores[kept])
     np.testing.assert_array_equal(after.posterior_ras_mm, before.posterior_ras_mm[kept])
+    np.testing.assert_array_equal(after.logits, before.logits[kept])
     assert len(refine(given, candidates(np.empty((0, 2)), given))) == 0

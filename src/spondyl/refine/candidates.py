@@ -43,4 +43,5 @@ def select(candidates: Candidates, is_kept: Mask) -> Candidates:
         centres=Landmarks(points_ras_mm=candidates.centres_ras_mm[kept], scores=candidates.scores[kept]),
         bodies=tuple(candidates.bodies[place] for place in kept) if candidates.bodies else (),
         posterior_ras_mm=None if edges is None else edges[kept],
+        logits=None if candidates.logits is None else candidates.logits[kept],
     )
