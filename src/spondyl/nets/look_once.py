@@ -137,8 +137,8 @@ class LookOncePreset:
     """
 
     width: int = 64
-    pairs: int = 16
-    message: int = 32
+    pairs: int = 32
+    message: int = 64
     rounds: int = 4
 
     def __post_init__(self) -> None:

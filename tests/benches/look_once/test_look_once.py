@@ -81,7 +81,7 @@ def test_a_gain_is_what_exceeds_its_error(differences, verdict):
 @pytest.mark.slow
 def test_the_table_has_every_method_and_says_what_the_figures_say():
     split = split_spines(spines(30))
-    text = compare_judges(split, lambda image: image.is_disc, seeds=2, shown=128, drawn=20, images=3)
+    text = compare_judges(split, lambda image: image.is_disc, seeds=2, shown=(128, 128), drawn=20, images=3)
     for name in SETTINGS:
         assert f"## {name}" in text
     assert text.count("| proposed, as shipped") == 3
