@@ -59,12 +59,12 @@ _ABOUT = (
     "Discs of real CT spines (VID, VerSe19: midpoints of neighbouring bodies), 5 to 11 neighbours in a field of view "
     "of 320 mm, among false points drawn as in the authors' program: {train} chains of discs to train on, {test} of "
     "other patients to measure on ({left} more are left out, since a training chain is so near that both may be one "
-    f"patient's). Mean over {SEEDS} seeds ± their standard deviation, {TEST_IMAGES} images each; every seed trains all "
-    f"networks anew, the published forms on {PUBLISHED_IMAGES:,} images (the paper's 100 epochs of 212), the proposed on "
-    f"{PROPOSED_IMAGES:,}, equally many of each setting, and draws its own test images. AUC as published: of the decisions, the mean of specificity and "
-    "sensitivity. Only the row that says so knows the truth to normalise by, and is trained on the first setting "
-    "alone; the published geometry takes a fixed number of points, here 41, filled up by repeating. The shipped "
-    "weights have seen no real spine."
+    f"patient's). Mean over {SEEDS} seeds ± their standard deviation, {TEST_IMAGES} images each. Every seed draws its "
+    "own test images and trains all networks anew, on equally many images of each setting: the published forms on "
+    f"{PUBLISHED_IMAGES:,} (the paper's 100 epochs of 212), the proposed network on {PROPOSED_IMAGES:,}. AUC as "
+    "published: of the decisions, the mean of specificity and sensitivity. Only the row that says so knows the truth "
+    "to normalise by, and is trained on the first setting alone; the published geometry takes a fixed number of "
+    "points, here 41, filled up by repeating. The shipped weights have seen no real spine."
 )
 
 
