@@ -84,10 +84,8 @@ def test_the_table_has_every_method_and_says_what_the_figures_say():
     text = compare_judges(split, lambda image: image.is_disc, seeds=2, shown=(128, 128), drawn=20, images=3)
     for name in SETTINGS:
         assert f"## {name}" in text
-    assert text.count("| proposed, as shipped") == 3
-    assert (
-        text.count("1.000 ± 0.000 | 1.000 ± 0.000 | 1.000 ± 0.000") == 3
-    )  # the truth itself, in the shipped one's row
+    perfect = [line for line in text.splitlines() if line.count("1.000 ± 0.000") == 5]
+    assert sum("proposed, as shipped" in line for line in perfect) == 3  # the truth itself stands in for it here
     assert text.count("| published geometry, normalised by the truth") == 1
     assert "the proposed network has a lower F1 than:" in text
     assert text.count("(standard error)") == 9
