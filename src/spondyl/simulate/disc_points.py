@@ -91,7 +91,7 @@ ANY_FIELD = FieldOfView(edge_mm=900.0, min_discs=2, max_discs=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FalsePoints:
-    """The number of false points and the share of missed discs.
+    """The numbers of false points and of missed discs.
 
     Args:
         count: false points, or with `in_total` all points; no fewer than the discs then.

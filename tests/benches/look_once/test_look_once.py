@@ -14,9 +14,9 @@ from spondyl.refine.skeleton import MEAN_COLUMN, Skeleton
 from spondyl.simulate.disc_points import TOTAL, DiscChain, draw_chain, draw_image
 
 
-def spines(count):
+def spines(count, first=0):
     drawn = [draw_chain(np.random.default_rng(seed)) for seed in range(count)]
-    return [[DiscChain(uppers=one.uppers[3:], points_mm=one.points_mm[3:])] for one in drawn]
+    return [[DiscChain(uppers=one.uppers[first:], points_mm=one.points_mm[first:])] for one in drawn]
 
 
 def test_a_patient_scanned_twice_is_not_on_both_sides_of_the_split():
@@ -30,7 +30,7 @@ def test_a_patient_scanned_twice_is_not_on_both_sides_of_the_split():
 
 
 def test_the_skeleton_is_fitted_to_regular_columns_alone():
-    regular = [one for (one,) in spines(40) if one.uppers[-1] is Level.L5 and len(one.uppers) == 20]
+    regular = [one for (one,) in spines(40, first=3) if one.uppers[-1] is Level.L5 and len(one.uppers) == 20]
     cervical = [
         DiscChain(uppers=(Level.C2, Level.C3), points_mm=np.array([[0.0, 0], [20, 0]])),
         DiscChain(uppers=(Level.C3, Level.C4, Level.C5), points_mm=np.array([[0.0, 0], [9, 1], [18, 2]])),
@@ -57,7 +57,7 @@ def test_straightened_discs_lie_on_one_line_and_false_points_at_their_distance_f
 
 def test_a_point_is_worth_what_gives_the_best_f1():
     rng = np.random.default_rng(2)
-    images = [draw_image([draw_chain(rng)], TOTAL, rng) for _ in range(3)]
+    images = [draw_image([draw_chain(rng)], TOTAL, rng) for _ in range(2)]
     skeleton = Skeleton(places_mm=MEAN_COLUMN.places_mm[:14], starts=(0, 3), worth=99.0)
     fitted = fit_worth(skeleton, images)
     assert fitted.worth < 99
@@ -80,13 +80,12 @@ def test_a_gain_is_what_exceeds_its_error(differences, verdict):
 
 @pytest.mark.slow
 def test_the_table_has_every_method_and_says_what_the_figures_say():
-    split = split_spines([[draw_chain(np.random.default_rng(seed))] for seed in range(30)])
-    text = compare_judges(split, lambda image: image.is_disc, seeds=2, shown=128, drawn=20, images=3)
+    split = split_spines(spines(30))
+    text = compare_judges(split, lambda image: image.is_disc, seeds=2, shown=(128, 128), drawn=20, images=3)
     for name in SETTINGS:
         assert f"## {name}" in text
-    assert text.count("| proposed, as shipped") == 3
-    shipped = [line for line in text.splitlines() if line.startswith("| proposed, as shipped")]
-    assert all("1.000 ± 0.000 | 1.000 ± 0.000 | 1.000 ± 0.000" in line for line in shipped)  # it is the truth here
+    perfect = [line for line in text.splitlines() if line.count("1.000 ± 0.000") == 5]
+    assert sum("proposed, as shipped" in line for line in perfect) == 3  # the truth itself stands in for it here
     assert text.count("| published geometry, normalised by the truth") == 1
     assert "the proposed network has a lower F1 than:" in text
     assert text.count("(standard error)") == 9

@@ -63,7 +63,7 @@ TRAININGS = (
 
 
 def train_judges(
-    chains: Sequence[DiscChain], settings: Sequence[FalsePoints], *, seed: int, shown: int, drawn: int
+    chains: Sequence[DiscChain], settings: Sequence[FalsePoints], *, seed: int, shown: tuple[int, int], drawn: int
 ) -> dict[str, Judge]:
     """Train every network once.
 
@@ -71,7 +71,7 @@ def train_judges(
         chains: of the training spines.
         settings: each batch is of one, chosen at random.
         seed: of the networks' first weights and of all images.
-        shown: images that are shown to each network in all.
+        shown: images that are shown to each published form and to the proposed network.
         drawn: images of each setting, which are shown several times, turned.
     """
     pools = [
@@ -80,7 +80,7 @@ def train_judges(
     torch.set_num_threads(1)  # the benchmark runs on one core
     for pool in pools:
         pool.draw_all()  # before processes part
-    return {training.name: _train(training, pools, seed, shown) for training in TRAININGS}
+    return {training.name: _train(training, pools, seed, shown[training.build is LookOnce]) for training in TRAININGS}
 
 
 def _train(training: _Training, pools: Sequence[PointImages], seed: int, shown: int) -> Judge:
