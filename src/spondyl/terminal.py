@@ -220,6 +220,8 @@ def _open_missing_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    if sys.stderr is None:  # older releases of NumPy cannot be imported without it
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # as long as the process
 
 
 def _leave(status: int) -> NoReturn:

@@ -93,7 +93,7 @@ def test_float32_is_the_reference_to_four_digits(kind: str, case: str) -> None:
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("look-once")])  # never run in it
 def test_bfloat16_departs_by_its_rounding_only(case: str) -> None:
     if not processor_has_bfloat16():
         pytest.skip("this processor has no bfloat16")
