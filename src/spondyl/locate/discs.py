@@ -25,7 +25,7 @@ from spondyl.nets.settings import read_settings
 from spondyl.reading import Candidates, Locate
 from spondyl.stage import Structure
 from spondyl.study import Study
-from spondyl.types import Float, Float32, Mask
+from spondyl.types import Float, Float32, Index, Mask
 
 __all__ = ["CLOSE_MM", "SLAB_MM", "WORKING_MM", "DiscSettings", "detect_discs", "open_discs"]
 
@@ -43,6 +43,9 @@ _SMALL_MM = 27.0
 
 _BROAD_MM = 20.0
 """A disc is shown over this width or more; what is narrower, such as a facet joint, counts less in a column."""
+
+_MAX_SLABS = 24
+"""The number of slabs that bounds the time; they lie 17 mm apart in a scan that shows the body from side to side."""
 
 _ASIDE_SLICES = 2.0
 """The second look reaches so far to both sides of the discs that the first found."""
@@ -107,17 +110,18 @@ def detect_discs(
     """
     slabs, places = _average_slabs(normalise(stack.voxels), settings.slab_mm / stack.slice_mm)
     look = _Look(slabs=slabs, places=places, stack=stack, network=network, multiples=multiples)
-    found = look.at(settings.working_mm)
+    found = look.at(settings.working_mm).in_column(stack)
     rows_mm = found.centres[:, 1] * stack.pixel_mm[0]
     lower_mm = _find_large(rows_mm)
     if lower_mm <= min(_UNSEEN_MM, rows_mm.min(initial=np.inf)):
-        return found.in_column(stack)
+        return found.to_candidates(stack)
     below_mm = min(lower_mm + _SMALL_MM, slabs.shape[1] * stack.pixel_mm[0])
     close = look.near(found).at(settings.close_mm, rows=int(np.ceil(below_mm / stack.pixel_mm[0])))
+    close = close.in_column(stack)
     upper, close_upper = rows_mm < lower_mm, close.centres[:, 1] * stack.pixel_mm[0] < lower_mm
     if close.scores[close_upper].sum() < found.scores[upper].sum():
-        return found.in_column(stack)
-    return close.select(close_upper).join(found.select(~upper)).in_column(stack)
+        return found.to_candidates(stack)
+    return close.select(close_upper).join(found.select(~upper)).in_column(stack).to_candidates(stack)
 
 
 def _find_large(rows_mm: Float) -> float:
@@ -148,7 +152,7 @@ class _Found:
     widths: Float
     logits: Float
 
-    def select(self, chosen: Mask) -> _Found:
+    def select(self, chosen: Mask | Index) -> _Found:
         """Keep some of them."""
         return _Found(**{name: getattr(self, name)[chosen] for name in self.__slots__})
 
@@ -156,15 +160,18 @@ class _Found:
         """Put others below them."""
         return _Found(**{name: np.concatenate([getattr(self, name), getattr(lower, name)]) for name in self.__slots__})
 
-    def in_column(self, stack: SagittalStack) -> Candidates:
-        """Bring those that follow one another down the column to the scan's space."""
+    def in_column(self, stack: SagittalStack) -> _Found:
+        """Keep those that follow one another down the column."""
         breadth = np.minimum(1.0, self.widths * stack.slice_mm / _BROAD_MM)
-        chain = find_disc_column(self.centres * stack.affine.spacing_mm, self.scores * breadth)
+        return self.select(find_disc_column(self.centres * stack.affine.spacing_mm, self.scores * breadth))
+
+    def to_candidates(self, stack: SagittalStack) -> Candidates:
+        """Bring them to the scan's space."""
         return Candidates(
             structure=Structure.DISC,
-            centres=Landmarks(points_ras_mm=stack.affine.to_world(self.centres[chain]), scores=self.scores[chain]),
-            posterior_ras_mm=stack.affine.to_world(self.edges[chain]),
-            logits=self.logits[chain] if self.logits.shape[1] == len(DISC_CHANNELS) else None,
+            centres=Landmarks(points_ras_mm=stack.affine.to_world(self.centres), scores=self.scores),
+            posterior_ras_mm=stack.affine.to_world(self.edges),
+            logits=self.logits if self.logits.shape[1] == len(DISC_CHANNELS) else None,
         )
 
 
@@ -229,14 +236,15 @@ def _to_stack(places: Float, scale: Float) -> Float:
 
 
 def _average_slabs(slices: Float32, width: float) -> tuple[Float32, Float]:
-    """Average runs of `width` neighbouring slices, which begin about three quarters of that apart.
+    """Average runs of `width` neighbouring slices, which begin about three quarters of that apart, or are `_MAX_SLABS`.
 
     Returns:
         (slabs, rows, columns) and the middle of each, in slices; they lie alike on both sides of the middle.
     """
     count = min(len(slices), max(1, round(width)))
     last = len(slices) - count
-    starts = np.rint(np.linspace(0, last, -(-last // max(1, round(0.75 * count))) + 1)).astype(int)
+    number = min(_MAX_SLABS, -(-last // max(1, round(0.75 * count))) + 1)
+    starts = np.rint(np.linspace(0, last, number)).astype(int)
     slabs = np.stack([slices[start : start + count].mean(0) for start in starts])
     return np.asarray(slabs, np.float32), np.asarray(starts + (count - 1) / 2, np.float64)
 
