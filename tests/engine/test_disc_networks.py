@@ -12,6 +12,8 @@ from spondyl.nets.disc_network import HEAT_MAPS, count_scores
 from spondyl.nets.presets import build
 from spondyl.types import Float32
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("unet", "shape-unet", "hourglass", "attention-hourglass", "hca-net", "msa-net", "countception", "swin-net")
 
 
