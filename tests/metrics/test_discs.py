@@ -38,6 +38,14 @@ def test_a_point_beyond_the_gate_is_a_miss_and_a_false_point() -> None:
     assert score.false_positive_rate == pytest.approx(1 / 3)
 
 
+def test_a_point_beside_the_disc_finds_it_in_the_plane_alone() -> None:
+    score = score_discs(truth(), at(0, 30, 60) + np.array([(9.0, 0, -2), (0, 0, 0), (0, 0, 0)]), NAMES, AFFINE)
+    assert (score.found, score.false, score.named) == (2, 1, 2)
+    assert score.false_negative_rate == pytest.approx(1 / 3)
+    assert score.in_plane_mm == pytest.approx((2, 0, 0))
+    assert (score.plane_false_negative_rate, score.plane_false_positive_rate) == (0, 0)
+
+
 def test_a_second_point_at_a_disc_is_false_and_only_the_published_code_lets_it_pass() -> None:
     score = score_discs(truth(), at(0, 30, 32, 60), (T12_L1, L1_L2, L1_L2, L2_L3), AFFINE)
     assert (score.found, score.false, score.legacy.false) == (3, 1, 0)

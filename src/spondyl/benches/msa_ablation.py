@@ -157,4 +157,4 @@ def _measure(network: MsaNet, run: Path, size: AblationSize) -> Mapping[str, Dis
 def _cells(score: DiscScore) -> tuple[str, str, str]:
     distances = score.in_plane_mm
     mean = f"{np.mean(distances):.2f} ± {np.std(distances):.2f}" if distances else "-"
-    return mean, f"{100 * score.false_negative_rate:.2f}", f"{100 * score.false_positive_rate:.2f}"
+    return mean, f"{100 * score.plane_false_negative_rate:.2f}", f"{100 * score.plane_false_positive_rate:.2f}"

@@ -1,7 +1,8 @@
 """Measures of located discs, as in the papers on disc points (Look-Once, section 3.2; MSA-Net, section 4).
 
-Both papers state 5 mm and mean it in one sagittal image; here points are matched one to one in three dimensions, in mm.
-The looser rules of the published code, which counts pixels from head to foot only, are kept beside them.
+Both papers state 5 mm and mean it in one sagittal image. Here points are matched one to one in mm, in three dimensions
+and again in the sagittal plane alone. The looser rules of the published code, which counts pixels from head to foot
+only, are kept beside them.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ class DiscScore:
         false: points that were found where there is no disc, or a second time at one.
         named: discs that were found and given their name.
         distances_mm: between each found disc and the point that found it.
-        in_plane_mm: the same in the sagittal plane, as the papers measure it.
+        false_in_plane: points that are false where only the sagittal plane counts, as in the papers.
+        in_plane_mm: distances in the sagittal plane of the discs that are found there.
         along_mm: the same from head to foot alone.
         legacy: the measures of the published code.
     """
@@ -96,6 +98,7 @@ class DiscScore:
     false: int
     named: int
     distances_mm: tuple[float, ...]
+    false_in_plane: int
     in_plane_mm: tuple[float, ...]
     along_mm: tuple[float, ...]
     legacy: LegacyScore
@@ -117,6 +120,16 @@ class DiscScore:
     def false_positive_rate(self) -> float:
         """False points over all discs (FPR), which may exceed 1; NaN without truth."""
         return _share(self.false, self.truths)
+
+    @property
+    def plane_false_negative_rate(self) -> float:
+        """The same share of missed discs where only the sagittal plane counts."""
+        return _share(self.truths - len(self.in_plane_mm), self.truths)
+
+    @property
+    def plane_false_positive_rate(self) -> float:
+        """The same share of false points where only the sagittal plane counts."""
+        return _share(self.false_in_plane, self.truths)
 
     @property
     def naming_rate(self) -> float:
@@ -180,33 +193,39 @@ def score_discs(
     """
     true_ras_mm = truth.points_ras_mm[truth.certain]
     known = [disc for disc, certain in zip(truth.discs, truth.certain, strict=True) if certain]
+    true_mm, found_mm = (_to_plane(points, affine) for points in (true_ras_mm, found_ras_mm))
     rows, columns = match_points(true_ras_mm, found_ras_mm)
-    offsets_mm = (found_ras_mm[columns] - true_ras_mm[rows]) @ affine.directions
-    is_matched = np.isin(np.arange(len(found_ras_mm)), columns)
-    counted = is_matched | _is_judged(truth, found_ras_mm, affine)
+    plane_rows, plane_columns = match_points(true_mm, found_mm)
+    offsets_mm = found_mm[plane_columns] - true_mm[plane_rows]
+    is_matched, is_matched_in_plane = (np.isin(np.arange(len(found_mm)), each) for each in (columns, plane_columns))
+    is_judged = _is_judged(truth, found_ras_mm, affine)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return DiscScore(
         truths=len(known),
-        false=int((counted & ~is_matched).sum()),
+        false=int((is_judged & ~is_matched).sum()),
         named=sum(names[column] == known[row] for row, column in pairs),
         distances_mm=_to_tuple(np.linalg.norm(found_ras_mm[columns] - true_ras_mm[rows], axis=1)),
-        in_plane_mm=_to_tuple(np.hypot(offsets_mm[:, 1], offsets_mm[:, 2])),
-        along_mm=_to_tuple(np.abs(offsets_mm[:, 1])),
-        legacy=_score_as_published((true_ras_mm @ affine.directions)[:, 1:], _to_plane(found_ras_mm[counted], affine)),
+        false_in_plane=int((is_judged & ~is_matched_in_plane).sum()),
+        in_plane_mm=_to_tuple(np.linalg.norm(offsets_mm, axis=1)),
+        along_mm=_to_tuple(np.abs(offsets_mm[:, 0])),
+        legacy=_score_as_published(true_mm, found_mm[is_judged | is_matched | is_matched_in_plane]),
     )
 
 
 def match_points(
-    true_ras_mm: Annotated[Float, "n 3"], found_ras_mm: Annotated[Float, "m 3"]
+    true_mm: Annotated[Float, "n axes"], found_mm: Annotated[Float, "m axes"]
 ) -> tuple[Annotated[Index, "pairs"], Annotated[Index, "pairs"]]:
     """Match true and found points one to one so that as many as possible are near, and the sum of distances is least.
+
+    Args:
+        true_mm, found_mm: in one space or plane.
 
     Returns:
         The indices of the true and of the found point of each pair that is at most `MAX_MATCH_MM` apart.
     """
     from scipy.optimize import linear_sum_assignment
 
-    distances_mm = np.linalg.norm(true_ras_mm[:, None] - found_ras_mm[None], axis=-1)
+    distances_mm = np.linalg.norm(true_mm[:, None] - found_mm[None], axis=-1)
     # a pair that is too far apart costs more than any rearrangement of near ones can save
     far_mm = MAX_MATCH_MM * (1 + min(distances_mm.shape))
     rows, columns = linear_sum_assignment(np.where(distances_mm <= MAX_MATCH_MM, distances_mm, far_mm))

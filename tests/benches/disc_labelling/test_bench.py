@@ -88,15 +88,15 @@ def cells(text: str, name: str) -> list[str]:
 
 def test_measures_of_two_scans_add_up_and_are_printed() -> None:
     measures = measure_scans([scan(), scan()], FINDERS, vertebra_steps())
-    text = format_measures(measures, "T1")
+    text, exact = format_measures(measures, "T1"), "0.00 ± 0.00 (0.00)"
     assert cells(text, BETWEEN_BODIES) == [
-        "4", "0.00", "0.00", "50.00", *["0.00 ± 0.00 (0.00)"] * 4, "0.00", "0.00", "0.00", "0.00",
+        "4", "50.00", "0.00", "0.00", exact, "0.00", "0.00", exact, exact, exact, "0.00", "0.00", "0.00", "0.00",
     ]  # fmt: skip
     lower = cells(text, "msa-net")
-    assert lower[4:7] == ["2.00 ± 0.00 (2.00)"] * 3
-    assert lower[7] == "-"  # the centres lie too far from the edges
-    assert lower[10:] == ["2.00", "2.00"]
-    assert cells(text, "published: MSA-Net")[1:6] == ["0.28", "0.00", "-", "-", "0.98 ± 1.12"]
+    assert [lower[place] for place in (4, 7, 8)] == ["2.00 ± 0.00 (2.00)"] * 3
+    assert lower[9] == "-"  # the centres lie too far from the edges
+    assert lower[12:] == ["2.00", "2.00"]
+    assert cells(text, "published: MSA-Net")[5:8] == ["0.28", "0.00", "0.98 ± 1.12"]
 
 
 def test_scans_with_edges_alone_are_measured_by_their_edges() -> None:

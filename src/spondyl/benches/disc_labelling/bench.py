@@ -92,11 +92,12 @@ _ABOUT = (
     "the centroids of the discs' masks; posterior edges in `cervical_t2_01` and `PAM50_small`. "
     f"A point has found a disc when it is within {MAX_MATCH_MM:g} mm of it in three dimensions, matched one to one. "
     "FNR: missed discs, FPR: false points, both over all discs; named: found discs with their right name; DTT: "
-    "distance of found discs in three dimensions, in the sagittal plane (as the papers measure it) and from head to "
-    "foot alone, mean ± deviation (median); edge: the same of posterior edges. Discs that the scan cuts count for "
-    "nothing, nor do points beyond the marked discs. In brackets: by the published code, a point is false more than "
-    "10 pixels from every disc and a disc missed more than 7 pixels from every point, from head to foot alone (here "
-    f"pixels of {LEGACY_PIXEL_MM:g} mm), two points at one disc are both right, and its distances are of all discs. "
+    "distance of found discs, mean ± deviation (median). In plane: the same where only the sagittal plane counts, as "
+    "in the papers, whose scans are one image; along: from head to foot alone; edge: of posterior edges. Discs that "
+    "the scan cuts count for nothing, nor do points beyond the marked discs. In brackets: by the published code, a "
+    "point is false more than 10 pixels from every disc and a disc missed more than 7 pixels from every point, from "
+    f"head to foot alone (here pixels of {LEGACY_PIXEL_MM:g} mm), two points at one disc are both right, and its "
+    "distances are of all discs. "
     f'"{BETWEEN_BODIES.capitalize()}": the middle of the space between two vertebrae of the plan, with no network of '
     "its own."
 )
@@ -134,11 +135,11 @@ def _describe_orders(phantoms: Mapping[str, DiscMeasures]) -> Iterator[str]:
     """Compare the order of the methods with the papers', by distance and by missed discs."""
     for contrast in CONTRASTS:
         rows = {
-            row.title: (row, phantoms[contrast][name].score)
+            row.title: phantoms[contrast][name].score
             for row in PUBLISHED
             if (name := next((one for one in row.measured if one in phantoms[contrast]), None)) is not None
         }
-        distances = {title: float(np.mean(score.in_plane_mm)) for title, (_, score) in rows.items() if score.found}
+        distances = {title: float(np.mean(score.in_plane_mm)) for title, score in rows.items() if score.in_plane_mm}
         yield describe_order(contrast, "DTT", distances, {row.title: row.dtt_mm[contrast][0] for row in PUBLISHED})
-        rates = {title: score.false_negative_rate for title, (_, score) in rows.items()}
+        rates = {title: score.plane_false_negative_rate for title, score in rows.items()}
         yield describe_order(contrast, "FNR", rates, {row.title: row.fnr_percent[contrast] for row in PUBLISHED})

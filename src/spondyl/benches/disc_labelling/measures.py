@@ -74,7 +74,8 @@ def _measure(scan: MarkedScan, found: Candidates, reading: Reading, identify: St
     )
 
 
-_HEADER = ("method", "discs", "FNR %", "FPR %", "named %", "DTT mm", "in plane mm", "along mm", "edge, in plane mm")
+_HEADER = ("method", "discs", "named %", "FNR %", "FPR %", "DTT mm")
+_IN_PLANE = ("in plane: FNR %", "FPR %", "DTT mm", "along mm", "edge mm")
 _LEGACY = ("FNR %", "FPR %", "median mm", "along mm")
 
 
@@ -83,7 +84,7 @@ def format_measures(measures: DiscMeasures, contrast: str | None = None) -> str:
 
     The last four columns, in brackets, are by the published code's rules.
     """
-    header = (*_HEADER, *(f"({title})" for title in _LEGACY))
+    header = (*_HEADER, *_IN_PLANE, *(f"({title})" for title in _LEGACY))
     rows = [(name, *_cells(measure)) for name, measure in measures.items()]
     return format_table(header, [*rows, *(() if contrast is None else _published_rows(contrast))])
 
@@ -92,10 +93,12 @@ def _cells(measure: DiscMeasure) -> tuple[str, ...]:
     score, legacy = measure.score, measure.score.legacy
     return (
         str(score.truths),
+        _percent(score.naming_rate),
         _percent(score.false_negative_rate),
         _percent(score.false_positive_rate),
-        _percent(score.naming_rate),
         _distance(score.distances_mm),
+        _percent(score.plane_false_negative_rate),
+        _percent(score.plane_false_positive_rate),
         _distance(score.in_plane_mm),
         _distance(score.along_mm),
         "-" if measure.edges is None else _distance(measure.edges.in_plane_mm),
@@ -112,7 +115,7 @@ def _published_rows(contrast: str) -> Iterable[Sequence[str]]:
         false = row.fpr_percent[contrast]
         spread = "" if np.isnan(deviation) else f" ± {deviation:.2f}"
         rates = (f"{row.fnr_percent[contrast]:.2f}", "-" if false is None else f"{false:.2f}")
-        yield (f"published: {row.title}", "-", *rates, "-", "-", f"{mean:.2f}{spread}", *["-"] * 6)
+        yield (f"published: {row.title}", "-", *["-"] * 4, *rates, f"{mean:.2f}{spread}", *["-"] * 6)
 
 
 def _percent(share: float) -> str:
